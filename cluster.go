@@ -1,0 +1,218 @@
+package quorate
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// Cluster describes one highly available Kubernetes cluster. It is a value:
+// nothing in the SDK changes the Cluster it is given. The zero value of every
+// field without a comment to the contrary means the default that WithDefaults
+// fills in. Package plan/clusterfile reads it from YAML by the names in the
+// json tags.
+type Cluster struct {
+	// Name of the cluster, an RFC 1123 label. Default "kubernetes".
+	Name string `json:"name,omitempty"`
+	// Version of Kubernetes to run. Required.
+	Version Version `json:"version"`
+	// Endpoint is where every client, node and component reaches the API.
+	Endpoint Endpoint `json:"endpoint"`
+	// Pods and Services hold one range for a single-stack cluster and one of
+	// each family for a dual-stack one; the first names the primary family.
+	// Default 10.244.0.0/16 and 10.96.0.0/12, which are kubeadm's own.
+	Pods     []netip.Prefix `json:"pods,omitempty"`
+	Services []netip.Prefix `json:"services,omitempty"`
+	// DNSDomain of the cluster's services. Default "cluster.local".
+	DNSDomain string `json:"dnsDomain,omitempty"`
+	// Nodes, control planes and workers. The first control plane is where the
+	// cluster is initialised.
+	Nodes []Node `json:"nodes"`
+	// AllowEvenControlPlanes accepts 2, 4 ... control planes. An even number
+	// tolerates no more failures than the odd number below it.
+	AllowEvenControlPlanes bool `json:"allowEvenControlPlanes,omitempty"`
+	// Etcd on the control planes.
+	Etcd Etcd `json:"etcd,omitzero"`
+	// Kubeadm is what kubeadm and the components it configures are told
+	// beyond what follows from the rest of the description.
+	Kubeadm Kubeadm `json:"kubeadm,omitzero"`
+}
+
+// Role of a node.
+type Role string
+
+const (
+	// ControlPlane runs the API server, controller manager, scheduler, an etcd
+	// member and, without an external load balancer, keepalived.
+	ControlPlane Role = "control-plane"
+	// Worker runs pods only.
+	Worker Role = "worker"
+)
+
+// Node is one host of the cluster.
+type Node struct {
+	// Name of the node in Kubernetes and of its etcd member: an RFC 1123
+	// subdomain. Required.
+	Name string `json:"name"`
+	// Role is required.
+	Role Role `json:"role"`
+	// Addresses of the node on the network that the nodes share: one, or one
+	// of each family in a dual-stack cluster. The first is where its API
+	// server, kubelet and etcd member are reached. Required.
+	Addresses []netip.Addr `json:"addresses"`
+	// SSH is where a transport reaches the host: [user@]host[:port].
+	// Default: the first address.
+	SSH string `json:"ssh,omitempty"`
+	// Interface that carries the VIP on this node, when it differs from the
+	// endpoint's.
+	Interface string `json:"interface,omitempty"`
+	// Labels are set on the node when it registers.
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Address is the node's first address, invalid if it has none.
+func (n Node) Address() netip.Addr {
+	if len(n.Addresses) == 0 {
+		return netip.Addr{}
+	}
+	return n.Addresses[0]
+}
+
+// Endpoint is the one address of the API for the whole life of the cluster:
+// a VIP that keepalived moves between the control planes, or the user's own
+// load balancer.
+type Endpoint struct {
+	// Host is the VIP's address or, with External, the load balancer's address
+	// or DNS name. Required.
+	Host string `json:"host"`
+	// Port of the API. Default 6443. With a VIP it is also the port of every
+	// API server.
+	Port int `json:"port,omitempty"`
+	// External says that the user's own load balancer answers at Host and
+	// forwards to the API servers: no keepalived is rendered.
+	External bool `json:"external,omitempty"`
+	// VIP tunes keepalived; unused with External.
+	VIP VIP `json:"vip,omitzero"`
+}
+
+// Address is the endpoint's address, invalid if Host is a DNS name.
+func (e Endpoint) Address() netip.Addr {
+	a, _ := netip.ParseAddr(e.Host)
+	return a
+}
+
+// HostPort is host:port with an IPv6 address in brackets, as
+// controlPlaneEndpoint and URLs want it.
+func (e Endpoint) HostPort() string { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
+
+// VIP is how keepalived moves the endpoint's address. The figures' reasons
+// stand in package vip.
+type VIP struct {
+	// Interface that carries the VIP on every control plane that names none of
+	// its own. Required unless every control plane does.
+	Interface string `json:"interface,omitempty"`
+	// Subnet of that interface. When given, the VIP and the control planes
+	// must lie in it and the VIP takes its prefix length.
+	Subnet netip.Prefix `json:"subnet,omitzero"`
+	// RouterID is the VRID, 1 to 255, unique on the network segment. Default 51.
+	RouterID int `json:"routerID,omitempty"`
+	// Multicast sends VRRP advertisements to the multicast group instead of to
+	// each peer.
+	Multicast bool `json:"multicast,omitempty"`
+	// AdvertInterval between two VRRP advertisements; a dead host is noticed
+	// after three of them and the skew. Whole seconds, at most 40s. Default 1s.
+	AdvertInterval Duration `json:"advertInterval,omitempty"`
+	// CheckInterval between two checks of the API server, whole seconds.
+	// Default 1s.
+	CheckInterval Duration `json:"checkInterval,omitempty"`
+	// CheckTimeout of one check, whole seconds, at most CheckInterval. Default 1s.
+	CheckTimeout Duration `json:"checkTimeout,omitempty"`
+	// Fall is how many failed checks in a row give the VIP up. Default 3.
+	Fall int `json:"fall,omitempty"`
+	// Rise is how many good checks in a row make a node eligible. Default 2.
+	Rise int `json:"rise,omitempty"`
+}
+
+// Etcd tunes the members that run on the control planes.
+type Etcd struct {
+	// Version of etcd the hosts are to run, the least that is accepted when
+	// they are checked. Default 3.5.24, the least for Kubernetes 1.35 and later.
+	Version Version `json:"version,omitzero"`
+	// DataDir on a disk of its own if possible. Default /var/lib/quorate/etcd:
+	// `kubeadm reset` empties /var/lib/etcd, whoever the data there belongs to.
+	DataDir string `json:"dataDir,omitempty"`
+	// Binary is the path of etcd on the hosts. Default /usr/local/bin/etcd.
+	Binary string `json:"binary,omitempty"`
+	// ClientPort and PeerPort default to 2379 and 2380.
+	ClientPort int `json:"clientPort,omitempty"`
+	PeerPort   int `json:"peerPort,omitempty"`
+	// MetricsPort serves /metrics and /health by plain HTTP on loopback.
+	// Default 2381; -1 turns it off.
+	MetricsPort int `json:"metricsPort,omitempty"`
+	// Heartbeat between leader and followers. Default 100ms.
+	Heartbeat Duration `json:"heartbeat,omitempty"`
+	// Election timeout, at least five times the heartbeat and at most 50s
+	// (etcd refuses otherwise). Default 1s.
+	Election Duration `json:"election,omitempty"`
+	// QuotaBytes of the backend. Default 2 GiB; etcd suggests at most 8 GiB.
+	QuotaBytes int64 `json:"quotaBytes,omitempty"`
+	// CompactionRetention, when not zero, compacts the revisions older than
+	// this. The API server compacts every five minutes by itself, so the
+	// default is off.
+	CompactionRetention Duration `json:"compactionRetention,omitempty"`
+	// SnapshotCount is the number of transactions between two raft snapshots
+	// on disk. Default: etcd's own.
+	SnapshotCount int64 `json:"snapshotCount,omitempty"`
+}
+
+// Kubeadm is what kubeadm is told beyond what follows from the description.
+type Kubeadm struct {
+	// CRISocket of the container runtime. Default
+	// unix:///var/run/containerd/containerd.sock.
+	CRISocket string `json:"criSocket,omitempty"`
+	// ImageRepository of the control plane's images. Default registry.k8s.io.
+	ImageRepository string `json:"imageRepository,omitempty"`
+	// CertSANs are names or addresses of the API server beyond the endpoint
+	// and the nodes' own.
+	CertSANs []string `json:"certSANs,omitempty"`
+	// IgnorePreflightErrors names kubeadm's own preflight checks whose failure
+	// does not stop it.
+	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
+	// FeatureGates of kubeadm itself.
+	FeatureGates map[string]bool `json:"featureGates,omitempty"`
+	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are added to the
+	// components' command lines, names without leading dashes.
+	APIServerArgs         map[string]string `json:"apiServerArgs,omitempty"`
+	ControllerManagerArgs map[string]string `json:"controllerManagerArgs,omitempty"`
+	SchedulerArgs         map[string]string `json:"schedulerArgs,omitempty"`
+	// Kubelet and KubeProxy are fields of KubeletConfiguration and
+	// KubeProxyConfiguration by their own names, laid over what Quorate sets.
+	Kubelet   map[string]any `json:"kubelet,omitempty"`
+	KubeProxy map[string]any `json:"kubeProxy,omitempty"`
+}
+
+// ControlPlanes gives the control planes in the order of Nodes.
+func (c Cluster) ControlPlanes() []Node { return c.withRole(ControlPlane) }
+
+// Workers gives the workers in the order of Nodes.
+func (c Cluster) Workers() []Node { return c.withRole(Worker) }
+
+func (c Cluster) withRole(r Role) []Node {
+	var out []Node
+	for _, n := range c.Nodes {
+		if n.Role == r {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Node finds a node by name.
+func (c Cluster) Node(name string) (Node, bool) {
+	i := slices.IndexFunc(c.Nodes, func(n Node) bool { return n.Name == name })
+	if i < 0 {
+		return Node{}, false
+	}
+	return c.Nodes[i], true
+}

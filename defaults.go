@@ -1,0 +1,60 @@
+package quorate
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+)
+
+// The Kubernetes minors that Quorate renders for.
+const (
+	MinMinor = 31
+	MaxMinor = 37
+)
+
+// WithDefaults gives a copy in which every optional field left zero holds its
+// default. Renderers and Validate apply it themselves; applying it twice
+// changes nothing.
+func (c Cluster) WithDefaults() Cluster {
+	c.Name = cmp.Or(c.Name, "kubernetes")
+	c.DNSDomain = cmp.Or(c.DNSDomain, "cluster.local")
+	if len(c.Pods) == 0 {
+		c.Pods = []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}
+	}
+	if len(c.Services) == 0 {
+		c.Services = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}
+	}
+	c.Endpoint = c.Endpoint.withDefaults()
+	c.Etcd = c.Etcd.withDefaults()
+	c.Kubeadm.CRISocket = cmp.Or(c.Kubeadm.CRISocket, "unix:///var/run/containerd/containerd.sock")
+	c.Kubeadm.ImageRepository = cmp.Or(c.Kubeadm.ImageRepository, "registry.k8s.io")
+	return c
+}
+
+func (e Endpoint) withDefaults() Endpoint {
+	e.Port = cmp.Or(e.Port, 6443)
+	if e.External {
+		return e
+	}
+	v := &e.VIP
+	v.RouterID = cmp.Or(v.RouterID, 51)
+	v.AdvertInterval = cmp.Or(v.AdvertInterval, Duration(time.Second))
+	v.CheckInterval = cmp.Or(v.CheckInterval, Duration(time.Second))
+	v.CheckTimeout = cmp.Or(v.CheckTimeout, Duration(time.Second))
+	v.Fall = cmp.Or(v.Fall, 3)
+	v.Rise = cmp.Or(v.Rise, 2)
+	return e
+}
+
+func (e Etcd) withDefaults() Etcd {
+	e.Version = cmp.Or(e.Version, Version{Major: 3, Minor: 5, Patch: 24})
+	e.DataDir = cmp.Or(e.DataDir, "/var/lib/quorate/etcd")
+	e.Binary = cmp.Or(e.Binary, "/usr/local/bin/etcd")
+	e.ClientPort = cmp.Or(e.ClientPort, 2379)
+	e.PeerPort = cmp.Or(e.PeerPort, 2380)
+	e.MetricsPort = cmp.Or(e.MetricsPort, 2381)
+	e.Heartbeat = cmp.Or(e.Heartbeat, Duration(100*time.Millisecond))
+	e.Election = cmp.Or(e.Election, Duration(time.Second))
+	e.QuotaBytes = cmp.Or(e.QuotaBytes, 2<<30)
+	return e
+}

@@ -1,0 +1,53 @@
+// Package quorate is the vocabulary of an embeddable SDK for highly available
+// Kubernetes. A program describes a cluster once, as a Cluster; the packages
+// around this one turn it into certificates, an etcd cluster with mutual TLS, a
+// virtual IP that survives the loss of a control plane, kubeadm's configuration
+// for every node, and a plan that puts all of it on hosts, in the right order,
+// as often as one likes.
+//
+// A quorate body is one with enough of its members present to act. That is what
+// the SDK keeps true.
+//
+// # How it hangs together
+//
+//	quorate                 Cluster, Node, Version, File, Content, Artifact
+//	  pki                   authorities and leaves, issued where they are needed
+//	  etcd                  a member's environment, unit and flags
+//	    etcd/etcdclient     health, membership and figures, over any dialer
+//	  vip                   keepalived's configuration and its check
+//	  kubeadm               what kubeadm reads on each node
+//	  transport             how hosts are reached: commands, files, tunnels
+//	    transport/ssh       over SSH, host keys always verified
+//	    transport/local     this machine
+//	    transport/faketransport  hosts in memory, for tests without hosts
+//	    transport/transporttest  the suite that every transport passes
+//	  plan                  steps, their order, the runner, and the HA recipe
+//	    plan/clusterfile    a Cluster from YAML, strictly
+//	  examples              render, quickstart, installer, lab
+//
+// Data flows one way:
+//
+//	Cluster -> pki.Bundle -> artifacts -> plan.Plan -> transport -> hosts
+//
+// Three rules make that hold; TestTransportsKnowNothingOfKubernetes and its
+// neighbours enforce them:
+//
+//   - renderers (pki, etcd, vip, kubeadm) do no I/O: same input, same bytes;
+//   - transports know nothing of Kubernetes;
+//   - only plan joins the two, and takes certificates by an interface, so that a
+//     program with its own authority does not link cfssl.
+//
+// # Reading on
+//
+// Start with Cluster, then plan.HA, whose comment lists the steps in their
+// order, then plan.Runner. To see what would be written without touching any
+// host, use plan.Files. To write tests, use faketransport.
+//
+// # Promises
+//
+// Nothing here prints, exits, reads the environment or keeps state in package
+// variables. Bad input is refused with every problem at once, each with the
+// path of its field, before any host is touched (Problems, InvalidError).
+// Secrets are Content made by Sensitive: formatted, logged or marshalled at any
+// depth they show a placeholder, and they are never part of a command line.
+package quorate

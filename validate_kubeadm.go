@@ -1,0 +1,109 @@
+package quorate
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+func (v *validator) kubeadm() {
+	k := v.c.Kubeadm
+	if socket, ok := strings.CutPrefix(k.CRISocket, "unix://"); !ok || !isPath(socket) {
+		v.Refuse("kubeadm.criSocket", "%q: want unix:// and an absolute path, as in unix:///var/run/containerd/containerd.sock", k.CRISocket)
+	}
+	if !repositoryPattern.MatchString(k.ImageRepository) {
+		v.Refuse("kubeadm.imageRepository", "%q: want host[:port][/path] without scheme, tag or slash at its end", k.ImageRepository)
+	}
+	for i, san := range k.CertSANs {
+		if !isAddress(san) && !isSubdomain(strings.TrimPrefix(san, "*.")) {
+			v.Refuse(index("kubeadm.certSANs", i), "%q is neither an IP address nor a DNS name in lower case", san)
+		}
+	}
+	for i, check := range k.IgnorePreflightErrors {
+		switch at := index("kubeadm.ignorePreflightErrors", i); {
+		case !checkPattern.MatchString(check):
+			v.Refuse(at, "%q is no name of a preflight check", check)
+		case strings.EqualFold(check, "all") && len(k.IgnorePreflightErrors) > 1:
+			v.Refuse(at, "all stands alone: kubeadm refuses it beside others")
+		}
+	}
+	for _, gate := range slices.Sorted(maps.Keys(k.FeatureGates)) {
+		if !gatePattern.MatchString(gate) {
+			v.Refuse(key("kubeadm.featureGates", gate), "%q is no feature gate", gate)
+		}
+	}
+	v.args("kubeadm.apiServerArgs", k.APIServerArgs)
+	v.args("kubeadm.controllerManagerArgs", k.ControllerManagerArgs)
+	v.args("kubeadm.schedulerArgs", k.SchedulerArgs)
+	v.component("kubeadm.kubelet", k.Kubelet)
+	v.component("kubeadm.kubeProxy", k.KubeProxy)
+}
+
+func (v *validator) args(at string, args map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		here := key(at, name)
+		if !flagPattern.MatchString(name) {
+			v.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes", name)
+		}
+		if hasControl(args[name]) {
+			v.Refuse(here, "the value holds a control character")
+		}
+	}
+}
+
+// component checks a part of a component's configuration, whose fields are the
+// component's own.
+func (v *validator) component(at string, fields map[string]any) {
+	for _, own := range []string{"apiVersion", "kind"} {
+		if _, set := fields[own]; set {
+			v.Refuse(key(at, own), "is set by Quorate")
+		}
+	}
+	v.object(at, fields, 0)
+}
+
+// maxDepth of a component's configuration: none comes near, a value that
+// holds itself goes beyond.
+const maxDepth = 32
+
+func (v *validator) value(at string, value any, depth int) {
+	if depth > maxDepth {
+		v.Refuse(at, "is nested deeper than %d levels", maxDepth)
+		return
+	}
+	switch x := value.(type) {
+	case nil, bool, int, int32, int64, uint32, uint64:
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			v.Refuse(at, "%v is no number that YAML and JSON can carry", x)
+		}
+	case string:
+		if hasControl(strings.NewReplacer("\n", "", "\t", "").Replace(x)) {
+			v.Refuse(at, "holds a control character")
+		}
+	case []any:
+		for i, item := range x {
+			v.value(index(at, i), item, depth+1)
+		}
+	case []string:
+		for i, item := range x {
+			v.value(index(at, i), item, depth+1)
+		}
+	case map[string]any:
+		v.object(at, x, depth+1)
+	default:
+		v.Refuse(at, "a %s is none of: nil, bool, number, string, []any, []string, map[string]any", fmt.Sprintf("%T", x))
+	}
+}
+
+func (v *validator) object(at string, fields map[string]any, depth int) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		here := key(at, name)
+		if name == "" || hasControl(name) {
+			v.Refuse(here, "%q is no field name", name)
+		}
+		v.value(here, fields[name], depth)
+	}
+}
