@@ -1,0 +1,18 @@
+// Package transport is how Quorate reaches hosts. It knows commands, files and
+// connections, and nothing of Kubernetes.
+//
+// Four concepts carry it:
+//
+//   - a Transport dials a host by name and gives a Conn;
+//   - a Conn runs commands; that is all it must be able to do;
+//   - a Cmd is an argument vector with streams, never a shell line;
+//   - abilities beyond that are separate interfaces, found by type assertion:
+//     Filer reads and atomically writes files, Dialer opens tunnels. FilesOf
+//     gives every Conn a Filer, made from commands where the Conn has none of
+//     its own.
+//
+// Transports: transport/ssh, transport/local, and transport/faketransport for
+// tests without hosts. Sudo decorates any of them. Package
+// transport/transporttest holds the conformance suite that all of them pass
+// and that a transport of one's own should pass too.
+package transport

@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ExitError tells that a command ran and did not succeed.
+type ExitError struct {
+	Host string
+	Argv []string
+	// Code is the exit status, or -1 when a signal ended the command.
+	Code int
+	// Signal is its name without SIG ("KILL"), empty when it exited.
+	Signal string
+	// Stderr is the end of the standard error, at most StderrLimit bytes.
+	Stderr string
+}
+
+// StderrLimit is how much of a command's standard error an ExitError keeps.
+const StderrLimit = 8 << 10
+
+func (e *ExitError) Error() string {
+	how := fmt.Sprintf("exit status %d", e.Code)
+	if e.Signal != "" {
+		how = "ended by SIG" + e.Signal
+	}
+	s := fmt.Sprintf("%s: %s: %s", e.Host, shortArgv(e.Argv), how)
+	if text := strings.TrimSpace(e.Stderr); text != "" {
+		s += ": " + text
+	}
+	return s
+}
+
+// shortArgv keeps a script passed to sh -c from filling the message.
+func shortArgv(argv []string) string {
+	const limit = 120
+	s := strings.Join(argv, " ")
+	if i := strings.IndexByte(s, '\n'); i >= 0 {
+		s = s[:i] + " ..."
+	}
+	if len(s) > limit {
+		s = s[:limit] + " ..."
+	}
+	return s
+}
+
+// DialReason tells the kinds of a DialError apart.
+type DialReason string
+
+const (
+	// Unreachable: no connection to the address came about.
+	Unreachable DialReason = "unreachable"
+	// HostKey: the host did not prove to be who it should be. Not retried.
+	HostKey DialReason = "host key"
+	// Auth: the host did not accept the user's credentials. Not retried.
+	Auth DialReason = "authentication"
+	// Refused: the connection stands, but the host grants no session over it.
+	Refused DialReason = "session refused"
+	// Lost: an established connection broke.
+	Lost DialReason = "connection lost"
+)
+
+// DialError tells that a host could not be reached, or no longer.
+type DialError struct {
+	Host string
+	// Addr that was dialled, empty if the transport has no addresses.
+	Addr   string
+	Reason DialReason
+	// Advice says what to do about it, empty if nothing general can be said.
+	Advice string
+	Err    error
+}
+
+func (e *DialError) Error() string {
+	s := e.Host
+	if e.Addr != "" && e.Addr != e.Host {
+		s += " (" + e.Addr + ")"
+	}
+	s += ": " + string(e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Advice != "" {
+		s += "; " + e.Advice
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *DialError) Unwrap() error { return e.Err }

@@ -1,0 +1,38 @@
+package faketransport_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/transport/transporttest"
+)
+
+// The fake passes the suite with its own Filer.
+func TestConformance(t *testing.T) {
+	transporttest.Run(t, harness(t, func(f *faketransport.Transport) transport.Transport { return f }))
+}
+
+// The shell Filer's scripts run for real in the fake's interpreter.
+func TestConformanceThroughShell(t *testing.T) {
+	transporttest.Run(t, harness(t, func(f *faketransport.Transport) transport.Transport {
+		return transporttest.WithoutFiler(f)
+	}))
+}
+
+func harness(t *testing.T, wrap func(*faketransport.Transport) transport.Transport) transporttest.Harness {
+	fake := faketransport.New()
+	h := fake.Host("cp-1")
+	h.HandleDial(new(net.Dialer).DialContext)
+	for _, dir := range []string{"/srv/test", "/srv/full"} {
+		if err := h.Mkdir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Limit("/srv/full", 512<<10)
+	return transporttest.Harness{
+		Transport: wrap(fake), Host: "cp-1", Dir: "/srv/test",
+		Owner: "nobody", Group: "daemon", FullDir: "/srv/full", Simulated: true,
+	}
+}

@@ -1,0 +1,237 @@
+package faketransport
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+func fileOp(kind Kind, paths ...string) Op {
+	op := Op{Kind: kind}
+	for _, p := range paths {
+		op.Files = append(op.Files, transport.File{Path: p})
+	}
+	return op
+}
+
+// withoutData is what the record may hold of files.
+func withoutData(kind Kind, files ...transport.File) Op {
+	op := Op{Kind: kind}
+	for _, f := range files {
+		f.Data, f.Mode = transport.Data{}, permissions(f.Mode)
+		op.Files = append(op.Files, f)
+	}
+	return op
+}
+
+// fileError keeps the cause's own text free of the path, which is told once.
+func (c *conn) fileError(op Kind, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	if errors.Is(err, syscall.ENOTDIR) && (op == Read || op == Stat) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return &transport.FileError{Host: c.host.name, Op: string(op), Path: path, Err: err}
+}
+
+// Stat implements transport.Filer.
+func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo, error) {
+	infos := make([]transport.FileInfo, 0, len(paths))
+	err := c.do(ctx, fileOp(Stat, paths...), func(context.Context, Op) error {
+		for _, p := range paths {
+			if err := transport.CheckPath(p); err != nil {
+				return c.fileError(Stat, "", err)
+			}
+			info, err := c.host.fs.info(p)
+			if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENOTDIR) {
+				return c.fileError(Stat, p, err)
+			}
+			infos = append(infos, info)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return infos, nil
+}
+
+func (f *fileSystem) info(p string) (transport.FileInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info := transport.FileInfo{Path: p}
+	_, n, err := f.lookup(p, true)
+	if err != nil {
+		return info, err
+	}
+	info.Exists, info.Dir, info.Mode = true, n.mode.IsDir(), n.mode.Perm()
+	info.Owner, info.Group = nameOf(f.users, n.uid), nameOf(f.groups, n.gid)
+	if n.mode.IsRegular() {
+		info.Size, info.SHA256 = int64(len(n.data)), sha256.Sum256(n.data)
+	}
+	return info, nil
+}
+
+// Read implements transport.Filer.
+func (c *conn) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	var data []byte
+	err := c.do(ctx, fileOp(Read, path), func(context.Context, Op) error {
+		err := transport.CheckPath(path)
+		if err == nil {
+			data, err = c.host.fs.read(path)
+		}
+		if err == nil && int64(len(data)) > limit {
+			err = fmt.Errorf("more than %d bytes: %w", limit, transport.ErrTooLarge)
+		}
+		return c.fileError(Read, path, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// Write implements transport.Filer.
+func (c *conn) Write(ctx context.Context, files ...transport.File) error {
+	return c.do(ctx, withoutData(Write, files...), func(ctx context.Context, op Op) error {
+		var invalid []error
+		for _, f := range files {
+			invalid = append(invalid, f.Validate())
+		}
+		if err := errors.Join(invalid...); err != nil {
+			return c.fileError(Write, "", err)
+		}
+		var placed []placement
+		defer func() { c.discard(placed) }()
+		for _, f := range files[:len(op.Files)] {
+			p, err := c.stage(ctx, f, bytes.NewReader(f.Data.Bytes()))
+			placed = append(placed, p)
+			if err != nil {
+				return c.fileError(Write, f.Path, err)
+			}
+		}
+		for i, p := range placed {
+			if err := c.host.fs.rename(p.temp, p.path); err != nil {
+				return c.fileError(Write, p.path, err)
+			}
+			placed[i].temp = ""
+		}
+		return nil
+	})
+}
+
+// Upload implements transport.Filer.
+func (c *conn) Upload(ctx context.Context, f transport.File, r io.Reader) error {
+	return c.do(ctx, withoutData(Upload, f), func(ctx context.Context, _ Op) error {
+		if err := f.Validate(); err != nil {
+			return c.fileError(Upload, "", err)
+		}
+		p, err := c.stage(ctx, f, r)
+		if err == nil {
+			err = c.host.fs.rename(p.temp, p.path)
+		}
+		if err != nil {
+			c.discard([]placement{p})
+		}
+		return c.fileError(Upload, f.Path, err)
+	})
+}
+
+// placement is a staged file on its way to its path.
+type placement struct{ temp, path string }
+
+func (c *conn) discard(placed []placement) {
+	for _, p := range placed {
+		if p.temp != "" {
+			c.host.fs.removeAll(p.temp)
+		}
+	}
+}
+
+func (c *conn) stage(ctx context.Context, f transport.File, r io.Reader) (placement, error) {
+	temp, n, err := c.host.fs.stage(f.Path)
+	p := placement{temp, f.Path}
+	if err != nil {
+		return p, err
+	}
+	w := &handle{fs: c.host.fs, node: n}
+	if _, err := io.Copy(w, &ctxReader{ctx, r}); err != nil {
+		return p, err
+	}
+	return p, c.host.fs.finish(n, f)
+}
+
+// Remove implements transport.Filer.
+func (c *conn) Remove(ctx context.Context, paths ...string) error {
+	return c.do(ctx, fileOp(Remove, paths...), func(context.Context, Op) error {
+		for _, p := range paths {
+			if err := transport.CheckPath(p); err != nil {
+				return c.fileError(Remove, "", err)
+			}
+		}
+		for _, p := range paths {
+			err := c.host.fs.remove(p, false)
+			if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENOTDIR) {
+				return c.fileError(Remove, p, err)
+			}
+		}
+		return nil
+	})
+}
+
+// handle is an open file.
+type handle struct {
+	fs     *fileSystem
+	node   *node
+	at     int
+	append bool
+}
+
+func (h *handle) Write(b []byte) (int, error) {
+	if h.append {
+		h.fs.mu.Lock()
+		h.at = len(h.node.data)
+		h.fs.mu.Unlock()
+	}
+	n, err := h.fs.write(h.node, h.at, b)
+	h.at += n
+	return n, err
+}
+
+func (h *handle) Read(b []byte) (int, error) {
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	if h.at >= len(h.node.data) {
+		return 0, io.EOF
+	}
+	n := copy(b, h.node.data[h.at:])
+	h.at += n
+	return n, nil
+}
+
+func (h *handle) Close() error { return nil }
+
+// ctxReader ends a long copy between two reads.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

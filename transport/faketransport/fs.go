@@ -1,0 +1,470 @@
+package faketransport
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// fileSystem is a tree of nodes by path. Symbolic links are followed as on a
+// host.
+type fileSystem struct {
+	mu     sync.Mutex
+	nodes  map[string]*node
+	users  map[string]int
+	groups map[string]int
+	limits map[string]int64
+	temps  int
+}
+
+type node struct {
+	mode     fs.FileMode // with ModeDir or ModeSymlink
+	uid, gid int
+	data     []byte
+	link     string
+}
+
+func newFileSystem() *fileSystem {
+	f := &fileSystem{
+		nodes:  map[string]*node{"/": {mode: fs.ModeDir | 0o755}},
+		users:  map[string]int{"root": 0, "daemon": 1, "nobody": 65534},
+		groups: map[string]int{"root": 0, "daemon": 1, "nogroup": 65534},
+		limits: map[string]int64{},
+	}
+	for _, dir := range []string{"/dev", "/etc", "/root", "/run", "/usr", "/var"} {
+		f.nodes[dir] = &node{mode: fs.ModeDir | 0o755}
+	}
+	f.nodes["/tmp"] = &node{mode: fs.ModeDir | 0o777}
+	for _, device := range []string{"/dev/null", "/dev/zero"} {
+		f.nodes[device] = &node{mode: fs.ModeDevice | 0o666}
+	}
+	return f
+}
+
+func pathError(op, p string, err error) error { return &fs.PathError{Op: op, Path: p, Err: err} }
+
+// resolve follows links on the way to p, and at its end if follow is set. The
+// path it gives has a parent directory but need not exist.
+func (f *fileSystem) resolve(p string, follow bool) (string, error) {
+	const mostLinks = 40
+	links := 0
+	at := "/"
+	rest := strings.Split(strings.Trim(path.Clean(p), "/"), "/")
+	for len(rest) > 0 {
+		name := rest[0]
+		rest = rest[1:]
+		if name == "" {
+			continue
+		}
+		parent := f.nodes[at]
+		if parent == nil {
+			return "", pathError("open", p, syscall.ENOENT)
+		}
+		if !parent.mode.IsDir() {
+			return "", pathError("open", p, syscall.ENOTDIR)
+		}
+		at = path.Join(at, name)
+		n := f.nodes[at]
+		if n == nil || n.mode.Type() != fs.ModeSymlink || len(rest) == 0 && !follow {
+			continue
+		}
+		if links++; links > mostLinks {
+			return "", pathError("open", p, syscall.ELOOP)
+		}
+		target := n.link
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(at), target)
+		}
+		rest = append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), rest...)
+		at = "/"
+	}
+	return at, nil
+}
+
+// lookup gives the node at p.
+func (f *fileSystem) lookup(p string, follow bool) (string, *node, error) {
+	at, err := f.resolve(p, follow)
+	if err != nil {
+		return "", nil, err
+	}
+	n := f.nodes[at]
+	if n == nil {
+		return at, nil, pathError("open", p, syscall.ENOENT)
+	}
+	return at, n, nil
+}
+
+// create makes or truncates a regular file for writing.
+func (f *fileSystem) create(p string, mode fs.FileMode, exclusive, truncate bool) (*node, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, err := f.resolve(p, true)
+	if err != nil {
+		return nil, err
+	}
+	n := f.nodes[at]
+	switch {
+	case n == nil:
+		if parent := f.nodes[path.Dir(at)]; parent == nil {
+			return nil, pathError("open", p, syscall.ENOENT)
+		}
+		n = &node{mode: mode.Perm()}
+		f.nodes[at] = n
+	case n.mode.IsDir():
+		return nil, pathError("open", p, syscall.EISDIR)
+	case exclusive:
+		return nil, pathError("open", p, syscall.EEXIST)
+	case truncate:
+		n.data = nil
+	}
+	return n, nil
+}
+
+// write puts b into the node, as much as there is room for.
+func (f *fileSystem) write(n *node, at int, b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.mode&fs.ModeDevice != 0 {
+		return len(b), nil
+	}
+	room := f.room(n)
+	var err error
+	if grows := int64(at + len(b) - len(n.data)); grows > room {
+		b = b[:max(0, int64(len(b))-(grows-room))]
+		err = syscall.ENOSPC
+	}
+	if end := at + len(b); end > len(n.data) {
+		n.data = append(n.data, make([]byte, end-len(n.data))...)
+	}
+	copy(n.data[at:], b)
+	return len(b), err
+}
+
+// room is how many bytes may still be added to a node's file.
+func (f *fileSystem) room(n *node) int64 {
+	const plenty = 1 << 40
+	room := int64(plenty)
+	for dir, limit := range f.limits {
+		used, inside := int64(0), false
+		for p, other := range f.nodes {
+			if strings.HasPrefix(p, dir+"/") {
+				used += int64(len(other.data))
+				inside = inside || other == n
+			}
+		}
+		if inside {
+			room = min(room, limit-used)
+		}
+	}
+	return max(0, room)
+}
+
+func (f *fileSystem) limit(dir string, bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limits[path.Clean(dir)] = bytes
+}
+
+// read gives a copy of a regular file.
+func (f *fileSystem) read(p string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, n, err := f.lookup(p, true)
+	switch {
+	case err != nil:
+		return nil, err
+	case n.mode.IsDir():
+		return nil, pathError("read", p, syscall.EISDIR)
+	}
+	return slices.Clone(n.data), nil
+}
+
+func (f *fileSystem) mkdirAll(p string, mode fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mkdirLocked(p, mode)
+}
+
+func (f *fileSystem) mkdirLocked(p string, mode fs.FileMode) error {
+	at := ""
+	for _, name := range strings.Split(strings.Trim(path.Clean(p), "/"), "/") {
+		at += "/" + name
+		where, n, err := f.lookup(at, true)
+		switch {
+		case err == nil && !n.mode.IsDir():
+			return pathError("mkdir", p, syscall.ENOTDIR)
+		case err == nil:
+		case where == "":
+			return err
+		default:
+			f.nodes[where] = &node{mode: fs.ModeDir | mode.Perm()}
+		}
+	}
+	return nil
+}
+
+func (f *fileSystem) mkdir(p string, mode fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, n, err := f.lookup(p, false)
+	if n != nil {
+		return pathError("mkdir", p, syscall.EEXIST)
+	}
+	if at == "" {
+		return err
+	}
+	if f.nodes[path.Dir(at)] == nil {
+		return pathError("mkdir", p, syscall.ENOENT)
+	}
+	f.nodes[at] = &node{mode: fs.ModeDir | mode.Perm()}
+	return nil
+}
+
+// rename replaces what is at the new path, as rename(2) does.
+func (f *fileSystem) rename(from, to string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	src, n, err := f.lookup(from, false)
+	if err != nil {
+		return err
+	}
+	dst, err := f.resolve(to, false)
+	if err != nil {
+		return err
+	}
+	if f.nodes[path.Dir(dst)] == nil {
+		return pathError("rename", to, syscall.ENOENT)
+	}
+	old := f.nodes[dst]
+	switch {
+	case old != nil && old.mode.IsDir() && !n.mode.IsDir():
+		return pathError("rename", to, syscall.EISDIR)
+	case old != nil && !old.mode.IsDir() && n.mode.IsDir():
+		return pathError("rename", to, syscall.ENOTDIR)
+	case old != nil && old.mode.IsDir() && len(f.children(dst)) > 0 && src != dst:
+		return pathError("rename", to, syscall.ENOTEMPTY)
+	case n.mode.IsDir() && strings.HasPrefix(dst+"/", src+"/") && src != dst:
+		return pathError("rename", to, syscall.EINVAL)
+	}
+	moved := map[string]*node{}
+	for p, child := range f.nodes {
+		if p == src || strings.HasPrefix(p, src+"/") {
+			moved[dst+strings.TrimPrefix(p, src)] = child
+			delete(f.nodes, p)
+		}
+	}
+	maps.Copy(f.nodes, moved)
+	return nil
+}
+
+// remove deletes a file, or an empty directory if dir is set.
+func (f *fileSystem) remove(p string, dir bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, n, err := f.lookup(p, false)
+	switch {
+	case err != nil:
+		return err
+	case n.mode.IsDir() && !dir:
+		return pathError("remove", p, syscall.EISDIR)
+	case !n.mode.IsDir() && dir:
+		return pathError("remove", p, syscall.ENOTDIR)
+	case dir && len(f.children(at)) > 0:
+		return pathError("remove", p, syscall.ENOTEMPTY)
+	}
+	delete(f.nodes, at)
+	return nil
+}
+
+// removeAll deletes a tree.
+func (f *fileSystem) removeAll(p string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, n, err := f.lookup(p, false)
+	if err != nil || n == nil {
+		return
+	}
+	for other := range f.nodes {
+		if other == at || strings.HasPrefix(other, at+"/") {
+			delete(f.nodes, other)
+		}
+	}
+}
+
+func (f *fileSystem) symlink(target, p string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, n, err := f.lookup(p, false)
+	if n != nil {
+		return pathError("symlink", p, syscall.EEXIST)
+	}
+	if at == "" {
+		return err
+	}
+	f.nodes[at] = &node{mode: fs.ModeSymlink | 0o777, link: target}
+	return nil
+}
+
+// children are the names in a directory, sorted.
+func (f *fileSystem) children(dir string) []string {
+	prefix := strings.TrimSuffix(dir, "/") + "/"
+	var names []string
+	for p := range f.nodes {
+		if name, ok := strings.CutPrefix(p, prefix); ok && name != "" && !strings.Contains(name, "/") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (f *fileSystem) chmod(p string, mode fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, n, err := f.lookup(p, true)
+	if err == nil {
+		n.mode = n.mode.Type() | mode.Perm()
+	}
+	return err
+}
+
+// chown takes names or numbers; empty ones leave what is there.
+func (f *fileSystem) chown(p, owner, group string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, n, err := f.lookup(p, true)
+	if err != nil {
+		return err
+	}
+	return f.own(n, owner, group)
+}
+
+func (f *fileSystem) own(n *node, owner, group string) error {
+	uid, err := number(f.users, "user", owner, n.uid)
+	if err != nil {
+		return err
+	}
+	gid, err := number(f.groups, "group", group, n.gid)
+	if err != nil {
+		return err
+	}
+	n.uid, n.gid = uid, gid
+	return nil
+}
+
+func number(known map[string]int, kind, name string, unset int) (int, error) {
+	if name == "" {
+		return unset, nil
+	}
+	if id, ok := known[name]; ok {
+		return id, nil
+	}
+	if id, err := strconv.Atoi(name); err == nil {
+		return id, nil
+	}
+	return 0, fmt.Errorf("invalid %s: %q", kind, name)
+}
+
+func (f *fileSystem) addUser(name string, id int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.users[name], f.groups[name] = id, id
+}
+
+// nameOf is the name of a number, or the number.
+func nameOf(known map[string]int, id int) string {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if known[name] == id {
+			return name
+		}
+	}
+	return strconv.Itoa(id)
+}
+
+// stage makes a temporary file beside p; put and the native Filer place it.
+func (f *fileSystem) stage(p string) (string, *node, error) {
+	at, err := func() (string, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if _, n, _ := f.lookup(p, true); n != nil && n.mode.IsDir() {
+			return "", pathError("open", p, syscall.EISDIR)
+		}
+		if err := f.mkdirLocked(path.Dir(p), 0o755); err != nil {
+			return "", err
+		}
+		return f.tempLocked(path.Dir(p) + "/.quorate-"), nil
+	}()
+	if err != nil {
+		return "", nil, err
+	}
+	n, err := f.create(at, 0o600, true, false)
+	return at, n, err
+}
+
+// tempLocked counts instead of drawing: the same test has the same names.
+func (f *fileSystem) tempLocked(prefix string) string {
+	f.temps++
+	return fmt.Sprintf("%s%06d", prefix, f.temps)
+}
+
+// finish gives the staged file its owner and mode.
+func (f *fileSystem) finish(n *node, file transport.File) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.mode = permissions(file.Mode)
+	return f.own(n, file.Owner, file.Group)
+}
+
+func (f *fileSystem) put(file transport.File) error {
+	temp, n, err := f.stage(file.Path)
+	if err != nil {
+		return err
+	}
+	if _, err = f.write(n, 0, file.Data.Bytes()); err == nil {
+		err = f.finish(n, file)
+	}
+	if err == nil {
+		err = f.rename(temp, file.Path)
+	}
+	if err != nil {
+		f.removeAll(temp)
+	}
+	return err
+}
+
+func (f *fileSystem) file(p string) (transport.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, n, err := f.lookup(p, true)
+	if err == nil && !n.mode.IsRegular() {
+		err = pathError("read", p, syscall.EISDIR)
+	}
+	if err != nil {
+		return transport.File{}, err
+	}
+	return transport.File{
+		Path: p, Mode: n.mode.Perm(), Data: transport.Bytes(n.data),
+		Owner: nameOf(f.users, n.uid), Group: nameOf(f.groups, n.gid),
+	}, nil
+}
+
+func (f *fileSystem) list() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for p, n := range f.nodes {
+		if n.mode.IsRegular() {
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

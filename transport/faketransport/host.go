@@ -1,0 +1,176 @@
+package faketransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Host is one fake host. It is safe for concurrent use.
+type Host struct {
+	owner *Transport
+	name  string
+	fs    *fileSystem
+
+	mu       sync.Mutex
+	scripted []scripted
+	faults   []*armed
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	down     bool
+	conns    map[*conn]struct{}
+}
+
+func newHost(t *Transport, name string) *Host {
+	return &Host{owner: t, name: name, fs: newFileSystem(), conns: map[*conn]struct{}{}}
+}
+
+// Name is what it is dialled by.
+func (h *Host) Name() string { return h.name }
+
+// Handle scripts the commands that m matches, also when a shell script runs
+// them, and also in place of a built-in tool. Of several that match, the one
+// added last is taken.
+func (h *Host) Handle(m Match, f Handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.scripted = append(h.scripted, scripted{m, f})
+}
+
+// HandleDial makes tunnels end at what dial connects to; a net.Dialer's
+// DialContext reaches this machine's own network.
+func (h *Host) HandleDial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dial = dial
+}
+
+// SetDown cuts the host's power, or gives it back: while down its connections
+// are lost and it cannot be dialled. Its files stay.
+func (h *Host) SetDown(down bool) {
+	h.mu.Lock()
+	h.down = down
+	var cut []*conn
+	if down {
+		for c := range h.conns {
+			cut = append(cut, c)
+		}
+	}
+	h.mu.Unlock()
+	for _, c := range cut {
+		c.end(errors.New("the host is down"))
+	}
+}
+
+// Calls gives the calls to this host so far.
+func (h *Host) Calls() []Call {
+	return slices.DeleteFunc(h.owner.Calls(), func(c Call) bool { return c.Host != h.name })
+}
+
+// AddUser makes a user and a group of that name, with the same number, known
+// to chown. root, daemon and nobody are there.
+func (h *Host) AddUser(name string, id int) { h.fs.addUser(name, id) }
+
+// Put seeds files, as Filer.Write would place them but owned by root unless
+// they say otherwise. It is no call and hits no fault.
+func (h *Host) Put(files ...transport.File) error {
+	for _, f := range files {
+		if err := f.Validate(); err != nil {
+			return err
+		}
+		if err := h.fs.put(f); err != nil {
+			return &transport.FileError{Host: h.name, Op: "put", Path: f.Path, Err: err}
+		}
+	}
+	return nil
+}
+
+// Mkdir seeds a directory and its parents, mode 0755.
+func (h *Host) Mkdir(path string) error { return h.fs.mkdirAll(path, 0o755) }
+
+// File reads a file back, for the test to look at.
+func (h *Host) File(path string) (transport.File, error) { return h.fs.file(path) }
+
+// Files lists the paths of all regular files, sorted.
+func (h *Host) Files() []string { return h.fs.list() }
+
+// Limit leaves room for that many bytes in the files below dir, like a file
+// system of its own; further writes fail with "no space left on device".
+func (h *Host) Limit(dir string, bytes int64) { h.fs.limit(dir, bytes) }
+
+func (h *Host) isDown() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.down
+}
+
+func (h *Host) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.dial
+}
+
+func (h *Host) enlist(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns[c] = struct{}{}
+}
+
+func (h *Host) dismiss(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.conns, c)
+}
+
+// handler gives the scripted handler for a command, nil if there is none.
+func (h *Host) handler(argv []string) Handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range slices.Backward(h.scripted) {
+		if s.match.matches(argv) {
+			return s.handler
+		}
+	}
+	return nil
+}
+
+// hasProgram says whether a script would find a program of that name.
+func (h *Host) hasProgram(name string) bool {
+	if _, ok := tool(name); ok {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.scripted, func(s scripted) bool { return s.match.program == name })
+}
+
+// unscripted is the message for a command nobody has scripted.
+func (h *Host) unscripted(argv []string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "faketransport: %s: not scripted: %s\n", h.name, Exact(argv...).shown)
+	if len(h.scripted) == 0 {
+		b.WriteString("nothing is scripted on this host\n")
+		return b.String()
+	}
+	b.WriteString("scripted:\n")
+	for _, s := range h.scripted {
+		b.WriteString("  " + s.match.shown + "\n")
+	}
+	return b.String()
+}
+
+// permissions is what a zero mode means.
+func permissions(m fs.FileMode) fs.FileMode {
+	if m == 0 {
+		return 0o600
+	}
+	return m
+}

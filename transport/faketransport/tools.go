@@ -1,0 +1,496 @@
+package faketransport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// tool gives one of the coreutils built in, with the options that scripts of this
+// module use. An option that they do not know is an error, never ignored.
+func tool(name string) (func(*call) error, bool) {
+	f, ok := map[string]func(*call) error{
+		"base64": base64Tool, "basename": basename, "cat": cat, "chmod": chmod, "chown": chown, "cp": cp,
+		"dirname": dirname, "env": envTool, "grep": grep, "head": head, "hostname": hostname, "id": id, "ln": ln,
+		"ls": ls, "mkdir": mkdir, "mktemp": mktemp, "mv": mv, "readlink": readlink, "rm": rm, "rmdir": rmdir,
+		"sha256sum": sha256sum, "sleep": sleep, "stat": statTool, "sudo": sudo, "sync": syncTool, "tail": tailTool,
+		"tee": tee, "touch": touch, "truncate": truncate, "uname": uname, "wc": wc, lookUp: lookUpTool,
+	}[name]
+	return f, ok
+}
+
+// call is one use of a tool.
+type call struct {
+	Invocation
+	environment
+	ctx  context.Context //nolint:containedctx // lives as long as the call
+	name string
+}
+
+func (c *call) fs() *fileSystem { return c.Host.fs }
+
+// fail prints a message as coreutils do and exits with 1.
+func (c *call) fail(format string, args ...any) error {
+	fmt.Fprintf(c.Stderr, c.name+": "+format+"\n", args...)
+	return Exit(1)
+}
+
+// failed is fail for a path.
+func (c *call) failed(p string, err error) error { return c.fail("%s: %s", p, libc(err)) }
+
+// libc words an error as strerror does.
+func libc(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	var errno syscall.Errno
+	text := err.Error()
+	if errors.As(err, &errno) {
+		r := []rune(text)
+		r[0] = unicode.ToUpper(r[0])
+		text = string(r)
+	}
+	return text
+}
+
+func (c *call) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(c.Stdout, format, args...)
+	return err
+}
+
+// options takes apart the arguments: letters that are flags, letters that take
+// a value, operands. nil options mean that the call has already failed.
+func (c *call) options(flags, valued string) (map[byte]string, []string, error) {
+	opts := map[byte]string{}
+	args := c.Argv[1:]
+	var operands []string
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			operands = append(operands, args...)
+			break
+		}
+		if arg == "-" || !strings.HasPrefix(arg, "-") {
+			operands = append(operands, arg)
+			continue
+		}
+		for i := 1; i < len(arg); i++ {
+			letter := arg[i]
+			switch {
+			case strings.IndexByte(flags, letter) >= 0:
+				opts[letter] = ""
+				continue
+			case strings.IndexByte(valued, letter) >= 0 && i+1 < len(arg):
+				opts[letter] = arg[i+1:]
+			case strings.IndexByte(valued, letter) >= 0 && len(args) > 0:
+				opts[letter], args = args[0], args[1:]
+			default:
+				return nil, nil, c.fail("faketransport has no option %s of it", arg)
+			}
+			break
+		}
+	}
+	return opts, operands, nil
+}
+
+func has(opts map[byte]string, letter byte) bool { _, ok := opts[letter]; return ok }
+
+// input opens an operand, - or none meaning standard input.
+func (c *call) input(operands []string) (io.Reader, error) {
+	if len(operands) == 0 || operands[0] == "-" {
+		return &ctxReader{c.ctx, c.Stdin}, nil
+	}
+	r, err := c.fs().open(c.abs(operands[0]))
+	if err != nil {
+		return nil, c.failed(operands[0], err)
+	}
+	return &ctxReader{c.ctx, r}, nil
+}
+
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	return io.ReadAll(&ctxReader{ctx, r})
+}
+
+// copyOut copies to standard output; a full disk behind it is a message.
+func (c *call) copyOut(r io.Reader) error {
+	_, err := io.Copy(c.Stdout, r)
+	if errors.Is(err, syscall.ENOSPC) {
+		return c.fail("write error: %s", libc(err))
+	}
+	return err
+}
+
+func cat(c *call) error {
+	_, operands, err := c.options("", "")
+	if err != nil {
+		return err
+	}
+	if len(operands) == 0 {
+		operands = []string{"-"}
+	}
+	for _, operand := range operands {
+		r, err := c.input([]string{operand})
+		if err != nil {
+			return err
+		}
+		if err := c.copyOut(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tee(c *call) error {
+	_, operands, err := c.options("", "")
+	if err != nil {
+		return err
+	}
+	out := []io.Writer{c.Stdout}
+	for _, operand := range operands {
+		n, err := c.fs().create(c.abs(operand), 0o666&^c.umask, false, true)
+		if err != nil {
+			return c.failed(operand, err)
+		}
+		out = append(out, &handle{fs: c.fs(), node: n})
+	}
+	_, err = io.Copy(io.MultiWriter(out...), &ctxReader{c.ctx, c.Stdin})
+	return err
+}
+
+func base64Tool(c *call) error {
+	opts, operands, err := c.options("d", "w")
+	if err != nil {
+		return err
+	}
+	in, err := c.input(operands)
+	if err != nil {
+		return err
+	}
+	if has(opts, 'd') {
+		data, err := io.ReadAll(in)
+		if err != nil {
+			return err
+		}
+		plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(data)), ""))
+		if err != nil {
+			return c.fail("invalid input")
+		}
+		return c.copyOut(bytes.NewReader(plain))
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	text := base64.StdEncoding.EncodeToString(data)
+	if opts['w'] == "0" {
+		return c.print("%s", text)
+	}
+	for len(text) > 0 {
+		n := min(76, len(text))
+		if err := c.print("%s\n", text[:n]); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
+}
+
+func sha256sum(c *call) error {
+	_, operands, err := c.options("", "")
+	if err != nil {
+		return err
+	}
+	if len(operands) == 0 {
+		operands = []string{"-"}
+	}
+	for _, operand := range operands {
+		r, err := c.input([]string{operand})
+		if err != nil {
+			return err
+		}
+		h := sha256.New()
+		if _, err := io.Copy(h, r); err != nil {
+			return err
+		}
+		if err := c.print("%x  %s\n", h.Sum(nil), operand); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count reads the number of -c or -n; head and tail differ in the rest.
+func (c *call) count(opts map[byte]string) (n int, bytes bool, err error) {
+	text, bytes := opts['c'], has(opts, 'c')
+	if !bytes {
+		if text = opts['n']; text == "" {
+			text = "10"
+		}
+	}
+	n, err = strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, false, c.fail("faketransport takes no count %q", text)
+	}
+	return n, bytes, nil
+}
+
+func head(c *call) error {
+	opts, operands, err := c.options("", "cn")
+	if err != nil {
+		return err
+	}
+	n, isBytes, err := c.count(opts)
+	if err != nil {
+		return err
+	}
+	in, err := c.input(operands)
+	if err != nil {
+		return err
+	}
+	if isBytes {
+		return c.copyOut(io.LimitReader(in, int64(n)))
+	}
+	lines := bufio.NewReader(in)
+	for range n {
+		line, err := lines.ReadString('\n')
+		if _, werr := io.WriteString(c.Stdout, line); werr != nil {
+			return werr
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tailTool(c *call) error {
+	opts, operands, err := c.options("", "cn")
+	if err != nil {
+		return err
+	}
+	n, isBytes, err := c.count(opts)
+	if err != nil {
+		return err
+	}
+	in, err := c.input(operands)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	if isBytes {
+		return c.copyOut(bytes.NewReader(data[max(0, len(data)-n):]))
+	}
+	lines := strings.SplitAfter(string(data), "\n")
+	if lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return c.print("%s", strings.Join(lines[max(0, len(lines)-n):], ""))
+}
+
+func wc(c *call) error {
+	opts, operands, err := c.options("cl", "")
+	if err != nil {
+		return err
+	}
+	in, err := c.input(operands)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	n := len(data)
+	if has(opts, 'l') {
+		n = bytes.Count(data, []byte("\n"))
+	} else if !has(opts, 'c') {
+		return c.fail("faketransport has -c and -l only")
+	}
+	return c.print("%s\n", strings.TrimSpace(fmt.Sprint(n, " ", strings.Join(operands, ""))))
+}
+
+func grep(c *call) error {
+	opts, operands, err := c.options("qFxEi", "")
+	if err != nil {
+		return err
+	}
+	if len(operands) == 0 {
+		return c.fail("no pattern")
+	}
+	pattern := operands[0]
+	if has(opts, 'F') {
+		pattern = regexp.QuoteMeta(pattern)
+	}
+	if has(opts, 'x') {
+		pattern = "^(?:" + pattern + ")$"
+	}
+	if has(opts, 'i') {
+		pattern = "(?i)" + pattern
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return c.fail("%v", err)
+	}
+	in, err := c.input(operands[1:])
+	if err != nil {
+		return Exit(2)
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	found := false
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if !re.MatchString(line) {
+			continue
+		}
+		found = true
+		if !has(opts, 'q') {
+			if err := c.print("%s\n", line); err != nil {
+				return err
+			}
+		}
+	}
+	if !found {
+		return Exit(1)
+	}
+	return nil
+}
+
+func sleep(c *call) error {
+	if len(c.Argv) != 2 {
+		return c.fail("one operand")
+	}
+	seconds, err := strconv.ParseFloat(c.Argv[1], 64)
+	if err != nil {
+		return c.fail("invalid time interval %q", c.Argv[1])
+	}
+	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+func hostname(c *call) error { return c.print("%s\n", c.Host.name) }
+
+func uname(c *call) error {
+	opts, _, err := c.options("srm", "")
+	if err != nil {
+		return err
+	}
+	switch {
+	case has(opts, 'm'):
+		return c.print("x86_64\n")
+	case has(opts, 'r'):
+		return c.print("6.1.0-fake\n")
+	}
+	return c.print("Linux\n")
+}
+
+func id(c *call) error {
+	opts, _, err := c.options("ugn", "")
+	if err != nil {
+		return err
+	}
+	if has(opts, 'n') {
+		return c.print("root\n")
+	}
+	if has(opts, 'u') || has(opts, 'g') {
+		return c.print("0\n")
+	}
+	return c.print("uid=0(root) gid=0(root) groups=0(root)\n")
+}
+
+func basename(c *call) error { return c.print("%s\n", path.Base(c.Argv[len(c.Argv)-1])) }
+func dirname(c *call) error  { return c.print("%s\n", path.Dir(c.Argv[len(c.Argv)-1])) }
+
+func lookUpTool(c *call) error {
+	for _, name := range c.Argv[1:] {
+		if name == "sh" || shellTools[name] || c.Host.hasProgram(name) {
+			if err := c.print("/usr/bin/%s\n", name); err != nil {
+				return err
+			}
+			continue
+		}
+		found := false
+		for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+			if _, err := c.fs().stat(dir+"/"+name, true); err == nil {
+				found = true
+				if err := c.print("%s/%s\n", dir, name); err != nil {
+					return err
+				}
+				break
+			}
+		}
+		if !found {
+			return Exit(127)
+		}
+	}
+	return nil
+}
+
+// sudo passes on what it is given to run: everything here is root's.
+func sudo(c *call) error {
+	args := c.Argv[1:]
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		flag := args[0]
+		args = args[1:]
+		switch flag {
+		case "-n", "-H":
+			continue
+		case "-u", "-g":
+			if len(args) > 0 {
+				args = args[1:]
+			}
+			continue
+		case "--":
+		default:
+			return c.fail("faketransport has no option %s of it", flag)
+		}
+		break
+	}
+	return c.runRest(args)
+}
+
+func envTool(c *call) error {
+	args := c.Argv[1:]
+	for len(args) > 0 && (strings.Contains(args[0], "=") || args[0] == "--") {
+		args = args[1:] // no tool here looks at a variable
+	}
+	return c.runRest(args)
+}
+
+func (c *call) runRest(argv []string) error {
+	if len(argv) == 0 {
+		return c.fail("no command")
+	}
+	in := c.Invocation
+	in.Argv = argv
+	return c.Host.exec(c.ctx, in, c.environment)
+}

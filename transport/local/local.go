@@ -1,0 +1,177 @@
+//go:build unix
+
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/internal/stream"
+)
+
+// Transport reaches this machine under any name. The zero value is ready to
+// use.
+type Transport struct {
+	// Grace is the time between SIGTERM and SIGKILL to a command's process
+	// group when its ctx has ended; 0 means 2 s.
+	Grace time.Duration
+	// Env is the environment of the commands, "NAME=value"; nil means this
+	// process's own.
+	Env []string
+}
+
+// Dial never fails, unless ctx has ended. The host's name appears in errors
+// and nowhere else.
+func (t *Transport) Dial(ctx context.Context, host string) (transport.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", host, err)
+	}
+	grace := t.Grace
+	if grace == 0 {
+		grace = 2 * time.Second
+	}
+	return &conn{host: host, grace: grace, env: t.Env, closed: make(chan struct{})}, nil
+}
+
+type conn struct {
+	host  string
+	grace time.Duration
+	env   []string
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Close stops what still runs.
+func (c *conn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+func (c *conn) open() error {
+	select {
+	case <-c.closed:
+		return &transport.DialError{Host: c.host, Reason: transport.Lost, Err: net.ErrClosed}
+	default:
+		return nil
+	}
+}
+
+// Run starts the command in a process group of its own, so that ending it
+// reaches its children too.
+func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
+	}
+	if len(cmd.Argv) == 0 {
+		return fmt.Errorf("%s: a command without a program", c.host)
+	}
+	tail := stream.NewTail(transport.StderrLimit)
+	stdout, stderr := stream.NewGate(cmd.Stdout), stream.NewGate(cmd.Stderr)
+	defer stdout.Shut()
+	defer stderr.Shut()
+	p := exec.Command(cmd.Argv[0], cmd.Argv[1:]...) //nolint:noctx // the end of ctx ends the whole process group, below
+	p.Env = c.env
+	p.Stdout, p.Stderr = stdout, both{stderr, tail}
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err := p.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
+	}
+	if err := p.Start(); err != nil {
+		_ = stdin.Close()
+		return &transport.ExitError{Host: c.host, Argv: cmd.Argv, Code: startCode(err), Stderr: err.Error()}
+	}
+	input := stream.StartPump(stdin, cmd.Stdin)
+	ended := make(chan error, 1)
+	go func() { ended <- p.Wait() }()
+	err = c.wait(ctx, p.Process.Pid, ended)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exitError(c.host, cmd.Argv, exit, tail.String())
+	case err != nil:
+		return err
+	}
+	if err := input.Err(); err != nil {
+		return fmt.Errorf("%s: standard input: %w", c.host, err)
+	}
+	return nil
+}
+
+// wait ends the process group when ctx or the connection does, and then gives
+// that as the error whatever the command made of it.
+func (c *conn) wait(ctx context.Context, pid int, ended <-chan error) error {
+	var why error
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		why = fmt.Errorf("%s: %w", c.host, ctx.Err())
+	case <-c.closed:
+		why = &transport.DialError{Host: c.host, Reason: transport.Lost, Err: net.ErrClosed}
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		_ = syscall.Kill(-pid, signal)
+		timer := time.NewTimer(c.grace)
+		select {
+		case <-ended: //nolint:errcheck // that it ended is what matters here
+			timer.Stop()
+			// What the command left behind in its group goes too.
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			return why
+		case <-timer.C:
+		}
+	}
+	return why
+}
+
+// DialContext connects from this machine.
+func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, addr)
+}
+
+// startCode is what a shell would exit with.
+func startCode(err error) int {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, syscall.ENOENT) {
+		return 127
+	}
+	return 126
+}
+
+func exitError(host string, argv []string, exit *exec.ExitError, stderr string) error {
+	e := &transport.ExitError{Host: host, Argv: argv, Code: exit.ExitCode(), Stderr: stderr}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		e.Signal = strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")
+	}
+	return e
+}
+
+// both writes to the caller's writer and keeps the tail, even where the
+// caller's fails.
+type both struct {
+	to   *stream.Gate
+	tail *stream.Tail
+}
+
+func (b both) Write(p []byte) (int, error) {
+	_, _ = b.tail.Write(p)
+	return b.to.Write(p)
+}

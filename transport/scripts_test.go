@@ -1,0 +1,80 @@
+package transport
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"mvdan.cc/sh/v3/syntax"
+	"pgregory.net/rapid"
+)
+
+// Every script sent to hosts is POSIX shell.
+func TestScriptsParse(t *testing.T) {
+	files := []File{{Path: "/a/b", Data: Bytes([]byte("x"))}, {Path: "/c"}, {Path: "/a/d"}}
+	for name, script := range map[string]string{
+		"stat": commonScript + statScript, "read": commonScript + readScript, "remove": commonScript + removeScript,
+		"upload": commonScript + placeScript + uploadScript, "write": writeScript(files), "sudo": started,
+	} {
+		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A write script that is cut short anywhere, as by a lost connection, never
+// replaces a file: it is a syntax error, or ends before its last line.
+func TestWriteScriptCutShort(t *testing.T) {
+	p := t.TempDir() + "/f"
+	script := writeScript([]File{{Path: p, Mode: 0o600, Data: Bytes(bytes.Repeat([]byte("secret"), 50))}})
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, strings.LastIndex(script, "main")).Draw(t, "length")
+		cmd := exec.Command("sh", "-s", "--", p, "0600", "")
+		cmd.Stdin = strings.NewReader(script[:n])
+		out, _ := cmd.CombinedOutput()
+		if strings.Contains(string(out), "secret") {
+			t.Fatalf("content in %q", out)
+		}
+		if err := exec.Command("test", "!", "-e", p).Run(); err != nil {
+			t.Fatalf("after %d of %d bytes the file is there", n, len(script))
+		}
+	})
+}
+
+// The sudo gate finds prompt and mark however the stream is cut, and passes
+// exactly what comes after.
+func TestSudoGateCuts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		body := rapid.String().Draw(t, "body")
+		var got bytes.Buffer
+		g := &sudoGate{
+			prompt: "[m password]", begun: "[m started]", stderr: &got, tail: boundedTail{limit: StderrLimit},
+			asked: make(chan struct{}), again: make(chan struct{}), in: make(chan struct{}),
+		}
+		rest := []byte("lecture\n[m password]\n[m started]" + body)
+		for len(rest) > 0 {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
+			if _, err := g.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if got.String() != body || g.prompts() != 1 || !g.began() {
+			t.Fatalf("got %q, %d prompts", got.String(), g.prompts())
+		}
+	})
+}
+
+// Stat's lines are read strictly: anything else is an error, never a guess.
+func FuzzParseStat(f *testing.F) {
+	f.Add("-")
+	f.Add("d 755 root 0 root 0 4096")
+	f.Add("f 600 UNKNOWN 1234 root 0 1 " + strings.Repeat("ab", 32))
+	f.Fuzz(func(t *testing.T, line string) {
+		info, err := parseStat("/p", line)
+		if err == nil && line != "-" && !info.Exists {
+			t.Errorf("%q gave %+v", line, info)
+		}
+	})
+}

@@ -1,0 +1,201 @@
+//go:build unix
+
+package transport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/local"
+	"github.com/quorate-dev/quorate/transport/transporttest"
+)
+
+const sudoPassword = "sudo-PASSWORD-MARKER"
+
+// as runs every command of this machine as a user, through setpriv.
+type as struct {
+	transport.Transport
+	user string
+}
+
+func (a as) Dial(ctx context.Context, host string) (transport.Conn, error) {
+	conn, err := a.Transport.Dial(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return asConn{conn, a.user, conn.(transport.Dialer)}, nil
+}
+
+type asConn struct {
+	conn transport.Conn
+	user string
+	transport.Dialer
+}
+
+func (a asConn) Close() error { return a.conn.Close() }
+
+func (a asConn) Run(ctx context.Context, c transport.Cmd) error {
+	c.Argv = append([]string{"setpriv", "--reuid", a.user, "--regid", a.user, "--init-groups", "--"}, c.Argv...)
+	return a.conn.Run(ctx, c)
+}
+
+// sudoUser makes a user with a password, and sudoers rules for it, until the
+// end of the test.
+func sudoUser(t *testing.T, rule string) string {
+	t.Helper()
+	need := func(ok bool, what string) {
+		t.Helper()
+		if !ok && os.Getenv("QUORATE_CI") == "1" {
+			t.Fatal(what)
+		}
+		if !ok {
+			t.Skip(what)
+		}
+	}
+	need(os.Geteuid() == 0, "making a user needs root")
+	for _, tool := range []string{"sudo", "setpriv", "useradd", "userdel", "chpasswd"} {
+		_, err := exec.LookPath(tool)
+		need(err == nil, tool+" is not installed")
+	}
+	name := fmt.Sprintf("quorate-t%d", os.Getpid())
+	run := func(stdin string, argv ...string) {
+		t.Helper()
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader(stdin)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", argv, err, out)
+		}
+	}
+	run("", "useradd", "--no-create-home", "--user-group", "--shell", "/bin/sh", name)
+	t.Cleanup(func() { run("", "userdel", name) })
+	run(name+":"+sudoPassword+"\n", "chpasswd")
+	sudoers := filepath.Join("/etc/sudoers.d", name)
+	text := fmt.Sprintf("Defaults:%s !lecture, timestamp_timeout=0\n%s %s\n", name, name, rule)
+	if err := os.WriteFile(sudoers, []byte(text), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(sudoers) })
+	return name
+}
+
+func password(text string, calls *atomic.Int32) func(context.Context, string) (transport.Data, error) {
+	return func(context.Context, string) (transport.Data, error) {
+		calls.Add(1)
+		return transport.Bytes([]byte(text)), nil
+	}
+}
+
+// Sudo passes the suite with real sudo that asks for nothing, also when a
+// password is at hand that then must not reach the commands.
+func TestSudoConformanceWithoutPassword(t *testing.T) {
+	user := sudoUser(t, "ALL=(ALL) NOPASSWD: ALL")
+	var calls atomic.Int32
+	for name, cfg := range map[string]transport.SudoConfig{
+		"none": {}, "unneeded": {Password: password(sudoPassword, &calls)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := transport.Sudo(as{&local.Transport{}, user}, cfg)
+			transporttest.Run(t, transporttest.Harness{Transport: tr, Host: "here", Dir: t.TempDir(), Owner: "nobody"})
+		})
+	}
+	if calls.Load() != 0 {
+		t.Error("the password was asked for without need")
+	}
+}
+
+// Sudo passes the suite with real sudo that asks for the password each time.
+func TestSudoConformanceWithPassword(t *testing.T) {
+	user := sudoUser(t, "ALL=(ALL) ALL")
+	var calls atomic.Int32
+	tr := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{Password: password(sudoPassword, &calls)})
+	transporttest.Run(t, transporttest.Harness{Transport: tr, Host: "here", Dir: t.TempDir(), Owner: "nobody"})
+	if calls.Load() != 1 {
+		t.Errorf("the password was asked for %d times", calls.Load())
+	}
+}
+
+// Commands run as the user asked for, and nothing of the password or the
+// prompt shows in their streams.
+func TestSudoUserAndStreams(t *testing.T) {
+	user := sudoUser(t, "ALL=(ALL) ALL")
+	var calls atomic.Int32
+	conn, err := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{
+		User: "daemon", Password: password(sudoPassword, &calls),
+	}).Dial(t.Context(), "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	var stdout, stderr bytes.Buffer
+	err = conn.Run(t.Context(), transport.Cmd{
+		Argv: []string{"sh", "-c", "id -un; cat; echo problem >&2; exit 3"}, Stdin: strings.NewReader("mine"),
+		Stdout: &stdout, Stderr: &stderr,
+	})
+	var exit *transport.ExitError
+	if !errors.As(err, &exit) || exit.Code != 3 || exit.Stderr != "problem\n" || exit.Argv[0] != "sh" {
+		t.Errorf("got %+v", err)
+	}
+	if stdout.String() != "daemon\nmine" || stderr.String() != "problem\n" {
+		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+	}
+}
+
+// A wrong password is tried once on a host, however many commands want it.
+func TestSudoWrongPassword(t *testing.T) {
+	user := sudoUser(t, "ALL=(ALL) ALL")
+	var calls atomic.Int32
+	tr := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{Password: password("wrong-"+sudoPassword, &calls)})
+	conn, err := tr.Dial(t.Context(), "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"cat"}, Stdin: strings.NewReader("not a password\n")})
+			var refused *transport.SudoError
+			if !errors.As(err, &refused) || refused.Reason != transport.SudoWrongPassword {
+				t.Errorf("got %v", err)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "MARKER") {
+				t.Errorf("shows the password: %s", shown)
+			}
+		})
+	}
+	all.Wait()
+	if calls.Load() != 1 {
+		t.Errorf("asked for %d times", calls.Load())
+	}
+}
+
+// Without a password at hand, and without a right, the errors say which.
+func TestSudoRefusals(t *testing.T) {
+	user := sudoUser(t, "ALL=(daemon) NOPASSWD: ALL, (root) /bin/true")
+	var calls atomic.Int32
+	for want, cfg := range map[string]transport.SudoConfig{
+		transport.SudoPasswordNeeded: {},
+		transport.SudoNotAllowed:     {Password: password(sudoPassword, &calls)},
+	} {
+		conn, err := transport.Sudo(as{&local.Transport{}, user}, cfg).Dial(t.Context(), "here")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = conn.Run(t.Context(), transport.Cmd{Argv: []string{"id"}})
+		var refused *transport.SudoError
+		if !errors.As(err, &refused) || refused.Reason != want {
+			t.Errorf("want %q, got %v", want, err)
+		}
+		_ = conn.Close()
+	}
+}

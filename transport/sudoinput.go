@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+)
+
+// sudoInput is sudo's standard input: nothing until sudo asks or the command
+// has begun; the password if sudo asks; then the command's own input. After a
+// wrong password it ends, so that sudo gives up instead of taking the
+// command's input for another try.
+type sudoInput struct {
+	ctx   context.Context //nolint:containedctx // lives as long as the command
+	conn  *sudoConn
+	gate  *sudoGate
+	stdin io.Reader
+
+	state sudoState
+	typed []byte // of the password, what is still to be sent
+
+	mu    sync.Mutex
+	turn  bool // the host's turn is ours until the password is judged
+	ended bool
+	err   error
+}
+
+type sudoState int
+
+const (
+	sudoSilent sudoState = iota
+	sudoTyping
+	sudoJudging
+	sudoIn
+)
+
+// Read is called by one goroutine, which may outlive the command.
+func (s *sudoInput) Read(p []byte) (int, error) {
+	for {
+		switch s.state {
+		case sudoSilent:
+			select {
+			case <-s.gate.in:
+				s.state = sudoIn
+			case <-s.gate.asked:
+				if err := s.take(); err != nil {
+					return 0, io.EOF
+				}
+				s.state = sudoTyping
+			case <-s.ctx.Done():
+				return 0, io.EOF
+			}
+		case sudoTyping:
+			n := copy(p, s.typed)
+			clear(s.typed[:n])
+			if s.typed = s.typed[n:]; len(s.typed) == 0 {
+				s.state = sudoJudging
+			}
+			return n, nil
+		case sudoJudging:
+			select {
+			case <-s.gate.in:
+				s.judge(true, false)
+				s.state = sudoIn
+			case <-s.gate.again:
+				s.judge(false, true)
+				return 0, io.EOF
+			case <-s.ctx.Done():
+				return 0, io.EOF
+			}
+		case sudoIn:
+			if s.stdin == nil {
+				return 0, io.EOF
+			}
+			return s.stdin.Read(p)
+		}
+	}
+}
+
+// take gets the password. The first one to use it on a host keeps the host's
+// turn until it is judged, so that a wrong one is not tried by many at once.
+func (s *sudoInput) take() error {
+	known := s.conn.known
+	select {
+	case known.turn <- struct{}{}:
+	case <-s.ctx.Done():
+		return s.fail(s.ctx.Err())
+	}
+	s.mu.Lock()
+	s.turn = true
+	ended := s.ended
+	s.mu.Unlock()
+	if ended {
+		s.judge(false, false)
+		return net.ErrClosed
+	}
+	if known.wrong {
+		s.judge(false, false)
+		return s.fail(&SudoError{Host: s.conn.host, Reason: SudoWrongPassword, Err: errors.New("it was refused before and is not tried again")})
+	}
+	if known.password == nil {
+		d, err := s.conn.cfg.Password(s.ctx, s.conn.host)
+		if err != nil {
+			s.judge(false, false)
+			return s.fail(&SudoError{Host: s.conn.host, Reason: SudoPasswordNeeded, Err: err})
+		}
+		known.password = &d
+	}
+	s.typed = append(known.password.Bytes(), '\n')
+	if known.right {
+		s.judge(true, false)
+	}
+	return nil
+}
+
+// judge notes what is known of the password and gives the turn back.
+func (s *sudoInput) judge(right, wrong bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.turn {
+		return
+	}
+	s.conn.known.right = s.conn.known.right || right
+	s.conn.known.wrong = s.conn.known.wrong || wrong
+	s.turn = false
+	<-s.conn.known.turn
+}
+
+// end is called when the command is over, however.
+func (s *sudoInput) end(right, wrong bool) {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.judge(right, wrong)
+}
+
+func (s *sudoInput) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+	return err
+}
+
+func (s *sudoInput) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"net"
+)
+
+// Transport reaches hosts. Implementations are safe for concurrent use.
+type Transport interface {
+	// Dial connects to the host of that name. What a name means is the
+	// transport's matter: ssh looks it up among its targets and otherwise
+	// takes it as an address. The ctx bounds the dialling only, not the Conn.
+	// A failure is a *DialError, unless ctx ended.
+	Dial(ctx context.Context, host string) (Conn, error)
+}
+
+// Conn is a connection to one host, safe for concurrent use.
+type Conn interface {
+	// Run starts a command and waits until it has ended and its output is
+	// delivered. It returns nil for exit status 0, an *ExitError for any other
+	// end of the command, ctx's error (wrapped) when ctx ended first, in which
+	// case the command has been told to stop, and a *DialError when the
+	// connection was lost. Stdin is read until it ends or the command does.
+	Run(ctx context.Context, c Cmd) error
+	// Close ends the connection and whatever still runs over it. It may be
+	// called more than once.
+	Close() error
+}
+
+// Cmd is a command to run. Secrets travel by Stdin, never in Argv, which
+// events and errors show.
+type Cmd struct {
+	// Argv is the program and its arguments, passed on exactly as they are:
+	// no shell expands them.
+	Argv []string
+	// Stdin is empty when nil.
+	Stdin io.Reader
+	// Stdout and Stderr receive the output; nil discards it. An *ExitError
+	// carries the end of the standard error either way.
+	Stdout, Stderr io.Writer
+}
+
+// Filer is the ability to read and write whole files in few round trips. A
+// Filer is safe for concurrent use.
+type Filer interface {
+	// Stat describes the files at the paths, in their order, in one round
+	// trip. A path at which nothing stands has Exists false and is no error.
+	Stat(ctx context.Context, paths ...string) ([]FileInfo, error)
+	// Read gives the content of one regular file, at most limit bytes
+	// (a larger file is an error). A file that is not there is an error that
+	// wraps fs.ErrNotExist.
+	Read(ctx context.Context, path string, limit int64) ([]byte, error)
+	// Write puts the files in place in one round trip: each is written beside
+	// its path under a temporary name that only its owner may read from its
+	// first byte, given its mode and owner, synced and renamed, so that a
+	// reader sees the old file or the new one, whole. Missing parent directories
+	// are made with mode 0755. Files are replaced in the order given; at the
+	// first failure the rest is left alone and no temporary file remains.
+	Write(ctx context.Context, files ...File) error
+	// Upload is Write for one large file, streamed from r.
+	Upload(ctx context.Context, f File, r io.Reader) error
+	// Remove deletes files; one that is not there is no error.
+	Remove(ctx context.Context, paths ...string) error
+}
+
+// File is a file to write.
+type File struct {
+	// Path is absolute and clean.
+	Path string
+	// Mode holds permission bits; 0 means 0600.
+	Mode fs.FileMode
+	// Owner and Group are names or numbers on the host; empty leaves what the
+	// command's user gives.
+	Owner, Group string
+	// Data is the content; unused by Upload. It never appears in a command
+	// line, an error or a formatted File.
+	Data Data
+}
+
+// FileInfo is what Stat found at a path.
+type FileInfo struct {
+	Path   string
+	Exists bool
+	// Dir reports a directory; the fields below it describe regular files.
+	Dir          bool
+	Mode         fs.FileMode
+	Owner, Group string
+	Size         int64
+	// SHA256 of a regular file's content.
+	SHA256 [32]byte
+}
+
+// Dialer is the ability to open connections from the host: a tunnel.
+type Dialer interface {
+	// DialContext connects to addr as seen from the host. Networks: "tcp" and
+	// "unix".
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
