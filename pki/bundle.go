@@ -1,0 +1,199 @@
+package pki
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// Bundle is one cluster's certificates. It shows no key in any formatted or
+// marshalled form; only the files and the TLS configuration that its methods
+// give hold keys. It is immutable and safe for concurrent use.
+type Bundle struct{ held *bundle }
+
+type bundle struct {
+	cluster        string
+	cfg            Config
+	ca             map[AuthorityName]*pair
+	brought        map[AuthorityName]bool
+	serviceAccount *serviceAccount
+	specs          []leafSpec
+	leaves         map[string]*pair // by leafSpec.name
+}
+
+// serviceAccount is the key pair that signs service accounts' tokens.
+type serviceAccount struct {
+	key       *privateKey
+	publicPEM []byte
+}
+
+// authorities in the order in which they are made.
+var authorities = []struct {
+	name       AuthorityName
+	commonName string
+	key        func(Keys) KeyAlgorithm
+	brought    func(Config) *Authority
+	onHosts    bool // kubeadm signs with its key
+}{
+	// "etcd" is the guide's name; the others are kubeadm's.
+	{EtcdCA, "etcd", func(k Keys) KeyAlgorithm { return k.EtcdCA }, func(c Config) *Authority { return c.EtcdCA }, false},
+	{KubernetesCA, "kubernetes", func(k Keys) KeyAlgorithm { return k.KubernetesCA }, func(c Config) *Authority { return c.KubernetesCA }, true},
+	{FrontProxyCA, "front-proxy-ca", func(k Keys) KeyAlgorithm { return k.FrontProxyCA }, func(c Config) *Authority { return c.FrontProxyCA }, true},
+}
+
+// Where the certificates stand on hosts. etcd's are outside /etc/kubernetes/pki
+// because kubeadm reset empties that.
+const (
+	etcdDir       = "/etc/etcd/pki/"
+	kubernetesDir = "/etc/kubernetes/pki/"
+)
+
+// EtcdMember gives the files of a control plane's etcd member, ordered by path,
+// in /etc/etcd/pki: ca.crt, peer.crt, peer.key, server.crt and server.key. Any
+// other node is an *UnknownNodeError.
+func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
+	server, err := b.held.leaf(node, EtcdServer)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := b.held.leaf(node, EtcdPeer)
+	if err != nil {
+		return nil, err
+	}
+	return byPath(
+		publicFile(etcdDir+"ca.crt", encodeCerts(b.held.ca[EtcdCA].anchor())),
+		publicFile(etcdDir+"server.crt", encodeCerts(server.all())),
+		secretFile(etcdDir+"server.key", server.key.pem),
+		publicFile(etcdDir+"peer.crt", encodeCerts(peer.all())),
+		secretFile(etcdDir+"peer.key", peer.key.pem),
+	), nil
+}
+
+// ControlPlane gives the files that kubeadm expects on a control plane with
+// etcd outside its care, ordered by path, in /etc/kubernetes/pki: the two
+// Kubernetes authorities with their keys, the service accounts' key pair, and
+// the API server's client pair for etcd with etcd's trust file. Any other node
+// is an *UnknownNodeError.
+func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
+	client, err := b.held.leaf(node, APIServerEtcdClient)
+	if err != nil {
+		return nil, err
+	}
+	h := b.held
+	kubernetes, frontProxy := h.ca[KubernetesCA], h.ca[FrontProxyCA]
+	return byPath(
+		publicFile(kubernetesDir+"ca.crt", encodeCerts(kubernetes.anchor())),
+		secretFile(kubernetesDir+"ca.key", kubernetes.key.pem),
+		publicFile(kubernetesDir+"front-proxy-ca.crt", encodeCerts(frontProxy.anchor())),
+		secretFile(kubernetesDir+"front-proxy-ca.key", frontProxy.key.pem),
+		secretFile(kubernetesDir+"sa.key", h.serviceAccount.key.pem),
+		publicFile(kubernetesDir+"sa.pub", h.serviceAccount.publicPEM),
+		publicFile(kubernetesDir+"etcd/ca.crt", encodeCerts(h.ca[EtcdCA].anchor())),
+		publicFile(kubernetesDir+"apiserver-etcd-client.crt", encodeCerts(client.all())),
+		secretFile(kubernetesDir+"apiserver-etcd-client.key", client.key.pem),
+	), nil
+}
+
+// anchor is what a trust file holds, see NewAuthority.
+func (p *pair) anchor() []*x509.Certificate { return []*x509.Certificate{p.cert} }
+
+// CAHashes gives the CAHash of every certificate in the Kubernetes authority's
+// trust file, for kubeadm join to recognise the cluster by.
+func (b *Bundle) CAHashes() []string {
+	var hashes []string
+	for _, c := range b.held.ca[KubernetesCA].anchor() {
+		hashes = append(hashes, CAHash(c))
+	}
+	return hashes
+}
+
+// EtcdClient gives a TLS configuration with the operator's client certificate,
+// for a program that reads etcd's health or changes its membership. Each call
+// gives a fresh one, which the caller may change.
+//
+// ServerName is empty: crypto/tls and etcd's client then take it from the
+// endpoint. Every member's certificate holds its node's name and addresses and
+// loopback's, so that an endpoint written with any of them verifies, also when
+// a tunnel carries the connection. Setting ServerName to a node's name makes
+// sure that it is that member and no other which answers.
+func (b *Bundle) EtcdClient() (*tls.Config, error) {
+	operator, err := b.held.leaf("", OperatorEtcdClient)
+	if err != nil {
+		return nil, err
+	}
+	cert := &tls.Certificate{PrivateKey: operator.key.Signer, Leaf: operator.cert}
+	for _, c := range operator.all() {
+		cert.Certificate = append(cert.Certificate, c.Raw)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		RootCAs:    poolOf(b.held.ca[EtcdCA].anchor()...),
+		// A function, so that formatting the configuration cannot show the key.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
+	}, nil
+}
+
+// CA gives a copy of an authority's certificate, nil for a name that is none of
+// the three.
+func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
+	if p, ok := b.held.ca[name]; ok {
+		return copyCert(p.cert)
+	}
+	return nil
+}
+
+// Leaf gives a copy of a leaf's certificate. The node is empty for
+// OperatorEtcdClient. A node without it is an *UnknownNodeError.
+func (b *Bundle) Leaf(node string, kind LeafKind) (*x509.Certificate, error) {
+	p, err := b.held.leaf(node, kind)
+	if err != nil {
+		return nil, err
+	}
+	return copyCert(p.cert), nil
+}
+
+func copyCert(c *x509.Certificate) *x509.Certificate {
+	again, err := x509.ParseCertificate(c.Raw)
+	if err != nil {
+		return c // it was parsed from the same bytes before
+	}
+	return again
+}
+
+func (b *bundle) leaf(node string, kind LeafKind) (*pair, error) {
+	if p, ok := b.leaves[leafSpec{kind: kind, node: node}.name()]; ok {
+		return p, nil
+	}
+	unknown := &UnknownNodeError{Node: node}
+	for _, s := range b.specs {
+		if s.kind == EtcdServer {
+			unknown.Known = append(unknown.Known, s.node)
+		}
+	}
+	return nil, unknown
+}
+
+// String names the cluster: it shows no key.
+func (b *Bundle) String() string { return "certificates of cluster " + b.held.cluster }
+
+// GoString gives what String gives.
+func (b *Bundle) GoString() string { return b.String() }
+
+// MarshalText writes what String gives. Store gives what there is to keep.
+func (b *Bundle) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+func publicFile(path string, content []byte) quorate.File {
+	return quorate.File{Path: path, Mode: 0o644, Owner: "root", Group: "root", Content: quorate.Public(content)}
+}
+
+func secretFile(path string, content []byte) quorate.File {
+	return quorate.File{Path: path, Mode: 0o600, Owner: "root", Group: "root", Content: quorate.Sensitive(content)}
+}
+
+func byPath(files ...quorate.File) []quorate.File {
+	slices.SortFunc(files, func(a, b quorate.File) int { return cmp.Compare(a.Path, b.Path) })
+	return files
+}
