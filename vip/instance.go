@@ -1,0 +1,149 @@
+package vip
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// Where the files of an instance stand on its host.
+const (
+	ConfigPath = "/etc/keepalived/keepalived.conf"
+	CheckPath  = "/etc/keepalived/check_apiserver.sh"
+)
+
+// Defaults of an Instance's optional fields.
+const (
+	// DefaultCAFile is where kubeadm keeps the certificates of the authority
+	// that signed the API server's.
+	DefaultCAFile = "/etc/kubernetes/pki/ca.crt"
+	// DefaultScriptUser is root because `keepalived -t` of 2.2.7, which Debian 12
+	// has, ends itself by SIGTERM once it has looked at another user's script.
+	DefaultScriptUser = "root"
+)
+
+// Instance is keepalived on one control plane. Instances makes it from a
+// Cluster; a program may as well fill it in by hand. It is a quorate.Artifact,
+// a value, and safe for concurrent use while nobody changes it.
+type Instance struct {
+	// Node is the host's name, keepalived's router_id. Required.
+	Node string
+	// Endpoint whose Host is the VIP, the same on every node. Its zero fields
+	// mean the defaults of quorate.Endpoint. The VIP takes the prefix length of
+	// Endpoint.VIP.Subnet, or is a single address (/32, /128) without one.
+	Endpoint quorate.Endpoint
+	// Interface that carries the VIP here. Default Endpoint.VIP.Interface.
+	Interface string
+	// Source is the node's own address of the VIP's family, where its
+	// advertisements come from. Required.
+	Source netip.Addr
+	// Peers are the other nodes' Sources. Without any, advertisements go to
+	// the multicast group, as there is nobody else to send them to.
+	Peers []netip.Addr
+	// Priority, 1 to 254, different on every node. Required.
+	Priority int
+	// APIServer is the address of the node's own API server that its
+	// certificate names. Default Source.
+	APIServer netip.Addr
+	// CAFile on the host that verifies the API server's certificate; readable
+	// by ScriptUser. Default DefaultCAFile.
+	CAFile string
+	// ScriptUser runs the check. Default DefaultScriptUser.
+	ScriptUser string
+	// Auth is VRRP's password, the same on every node, sensitive; see NewAuth.
+	// Required with an IPv4 VIP, not used with an IPv6 one.
+	Auth quorate.Content
+}
+
+var _ quorate.Artifact = Instance{}
+
+// The priorities of a cluster's control planes: the first one's, the least of
+// the last one's, and how far they lie apart at most. See the package comment.
+const (
+	highestPriority = 230
+	lowestPriority  = 64
+	priorityStep    = 55
+)
+
+// Instances gives the instance of each control plane, in the order of the
+// nodes, and none for an External endpoint. The error is the
+// *quorate.InvalidError of c.Validate, or of an instance where that knows more:
+// an auth that VRRP does not take.
+func Instances(c quorate.Cluster, auth quorate.Content) ([]Instance, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.WithDefaults()
+	if c.Endpoint.External {
+		return nil, nil
+	}
+	nodes := c.ControlPlanes()
+	sources := sources(c, nodes)
+	instances := make([]Instance, len(nodes))
+	for i, n := range nodes {
+		instances[i] = Instance{
+			Node:       n.Name,
+			Endpoint:   c.Endpoint,
+			Interface:  cmp.Or(n.Interface, c.Endpoint.VIP.Interface),
+			Source:     sources[i],
+			Peers:      slices.Delete(slices.Clone(sources), i, i+1),
+			Priority:   priority(i, len(nodes)),
+			APIServer:  n.Address(),
+			CAFile:     DefaultCAFile,
+			ScriptUser: DefaultScriptUser,
+			Auth:       auth,
+		}
+		if err := instances[i].Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return instances, nil
+}
+
+// sources gives each node's first address of the VIP's family; none, which
+// Instance.Validate refuses, if it has no such address.
+func sources(c quorate.Cluster, nodes []quorate.Node) []netip.Addr {
+	out := make([]netip.Addr, len(nodes))
+	for i, n := range nodes {
+		at := slices.IndexFunc(n.Addresses, func(a netip.Addr) bool { return a.Is4() == c.Endpoint.Address().Is4() })
+		if at >= 0 {
+			out[i] = n.Addresses[at]
+		}
+	}
+	return out
+}
+
+// priority of the i-th of n control planes.
+func priority(i, n int) int {
+	step := min(priorityStep, (highestPriority-lowestPriority)/max(1, n-1))
+	return highestPriority - i*step
+}
+
+func (i Instance) withDefaults() Instance {
+	i.Endpoint = quorate.Cluster{Endpoint: i.Endpoint}.WithDefaults().Endpoint
+	i.Interface = cmp.Or(i.Interface, i.Endpoint.VIP.Interface)
+	i.APIServer = cmp.Or(i.APIServer, i.Source)
+	i.CAFile = cmp.Or(i.CAFile, DefaultCAFile)
+	i.ScriptUser = cmp.Or(i.ScriptUser, DefaultScriptUser)
+	return i
+}
+
+// address is the VIP with its prefix length.
+func (i Instance) address() netip.Prefix {
+	a := i.Endpoint.Address()
+	if s := i.Endpoint.VIP.Subnet; s.IsValid() {
+		return netip.PrefixFrom(a, s.Bits())
+	}
+	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// vrrpVersion is 2 with IPv4, which has authentication, and 3 with IPv6, for
+// which 2 is not defined.
+func (i Instance) vrrpVersion() int {
+	if i.Endpoint.Address().Is4() {
+		return 2
+	}
+	return 3
+}
