@@ -1,0 +1,226 @@
+package kubeadm
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// Check finds what kubeadm and the components it configures would trip over in
+// a description whose forms Cluster.Problems accepts, by the description's
+// field paths. Most of it kubeadm itself accepts, also in `kubeadm config
+// validate`, and it fails on a host later or is silently without effect:
+// unknown preflight checks and feature gates, cgroup drivers, proxy modes,
+// fields of the kubelet, arguments that Quorate sets itself. Nodes runs both.
+func Check(c quorate.Cluster) quorate.Problems {
+	c = c.WithDefaults()
+	if encoderFor(c.Version) == nil {
+		// Cluster.Problems refuses the version; the rest is judged by the newest.
+		c.Version = quorate.Version{Major: 1, Minor: quorate.MaxMinor}
+	}
+	k := c.Kubeadm
+	var p quorate.Problems
+	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors)
+	checkFeatureGates(&p, "kubeadm.featureGates", k.FeatureGates, c.Version)
+	checkArgs(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs, c.Version)
+	checkArgs(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs, c.Version)
+	checkArgs(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs, c.Version)
+	warnUnseen(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs)
+	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
+	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
+	checkDocument(&p, "kubeadm.kubelet", k.Kubelet, kubeletDocument, c.Version)
+	checkDocument(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxyDocument, c.Version)
+	if k.KubeProxy["mode"] == "ipvs" && c.Version.AtLeast(1, 35) {
+		p.Warn(key("kubeadm.kubeProxy", "mode"), "ipvs is deprecated from 1.35: nftables takes its place")
+	}
+	return p
+}
+
+func checkSecrets(c quorate.Cluster, s Secrets) quorate.Problems {
+	var p quorate.Problems
+	refuse(&p, "secrets.token", checkToken(s.Token))
+	if len(c.Nodes) > 1 {
+		checkCAHashes(&p, "secrets.caHashes", s.CAHashes)
+	}
+	refuse(&p, "secrets.certificateKey", checkCertificateKey(s.CertificateKey))
+	return p
+}
+
+// check finds what is wrong with a Config, by its own field names.
+func (c Config) check() quorate.Problems {
+	var p quorate.Problems
+	if encoderFor(c.Version) == nil {
+		p.Refuse("version", "no kubeadm configuration for Kubernetes %q: want 1.%d to 1.%d", c.Version, quorate.MinMinor, quorate.MaxMinor)
+	}
+	c.Registration.check(&p, "registration", c.Version)
+	refuse(&p, "token", checkToken(c.Token))
+	refuse(&p, "certificateKey", checkCertificateKey(c.CertificateKey))
+	switch {
+	case (c.Init == nil) == (c.Join == nil):
+		p.Refuse("", "set exactly one of init and join")
+	case c.Join != nil:
+		checkCAHashes(&p, "join.caHashes", c.Join.CAHashes)
+	default:
+		if c.APIServer == nil {
+			p.Refuse("apiServer", "init makes a control plane: give its address and port")
+		}
+		c.Init.check(&p, "init", c.Version)
+	}
+	if c.PatchesDir != "" {
+		checkPath(&p, "patchesDir", c.PatchesDir)
+	}
+	c.Timeouts.check(&p, "timeouts")
+	return p
+}
+
+func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
+	for i, t := range r.Taints {
+		t.check(p, fmt.Sprintf("%s.taints[%d]", at, i))
+	}
+	checkArgs(p, at+".kubeletArgs", r.KubeletArgs, kubeletArgs, v)
+	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors)
+}
+
+func (t Taint) check(p *quorate.Problems, at string) {
+	if !taintKeyPattern.MatchString(t.Key) {
+		p.Refuse(at+".key", "%q: want an optional lower-case DNS name and a slash, then at most 63 letters, digits and - _ .", t.Key)
+	}
+	if !taintValuePattern.MatchString(t.Value) {
+		p.Refuse(at+".value", "%q: want at most 63 letters, digits and - _ ., a letter or digit at both ends", t.Value)
+	}
+	oneOf(p, at+".effect", t.Effect, "NoSchedule", "PreferNoSchedule", "NoExecute")
+}
+
+func (i Init) check(p *quorate.Problems, at string, v quorate.Version) {
+	checkFeatureGates(p, at+".featureGates", i.FeatureGates, v)
+	i.APIServer.check(p, at+".apiServer", apiServerArgs, v)
+	i.ControllerManager.check(p, at+".controllerManager", controllerManagerArgs, v)
+	i.Scheduler.check(p, at+".scheduler", schedulerArgs, v)
+	checkDocument(p, at+".kubelet", i.Kubelet, kubeletDocument, v)
+	checkDocument(p, at+".kubeProxy", i.KubeProxy, kubeProxyDocument, v)
+}
+
+func (c Component) check(p *quorate.Problems, at string, known knownArgs, version quorate.Version) {
+	checkArgs(p, at+".args", c.Args, known, version)
+	names := map[string]bool{}
+	for i, v := range c.Volumes {
+		here := fmt.Sprintf("%s.volumes[%d]", at, i)
+		v.check(p, here)
+		if names[v.Name] {
+			p.Refuse(here+".name", "%q is the name of an earlier volume", v.Name)
+		}
+		names[v.Name] = true
+	}
+}
+
+func (v Volume) check(p *quorate.Problems, at string) {
+	if !volumeNamePattern.MatchString(v.Name) {
+		p.Refuse(at+".name", "%q is no lower-case RFC 1123 label", v.Name)
+	}
+	checkPath(p, at+".hostPath", v.HostPath)
+	checkPath(p, at+".mountPath", v.MountPath)
+	if v.PathType != "" {
+		oneOf(p, at+".pathType", v.PathType,
+			"DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice")
+	}
+}
+
+func (t Timeouts) check(p *quorate.Problems, at string) {
+	for _, f := range []struct {
+		name string
+		d    quorate.Duration
+	}{
+		{"controlPlane", t.ControlPlane}, {"kubelet", t.Kubelet}, {"apiCall", t.APICall},
+		{"etcdCall", t.EtcdCall}, {"tlsBootstrap", t.TLSBootstrap}, {"discovery", t.Discovery},
+	} {
+		if f.d < 0 {
+			p.Refuse(at+"."+f.name, "%v is negative", f.d)
+		}
+	}
+}
+
+func checkCAHashes(p *quorate.Problems, at string, hashes []string) {
+	if len(hashes) == 0 {
+		p.Refuse(at, "none: a joining node cannot tell the cluster from an impostor; give the hash of every certificate of the CA file")
+	}
+	for i, h := range hashes {
+		refuse(p, fmt.Sprintf("%s[%d]", at, i), checkCAHash(h))
+	}
+}
+
+// checkFeatureGates refuses names that kubeadm of that version does not know,
+// at which it would stop on the host.
+func checkFeatureGates(p *quorate.Problems, at string, gates map[string]bool, v quorate.Version) {
+	for _, name := range slices.Sorted(maps.Keys(gates)) {
+		switch life, known := featureGates[name]; {
+		case !known:
+			p.Refuse(key(at, name), "is no feature gate of kubeadm: the components of the control plane take theirs by the argument feature-gates, kubelet and kube-proxy by their field featureGates")
+		case !life.holds(v):
+			p.Refuse(key(at, name), "kubeadm %s does not have this feature gate, %s: leave it out", v, life)
+		}
+	}
+}
+
+func checkPreflightNames(p *quorate.Problems, at string, names []string) {
+	for i, name := range names {
+		here := fmt.Sprintf("%s[%d]", at, i)
+		switch {
+		case strings.EqualFold(name, "all"):
+			p.Warn(here, "%q silences every preflight check: name those that fail", name)
+		case !preflightPattern.MatchString(name):
+			p.Refuse(here, "%q is no preflight check: kubeadm's output names them in brackets, as in [ERROR NumCPU]", name)
+		}
+	}
+}
+
+func checkArgs(p *quorate.Problems, at string, args map[string]string, known knownArgs, v quorate.Version) {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		here, value := key(at, name), args[name]
+		owned, isOwned := known.owned[name]
+		switch unknown := known.flags.check(name, v); {
+		case !argPattern.MatchString(name):
+			p.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes and value", name)
+		case strings.ContainsFunc(value, unicode.IsControl):
+			p.Refuse(here, "the value holds a control character")
+		case isOwned && owned.refuses(value):
+			p.Refuse(here, "%s", owned.reason)
+		case unknown != "":
+			p.Refuse(here, "%s", unknown)
+		}
+	}
+}
+
+// warnUnseen tells of files that a static pod would look for in vain.
+func warnUnseen(p *quorate.Problems, at string, args map[string]string, known knownArgs) {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if file := args[name]; fileArgPattern.MatchString(name) && path.IsAbs(file) && !known.sees(file) {
+			p.Warn(key(at, name), "the component runs in a pod that does not see the host's %s: keep the file below /etc/kubernetes/pki, or mount it through a Config's Volumes", file)
+		}
+	}
+}
+
+func checkPath(p *quorate.Problems, at, file string) {
+	if !path.IsAbs(file) || path.Clean(file) != file || strings.ContainsFunc(file, unicode.IsControl) {
+		p.Refuse(at, "%q: want a clean absolute path", file)
+	}
+}
+
+func oneOf(p *quorate.Problems, at, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.Refuse(at, "%q: want %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func refuse(p *quorate.Problems, at string, err error) {
+	if err != nil {
+		p.Refuse(at, "%v", err)
+	}
+}
+
+// key is the path of a map's entry, as Cluster.Problems writes it.
+func key(at, k string) string { return fmt.Sprintf("%s[%q]", at, k) }

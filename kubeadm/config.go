@@ -1,0 +1,158 @@
+package kubeadm
+
+import (
+	"net/netip"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// Config is what kubeadm is told on one node, in words that belong to no
+// version of its configuration API. Nodes makes one per node from a description
+// it has checked. A program that needs more than a description says (a volume
+// for the API server, taints, patches, timeouts) sets that here before it asks
+// the Node for its Files, which check it; what a description does say is better
+// changed there. A Config shares maps and slices with the description.
+type Config struct {
+	// Version of Kubernetes and of the kubeadm on the node. It decides which
+	// version of the configuration API is written.
+	Version      quorate.Version
+	Registration Registration
+	// APIServer is the node's own API server; nil on a worker.
+	APIServer *APIServer
+	// Token admits nodes to the cluster; see NewToken.
+	Token quorate.Content
+	// CertificateKey, when not empty, makes kubeadm share the control plane's
+	// certificates through a Secret of the cluster instead of expecting them in
+	// place; see NewCertificateKey.
+	CertificateKey quorate.Content
+	// Exactly one is set: Init on the node that makes the cluster, Join on
+	// every other.
+	Init *Init
+	Join *Join
+	// SkipPhases of init or join, as kubeadm of that version names them.
+	SkipPhases []string
+	// PatchesDir on the host holds patches for static pods and the kubelet's
+	// configuration. Absolute.
+	PatchesDir string
+	Timeouts   Timeouts
+}
+
+// Registration is how a node's kubelet registers it.
+type Registration struct {
+	// Name of the node: a lower-case RFC 1123 subdomain.
+	Name string
+	// CRISocket of the container runtime as a unix:// URL.
+	CRISocket string
+	// NodeIPs the kubelet announces, one or one of each family, the cluster's
+	// primary family first.
+	NodeIPs []netip.Addr
+	// Labels the kubelet sets on its own node.
+	Labels map[string]string
+	// Taints of the node: nil means kubeadm's default (control planes are
+	// tainted, workers are not), an empty slice means none.
+	Taints []Taint
+	// KubeletArgs are added to the kubelet's command line, names without
+	// leading dashes.
+	KubeletArgs map[string]string
+	// IgnorePreflightErrors names preflight checks whose failure does not stop
+	// kubeadm.
+	IgnorePreflightErrors []string
+}
+
+// Taint of a node.
+type Taint struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+	// Effect is NoSchedule, PreferNoSchedule or NoExecute.
+	Effect string `json:"effect"`
+}
+
+// APIServer is where one node's API server listens and how it is advertised.
+type APIServer struct {
+	// Address that the other members reach, of the cluster's primary family.
+	Address netip.Addr
+	Port    int
+}
+
+// Init makes the cluster.
+type Init struct {
+	// TokenTTL is how long the token admits nodes. Default 24h, kubeadm's own;
+	// a negative value means for ever.
+	TokenTTL quorate.Duration
+	// ClusterName in the kubeconfigs.
+	ClusterName string
+	// Endpoint of the API for the whole cluster, host:port.
+	Endpoint string
+	// Etcd that runs outside kubeadm's care.
+	Etcd ExternalEtcd
+	// Pods and Services: one range, or one of each family with the primary first.
+	Pods, Services []netip.Prefix
+	DNSDomain      string
+	// CertSANs of every API server beyond those kubeadm adds itself.
+	CertSANs        []string
+	ImageRepository string
+	// FeatureGates of kubeadm itself.
+	FeatureGates map[string]bool
+	// The three components that run as static pods on each control plane.
+	APIServer, ControllerManager, Scheduler Component
+	// Kubelet and KubeProxy hold the fields of KubeletConfiguration and
+	// KubeProxyConfiguration by their own names, without apiVersion and kind.
+	// An empty document is not written.
+	Kubelet, KubeProxy map[string]any
+}
+
+// ExternalEtcd is how the API servers reach etcd.
+type ExternalEtcd struct {
+	// Endpoints are https URLs.
+	Endpoints []string
+	// Paths on every control plane: the CA certificate that etcd's server
+	// certificates chain to, and the API server's client certificate and key.
+	CAFile, CertFile, KeyFile string
+}
+
+// Component is a static pod of the control plane.
+type Component struct {
+	// Args are added to the command line, names without leading dashes; one
+	// that kubeadm sets too replaces kubeadm's.
+	Args map[string]string
+	// Volumes of the host that the pod mounts.
+	Volumes []Volume
+}
+
+// Volume is a file or directory of the host inside a component's pod.
+type Volume struct {
+	Name string `json:"name"`
+	// HostPath and MountPath are absolute.
+	HostPath  string `json:"hostPath"`
+	MountPath string `json:"mountPath"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
+	// PathType is one of DirectoryOrCreate, Directory, FileOrCreate, File,
+	// Socket, CharDevice and BlockDevice; empty means unchecked.
+	PathType string `json:"pathType,omitempty"`
+}
+
+// Join adds a node to the cluster.
+type Join struct {
+	// Endpoint of the API, host:port.
+	Endpoint string
+	// CAHashes pin the cluster's CA: "sha256:" and the hex SHA-256 of the public
+	// key of any certificate it may present.
+	CAHashes []string
+}
+
+// Timeouts of kubeadm's own waiting. Zero means kubeadm's default, given in
+// brackets.
+type Timeouts struct {
+	// ControlPlane to become healthy [4m].
+	ControlPlane quorate.Duration
+	// Kubelet to become healthy [4m].
+	Kubelet quorate.Duration
+	// APICall to the API server, retries included [1m].
+	APICall quorate.Duration
+	// EtcdCall to etcd, retries included [2m].
+	EtcdCall quorate.Duration
+	// TLSBootstrap of a joining node's kubelet [5m].
+	TLSBootstrap quorate.Duration
+	// Discovery of the cluster by a joining node [5m].
+	Discovery quorate.Duration
+}

@@ -1,0 +1,126 @@
+package kubeadm
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// lifetime is the minors of Kubernetes 1 that have something; a zero last
+// means that it is still there.
+type lifetime struct{ first, last int }
+
+func (l lifetime) holds(v quorate.Version) bool {
+	return v.Minor >= l.first && (l.last == 0 || v.Minor <= l.last)
+}
+
+func (l lifetime) String() string {
+	switch {
+	case l.last == 0:
+		return fmt.Sprintf("it is there from 1.%d", l.first)
+	case l.first <= quorate.MinMinor:
+		return fmt.Sprintf("it was there until 1.%d", l.last)
+	}
+	return fmt.Sprintf("it was there from 1.%d to 1.%d", l.first, l.last)
+}
+
+// featureGates of kubeadm, from cmd/kubeadm/app/features/features.go of 1.31 to
+// 1.37. A gate from 1.31 may be older.
+var featureGates = map[string]lifetime{
+	"ControlPlaneKubeletLocalMode":     {31, 35},
+	"EtcdLearnerMode":                  {31, 32},
+	"NodeLocalCRISocket":               {32, 36},
+	"PublicKeysECDSA":                  {31, 36},
+	"RootlessControlPlane":             {31, 0},
+	"WaitForAllControlPlaneComponents": {31, 34},
+}
+
+// The names of preflight checks, which kubeadm compares without regard to case,
+// from cmd/kubeadm/app/preflight/checks.go of 1.31 to 1.37.
+var preflightPattern = regexp.MustCompile(`(?i)\A(` + strings.Join([]string{
+	"CRI", "ContainerRuntimeVersion", "ExternalEtcdClientCertificates", "ExternalEtcdVersion", "Firewalld",
+	"Hostname", "HTTPProxy", "HTTPProxyCIDR", "ImagePull", "IsPrivilegedUser", "KubeletVersion",
+	"KubernetesVersion", "Mem", "NumCPU", "Swap", "SystemVerification",
+	`Port-[0-9]{1,5}`, `Service-[a-z0-9@._-]+`,
+	`(Dir|File)Available-[a-z0-9._-]+`, `FileContent-[a-z0-9._-]+`, `FileExisting-[a-z0-9._-]+`,
+}, "|") + `)\z`)
+
+// The forms of names, from k8s.io/apimachinery/pkg/util/validation.
+var (
+	argPattern        = regexp.MustCompile(`\A[a-z0-9]+(-[a-z0-9]+)*\z`)
+	fileArgPattern    = regexp.MustCompile(`(file|config|path|manifest)\z`)
+	volumeNamePattern = regexp.MustCompile(`\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\z`)
+	taintKeyPattern   = regexp.MustCompile(`\A([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\z`)
+	taintValuePattern = regexp.MustCompile(`\A([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\z`)
+)
+
+// ownedArg is an argument that the description decides elsewhere, or one that
+// must stay on.
+type ownedArg struct {
+	// off refuses only a value that turns the argument off.
+	off    bool
+	reason string
+}
+
+func (o ownedArg) refuses(value string) bool {
+	on, err := strconv.ParseBool(value)
+	return !o.off || err == nil && !on
+}
+
+// knownArgs is what is known of a component's arguments; without flags, every
+// name passes that is not owned.
+type knownArgs struct {
+	flags flagSet
+	owned map[string]ownedArg
+	// mounted are the host's directories and files that the component's pod sees.
+	mounted []string
+}
+
+// sees reports whether a pod finds the host's file at an absolute path.
+func (k knownArgs) sees(file string) bool {
+	return slices.ContainsFunc(k.mounted, func(m string) bool { return file == m || strings.HasPrefix(file, m+"/") })
+}
+
+// certificateMounts are in the pods of API server and controller manager, from
+// cmd/kubeadm/app/phases/controlplane/volumes.go.
+var certificateMounts = []string{
+	"/etc/kubernetes/pki", "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates",
+	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
+}
+
+const etcdReason = "Quorate sets it from the control planes and the certificates it places"
+
+var (
+	apiServerArgs = knownArgs{flags: apiServerFlags, mounted: certificateMounts, owned: map[string]ownedArg{
+		"advertise-address":        {reason: "Quorate sets it to each control plane's first address: change nodes[].addresses"},
+		"secure-port":              {reason: "Quorate sets it: change endpoint.port"},
+		"etcd-servers":             {reason: etcdReason},
+		"etcd-cafile":              {reason: etcdReason},
+		"etcd-certfile":            {reason: etcdReason},
+		"etcd-keyfile":             {reason: etcdReason},
+		"service-cluster-ip-range": {reason: "Quorate sets it: change services"},
+		"anonymous-auth": {true, "the probes of the pod and of the VIP ask /livez and /readyz without credentials, and a refused probe restarts the API server: " +
+			"restrict anonymous requests to those paths with the argument authentication-config instead"},
+		"enable-bootstrap-token-auth": {true, "nodes join by a bootstrap token"},
+	}}
+	controllerManagerArgs = knownArgs{flags: controllerManagerFlags, mounted: certificateMounts, owned: map[string]ownedArg{
+		"cluster-cidr":             {reason: "Quorate sets it: change pods"},
+		"service-cluster-ip-range": {reason: "Quorate sets it: change services"},
+		"cluster-name":             {reason: "Quorate sets it: change name"},
+		"leader-elect":             {true, leaderReason},
+	}}
+	schedulerArgs = knownArgs{flags: schedulerFlags, mounted: []string{"/etc/kubernetes/scheduler.conf"}, owned: map[string]ownedArg{
+		"leader-elect": {true, leaderReason},
+	}}
+	kubeletArgs = knownArgs{owned: map[string]ownedArg{
+		"node-ip":           {reason: "set nodeIPs instead"},
+		"node-labels":       {reason: "set labels instead"},
+		"hostname-override": {reason: "set name instead"},
+	}}
+)
+
+const leaderReason = "without leader election every control plane's replica acts at once"
