@@ -1,0 +1,290 @@
+package plan
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Deploy is an Action that puts files on a host and keeps systemd units
+// running with them.
+type Deploy struct {
+	// Name tells deployments on one host apart; it names the stamp. Required
+	// when there are units.
+	Name  string
+	Files []quorate.File
+	// Units are brought up in order after the files are in place. A unit that
+	// runs is restarted when the files are not those it was last started with.
+	Units []Unit
+}
+
+// Unit is a systemd unit that a Deploy keeps.
+type Unit struct {
+	// Name with its suffix: "etcd.service".
+	Name string
+	// EnableOnly enables the unit for the next boot and leaves starting it to
+	// someone else, as the kubelet is left to kubeadm.
+	EnableOnly bool
+	// NoBlock does not wait for a first start to complete. An etcd member's
+	// start completes only once enough others have started.
+	NoBlock bool
+}
+
+// stampDir keeps, for each Deploy with units, the hash of the files that its
+// units were last started with: so a run that ended between writing and
+// restarting is made good by the next, which a comparison of files alone
+// could not see.
+const stampDir = "/var/lib/quorate"
+
+func (d Deploy) stamp() (quorate.File, bool) {
+	if len(d.Units) == 0 || len(d.Files) == 0 {
+		return quorate.File{}, false
+	}
+	h := sha256.New()
+	for _, f := range d.Files {
+		sum := f.Content.SHA256()
+		_, _ = fmt.Fprintf(h, "%s %o %s %s %x\n", f.Path, f.Mode.Perm(), f.Owner, f.Group, sum)
+	}
+	return quorate.File{
+		Path:    path.Join(stampDir, d.Name+".sha256"),
+		Mode:    0o600,
+		Content: quorate.Public([]byte(hex.EncodeToString(h.Sum(nil)) + "\n")),
+	}, true
+}
+
+// Check compares the files by mode, owner and hash, and the units by state, in
+// two round trips.
+func (d Deploy) Check(ctx context.Context, h *Host) (Diff, error) {
+	diff, err := fileDiff(ctx, h, d.Files)
+	if err != nil || len(d.Units) == 0 {
+		return diff, err
+	}
+	units, err := d.unitDiff(ctx, h)
+	return append(diff, units...), err
+}
+
+// fileDiff says which files differ.
+func fileDiff(ctx context.Context, h *Host, files []quorate.File) (Diff, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	paths := make([]string, 0, len(files))
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	found, err := h.Stat(ctx, paths...)
+	if err != nil {
+		return nil, err
+	}
+	var diff Diff
+	for i, f := range files {
+		if c, differs := compare(f, found[i]); differs {
+			diff = append(diff, c)
+		}
+	}
+	return diff, nil
+}
+
+func compare(want quorate.File, found transport.FileInfo) (Change, bool) {
+	return compareTo(transport.File{
+		Path: want.Path, Mode: fileMode(want), Owner: orRoot(want.Owner), Group: orRoot(want.Group),
+	}, want.Content.SHA256(), found)
+}
+
+// compareTo compares by the hash of the content that is wanted.
+func compareTo(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
+	if !found.Exists {
+		return Change{Verb: "create", Subject: want.Path}, true
+	}
+	var how []string
+	if found.Dir {
+		how = append(how, "is a directory")
+	} else if found.SHA256 != sum {
+		how = append(how, "content")
+	}
+	if found.Mode.Perm() != want.Mode {
+		how = append(how, fmt.Sprintf("mode %04o, want %04o", found.Mode.Perm(), want.Mode))
+	}
+	if found.Owner != want.Owner {
+		how = append(how, fmt.Sprintf("owner %s, want %s", found.Owner, want.Owner))
+	}
+	if found.Group != want.Group {
+		how = append(how, fmt.Sprintf("group %s, want %s", found.Group, want.Group))
+	}
+	return Change{Verb: "update", Subject: want.Path, Detail: strings.Join(how, ", ")}, len(how) > 0
+}
+
+func fileMode(f quorate.File) fs.FileMode {
+	if f.Mode == 0 {
+		return 0o600
+	}
+	return f.Mode.Perm()
+}
+
+func orRoot(name string) string {
+	if name == "" {
+		return "root"
+	}
+	return name
+}
+
+// asTransport turns artifacts' files into what transports write.
+func asTransport(files []quorate.File) []transport.File {
+	out := make([]transport.File, 0, len(files))
+	for _, f := range files {
+		out = append(out, transport.File{
+			Path: f.Path, Mode: fileMode(f), Owner: orRoot(f.Owner), Group: orRoot(f.Group),
+			Data: transport.Bytes(f.Content.Bytes()),
+		})
+	}
+	return out
+}
+
+// unitDiff asks for the stamp and the units' states.
+func (d Deploy) unitDiff(ctx context.Context, h *Host) (Diff, error) {
+	states, err := unitStates(ctx, h, d.Units)
+	if err != nil {
+		return nil, err
+	}
+	var stamped Diff
+	if stamp, ok := d.stamp(); ok {
+		if stamped, err = fileDiff(ctx, h, []quorate.File{stamp}); err != nil {
+			return nil, err
+		}
+	}
+	var diff Diff
+	for _, u := range d.Units {
+		diff = append(diff, u.diff(states[u.Name], len(stamped) > 0)...)
+	}
+	if len(stamped) > 0 && len(diff) == 0 {
+		diff = append(diff, stamped...)
+	}
+	return diff, nil
+}
+
+// unitState is what systemctl show says of a unit.
+type unitState struct{ load, active, enabled string }
+
+func (u Unit) diff(s unitState, outdated bool) Diff {
+	var diff Diff
+	subject := "unit " + u.Name
+	if s.enabled != "enabled" && s.enabled != "static" && s.enabled != "generated" {
+		diff = append(diff, Change{Verb: "enable", Subject: subject})
+	}
+	switch {
+	case u.EnableOnly:
+	case s.active == "activating" && u.NoBlock && !outdated:
+	case s.active != "active":
+		diff = append(diff, Change{Verb: "start", Subject: subject, Detail: s.active})
+	case outdated:
+		diff = append(diff, Change{Verb: "restart", Subject: subject, Detail: "runs with other files", Disruptive: true})
+	}
+	return diff
+}
+
+func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitState, error) {
+	argv := []string{"systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState"}
+	for _, u := range units {
+		argv = append(argv, u.Name)
+	}
+	out, err := h.Run(ctx, argv...)
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]unitState{}
+	for block := range strings.SplitSeq(string(out), "\n\n") {
+		f := fields([]byte(block))
+		states[f["Id"]] = unitState{load: f["LoadState"], active: f["ActiveState"], enabled: f["UnitFileState"]}
+	}
+	return states, nil
+}
+
+// Apply writes the files that differ, brings the units up, and stamps.
+func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
+	if files := d.differing(diff); len(files) > 0 {
+		if err := h.Write(ctx, asTransport(files)...); err != nil {
+			return err
+		}
+	}
+	if len(d.Units) == 0 {
+		return nil
+	}
+	if err := d.applyUnits(ctx, h); err != nil {
+		return err
+	}
+	stamp, ok := d.stamp()
+	if !ok {
+		return nil
+	}
+	return h.Write(ctx, asTransport([]quorate.File{stamp})...)
+}
+
+func (d Deploy) differing(diff Diff) []quorate.File {
+	return slices.DeleteFunc(slices.Clone(d.Files), func(f quorate.File) bool {
+		return !slices.ContainsFunc(diff, func(c Change) bool { return c.Subject == f.Path })
+	})
+}
+
+// applyUnits asks for the states anew, since writing the files has changed
+// what is outdated.
+func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
+	diff, err := d.unitDiff(ctx, h)
+	if err != nil {
+		return err
+	}
+	var touched, enable, start []string
+	for _, u := range d.Units {
+		for _, c := range diff {
+			if c.Subject != "unit "+u.Name {
+				continue
+			}
+			touched = append(touched, u.Name)
+			switch {
+			case c.Verb == "enable":
+				enable = append(enable, "--no-reload enable", u.Name)
+			case c.Verb == "start" && u.NoBlock:
+				start = append(start, "start --no-block", u.Name)
+			default:
+				start = append(start, c.Verb, u.Name)
+			}
+		}
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	if _, err := h.Script(ctx, unitScript, slices.Concat(enable, []string{"daemon-reload", ""}, start)...); err != nil {
+		return unitFailure(ctx, h, touched, err)
+	}
+	return nil
+}
+
+// unitScript brings up units in one round trip and with one reload: systemctl
+// enable would reload for each unit, which takes half a second on a busy host.
+// Its arguments are pairs of a verb, which may have an option, and a unit.
+const unitScript = `# bring up units
+set -e
+while [ $# -gt 0 ]; do
+	systemctl $1 ${2:+"$2"}
+	shift 2
+done
+`
+
+// unitFailure adds what the journal says about units that would not start.
+func unitFailure(ctx context.Context, h *Host, units []string, cause error) error {
+	var exit *transport.ExitError
+	if !errors.As(cause, &exit) {
+		return cause
+	}
+	argv := append([]string{"systemctl", "status", "--no-pager", "--full", "--lines=15"}, units...)
+	status, _ := h.Run(ctx, argv...) // its exit status is the units' state, its output what is wanted
+	return fmt.Errorf("%w\n%s", cause, strings.TrimSpace(string(status)))
+}

@@ -1,0 +1,33 @@
+// Package plan sequences work on hosts. It is the one place where what the
+// renderers say and what transports do come together.
+//
+// # The parts
+//
+//   - A Step is data: an ID, a host, what it comes after, the locks it holds,
+//     a timeout, and an Action. An Action checks, by reading only, what differs
+//     from the desired state, and applies the difference.
+//   - A Plan is steps that New has found to make sense: no cycle, no unknown
+//     ID. It is complete before any host is touched; no step hands a value to
+//     a later one.
+//   - A Runner runs a plan over a transport: hosts side by side, the steps of
+//     one host one after another; check, apply if it differs, check again.
+//     A failure stops what comes after it and nothing else. A dry run only
+//     checks.
+//   - Events tell an observer what happens, and a Summary what was done.
+//
+// The check is the truth: a plan can be run any number of times, and a run
+// against hosts that are as described changes nothing and says so.
+//
+// # The recipe
+//
+// HA makes the plan for a highly available control plane from an HAConfig;
+// its comment lists the steps. Files gives what that recipe would write, with
+// no host involved. Prerequisites says where programs and images come from:
+// Present, Packages, Pushed, or a type of one's own.
+//
+// # Abilities
+//
+// Deploy is an Action for one's own steps: files, and systemd units that run
+// with them. NewHost makes a Host of any connection, so that Actions can be
+// tested by themselves, best over transport/faketransport.
+package plan

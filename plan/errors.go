@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// GraphError refuses steps that make no plan, with every fault.
+type GraphError struct{ Faults []string }
+
+func (e *GraphError) Error() string {
+	return "plan: " + strings.Join(e.Faults, "; ")
+}
+
+// Phase is the part of a step's life in which something happened.
+type Phase string
+
+const (
+	// Connecting to the host.
+	Connecting Phase = "connect"
+	// Checking what differs.
+	Checking Phase = "check"
+	// Applying the difference.
+	Applying Phase = "apply"
+	// Verifying, by checking again, that nothing differs any more.
+	Verifying Phase = "verify"
+)
+
+// StepError is the failure of one step. Err holds the cause: a
+// *transport.ExitError with the remote standard error, a *transport.DialError,
+// a *NotConvergedError, a *HostError, or ctx's error.
+type StepError struct {
+	Step    ID
+	Host    string
+	Phase   Phase
+	Attempt int
+	Err     error
+}
+
+func (e *StepError) Error() string {
+	s := fmt.Sprintf("step %s on %s: %s", e.Step, e.Host, e.Phase)
+	if e.Attempt > 1 {
+		s += fmt.Sprintf(" (attempt %d)", e.Attempt)
+	}
+	return s + ": " + e.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// RunError is the failure of a run: the root causes, and what was not reached
+// because of them. It unwraps to every *StepError.
+type RunError struct {
+	Failed []*StepError
+	// NotReached are the steps that did not run.
+	NotReached []ID
+	// Canceled is ctx's cause when the run was told to stop.
+	Canceled error
+}
+
+func (e *RunError) Error() string {
+	var b strings.Builder
+	switch {
+	case e.Canceled != nil:
+		fmt.Fprintf(&b, "run stopped: %v", e.Canceled)
+	case len(e.Failed) == 1:
+		b.WriteString("1 step failed")
+	default:
+		fmt.Fprintf(&b, "%d steps failed", len(e.Failed))
+	}
+	if n := len(e.NotReached); n > 0 {
+		fmt.Fprintf(&b, ", %d not reached", n)
+	}
+	for _, f := range e.Failed {
+		b.WriteString("\n  " + strings.ReplaceAll(f.Error(), "\n", "\n  "))
+	}
+	return b.String()
+}
+
+// Unwrap gives every root cause.
+func (e *RunError) Unwrap() []error {
+	var errs []error
+	for _, f := range e.Failed {
+		errs = append(errs, f)
+	}
+	if e.Canceled != nil {
+		errs = append(errs, e.Canceled)
+	}
+	return errs
+}
+
+// NotConvergedError tells that a step was applied without complaint and its
+// check still finds a difference.
+type NotConvergedError struct{ Left Diff }
+
+func (e *NotConvergedError) Error() string {
+	left := make([]string, 0, len(e.Left))
+	for _, c := range e.Left {
+		left = append(left, c.String())
+	}
+	return "applied, but still differs: " + strings.Join(left, "; ")
+}
+
+// HostError tells that a host is not as a step needs it: every fault found,
+// each with what to do about it.
+type HostError struct {
+	Host   string
+	Faults []HostFault
+}
+
+// HostFault is one thing about a host that stands in the way.
+type HostFault struct {
+	// Found is what was found.
+	Found string
+	// Do is what to do about it.
+	Do string
+}
+
+func (e *HostError) Error() string {
+	faults := make([]string, 0, len(e.Faults))
+	for _, f := range e.Faults {
+		faults = append(faults, f.Found+": "+f.Do)
+	}
+	return "host is not ready: " + strings.Join(faults, "; ")
+}
+
+// Transient reports whether an error is of the kind that passes by itself: a
+// connection that could not be made or was lost. A host key or credential that
+// was refused is not, nor is a command's own failure.
+func Transient(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var dial *transport.DialError
+	return errors.As(err, &dial) &&
+		(dial.Reason == transport.Unreachable || dial.Reason == transport.Lost)
+}

@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// EventKind tells events apart.
+type EventKind string
+
+const (
+	// RunStarted is the first event of a run.
+	RunStarted EventKind = "run-started"
+	// StepStarted: the step's locks are held and its first check begins.
+	StepStarted EventKind = "step-started"
+	// StepApplying: the check found the Diff, and it is being applied.
+	StepApplying EventKind = "step-applying"
+	// StepProgress: the step has something to say in Message.
+	StepProgress EventKind = "step-progress"
+	// StepRetrying: the attempt failed with Err and another will follow.
+	StepRetrying EventKind = "step-retrying"
+	// StepEnded: the step has its Outcome, and Err if it failed.
+	StepEnded EventKind = "step-ended"
+	// RunEnded is the last event, with the Summary.
+	RunEnded EventKind = "run-ended"
+)
+
+// Outcome is how a step ended.
+type Outcome string
+
+const (
+	// Unchanged: nothing differed.
+	Unchanged Outcome = "unchanged"
+	// Changed: the difference was applied and verified.
+	Changed Outcome = "changed"
+	// WouldChange: a dry run found a difference.
+	WouldChange Outcome = "would-change"
+	// Unknown: a dry run could not tell, because a step before it would change
+	// what its check looks at.
+	Unknown Outcome = "unknown"
+	// Failed: see the error.
+	Failed Outcome = "failed"
+	// NotReached: a step before it failed, or the run was stopped.
+	NotReached Outcome = "not-reached"
+)
+
+// Event is something that happened in a run. Events hold no secrets.
+type Event struct {
+	Time    time.Time
+	Kind    EventKind
+	Step    ID     // of step events
+	Host    string // of step events
+	Title   string // of step events
+	Attempt int    // of step events, from 1
+	Diff    Diff   // of StepApplying and StepEnded
+	Message string // of StepProgress
+	Outcome Outcome
+	Err     error
+	Elapsed time.Duration // of StepEnded and RunEnded
+	Summary *Summary      // of RunEnded
+}
+
+// Summary counts what a run did.
+type Summary struct {
+	Steps    int             `json:"steps"`
+	Outcomes map[Outcome]int `json:"outcomes"`
+	// RoundTrips by host: commands run and file operations.
+	RoundTrips map[string]int `json:"roundTrips"`
+	Elapsed    time.Duration  `json:"elapsed"`
+}
+
+// Changed reports whether the run changed anything, or would have.
+func (s Summary) Changed() bool {
+	return s.Outcomes[Changed] > 0 || s.Outcomes[WouldChange] > 0
+}
+
+// LogTo gives an observer that writes every event to a logger: failures as
+// errors, retries as warnings, a step's beginning and progress as debug.
+func LogTo(l *slog.Logger) func(Event) {
+	return func(e Event) {
+		level := slog.LevelInfo
+		switch {
+		case e.Err != nil && e.Kind == StepRetrying:
+			level = slog.LevelWarn
+		case e.Err != nil:
+			level = slog.LevelError
+		case e.Kind == StepStarted || e.Kind == StepProgress:
+			level = slog.LevelDebug
+		}
+		l.LogAttrs(context.Background(), level, string(e.Kind), e.attrs()...)
+	}
+}
+
+func (e Event) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	text := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	text("step", string(e.Step))
+	text("host", e.Host)
+	text("message", e.Message)
+	text("outcome", string(e.Outcome))
+	for _, c := range e.Diff {
+		text("change", c.String())
+	}
+	if e.Attempt > 1 {
+		attrs = append(attrs, slog.Int("attempt", e.Attempt))
+	}
+	if e.Elapsed > 0 {
+		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))
+	}
+	if e.Err != nil {
+		text("error", e.Err.Error())
+	}
+	return attrs
+}

@@ -1,0 +1,93 @@
+package plan_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log"
+
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/pki"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// A cluster from bare hosts to Ready nodes, and once more. The hosts are in
+// memory; with transport/ssh in place of plantest they are real.
+func Example() {
+	cluster := three() // or clusterfile.Load
+	bundle, err := pki.New(cluster, pki.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token, err := kubeadm.NewToken(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	auth, err := vip.NewAuth(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ha, err := plan.HA(plan.HAConfig{
+		Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	hosts, err := plantest.New(cluster)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = hosts.Close() }()
+	runner := plan.Runner{Transport: hosts}
+	for range 2 {
+		summary, err := runner.Run(context.Background(), ha)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("changed:", summary.Changed(), "nodes:", hosts.Nodes())
+	}
+	// Output:
+	// changed: true nodes: [cp-1 cp-2 cp-3 worker-1]
+	// changed: false nodes: [cp-1 cp-2 cp-3 worker-1]
+}
+
+// motd is an Action of one's own.
+type motd struct{ text string }
+
+func (m motd) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Run(ctx, "cat", "/etc/motd")
+	if err != nil || string(out) == m.text {
+		return nil, err
+	}
+	return plan.Diff{{Verb: "update", Subject: "/etc/motd"}}, nil
+}
+
+func (m motd) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	_, err := h.Script(ctx, `printf %s "$1" >/etc/motd`, m.text)
+	return err
+}
+
+// A step of one's own, run dry.
+func ExampleRunner_dryRun() {
+	hosts := faketransport.New()
+	if err := hosts.Host("web-1").Put(file("/etc/motd", "hello")); err != nil {
+		log.Fatal(err)
+	}
+	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: motd{"welcome"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	runner := plan.Runner{Transport: hosts, DryRun: true, Observe: func(e plan.Event) {
+		for _, c := range e.Diff {
+			fmt.Println(e.Step, e.Outcome, "-", c)
+		}
+	}}
+	if _, err := runner.Run(context.Background(), p); err != nil {
+		log.Fatal(err)
+	}
+	// Output: motd/web-1 would-change - update /etc/motd
+}

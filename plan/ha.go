@@ -1,0 +1,388 @@
+package plan
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// Certs is where a recipe takes certificates from. *pki.Bundle is one; a
+// program with its own authority (Vault, an HSM) writes another and does not
+// link cfssl. The files must be the same at every call.
+type Certs interface {
+	// EtcdMember gives what a node's etcd member needs, as etcd.Paths names it.
+	// The etcd CA's key is never among it.
+	EtcdMember(node string) ([]quorate.File, error)
+	// ControlPlane gives what a control plane needs in /etc/kubernetes/pki
+	// before kubeadm runs.
+	ControlPlane(node string) ([]quorate.File, error)
+	// CAHashes are the discovery hashes of the Kubernetes CA's certificates.
+	CAHashes() []string
+	// EtcdClient is the operator's own client certificate for etcd.
+	EtcdClient() (*tls.Config, error)
+}
+
+// HAConfig is everything that goes into a highly available cluster. Nothing in
+// it comes from a host: authorities, tokens and hashes are made beforehand, so
+// no step hands a value to a later one.
+type HAConfig struct {
+	Cluster quorate.Cluster
+	Certs   Certs
+	// Secrets of kubeadm: the bootstrap token.
+	Kubeadm kubeadm.Secrets
+	// VIPAuth is keepalived's password, of 8 characters (vip.NewAuth). Not
+	// used with an external endpoint.
+	VIPAuth quorate.Content
+	// Prerequisites default to Present.
+	Prerequisites Prerequisites
+	// Manifests are applied in order once the API answers: a pod network,
+	// first of all. None leaves the network to files on the hosts.
+	Manifests []Manifest
+	// Untaint lets ordinary pods run on the control planes.
+	Untaint bool
+}
+
+// Manifest is YAML for kubectl apply.
+type Manifest struct {
+	// Name tells manifests apart: "flannel". Required, unique.
+	Name    string
+	Content quorate.Content
+}
+
+// HA makes the plan that turns hosts into the described cluster:
+//
+//	preflight/NODE          reads every host before anything is done to any
+//	prerequisites/NODE/...  programs, kernel settings, container runtime
+//	etcd/NODE               the member's certificates, unit and start
+//	etcd-health             quorum, over a tunnel, with the operator's certificate
+//	vip/NODE                keepalived
+//	certificates/NODE       kubeadm's authorities
+//	init/NODE               kubeadm init on the first control plane
+//	manifest/NAME           the pod network and what else is given
+//	join/NODE               kubeadm join; control planes one at a time, since a
+//	                        new API server and its caches weigh on etcd, then
+//	                        all workers at once
+//	untaint                 on request
+//	ready                   every node Ready at the described version
+//
+// The error holds every problem that the description's own validation finds or,
+// if it finds none, every problem that each of the packages finds. No host is
+// touched.
+func HA(cfg HAConfig) (*Plan, error) {
+	r, err := newRecipe(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, n := range r.c.Nodes {
+		steps = append(steps, r.preflight(n))
+	}
+	for _, n := range r.c.Nodes {
+		prepared, err := r.prepare(n)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, prepared...)
+	}
+	steps = append(steps, r.etcdSteps()...)
+	steps = append(steps, r.vipSteps()...)
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, Step{
+			ID: nodeID("certificates", n), Title: "place the cluster's authorities", Host: n.Name,
+			After: []ID{r.prepared(n)}, Action: Deploy{Name: "certificates", Files: r.controlPlaneCerts[n.Name]},
+		})
+	}
+	for _, n := range r.c.Nodes {
+		steps = append(steps, r.bootstrap(n))
+	}
+	steps = append(steps, r.clusterSteps()...)
+	p, err := New(steps...)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithSecrets(r.secrets()...), nil
+}
+
+// Files gives every file that the HA recipe puts on each host, by node and in
+// the order of the recipe. Prerequisites are not among them.
+func Files(cfg HAConfig) (map[string][]quorate.File, error) {
+	r, err := newRecipe(cfg)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]quorate.File{}
+	for _, n := range r.c.Nodes {
+		files := []quorate.File{newKernel(r.c).file()}
+		files = append(files, r.etcdFiles[n.Name]...)
+		files = append(files, r.vipFiles[n.Name]...)
+		files = append(files, r.controlPlaneCerts[n.Name]...)
+		out[n.Name] = append(files, r.kubeadmFiles[n.Name]...)
+	}
+	return out, nil
+}
+
+// recipe is an HAConfig with everything rendered.
+type recipe struct {
+	HAConfig
+	c                 quorate.Cluster
+	first             quorate.Node
+	etcdFiles         map[string][]quorate.File
+	vipFiles          map[string][]quorate.File
+	controlPlaneCerts map[string][]quorate.File
+	kubeadmFiles      map[string][]quorate.File
+	kubeadm           map[string]kubeadm.Node
+	etcdTLS           *tls.Config
+	members           []etcd.Member
+	// lastPrepared is the last preparation of each node.
+	lastPrepared map[string]ID
+}
+
+func newRecipe(cfg HAConfig) (*recipe, error) {
+	if err := cfg.Cluster.Validate(); err != nil {
+		return nil, err
+	}
+	var problems quorate.Problems
+	if cfg.Certs == nil {
+		problems.Refuse("certs", "missing: give a *pki.Bundle or your own source of certificates")
+	}
+	seen := map[string]bool{}
+	for i, m := range cfg.Manifests {
+		if m.Name == "" || seen[m.Name] {
+			problems.Refuse(fmt.Sprintf("manifests[%d].name", i), "%q: every manifest needs a name of its own", m.Name)
+		}
+		seen[m.Name] = true
+	}
+	if err := problems.Err("recipe"); err != nil {
+		return nil, err
+	}
+	r := &recipe{
+		HAConfig:          cfg,
+		c:                 cfg.Cluster.WithDefaults(),
+		etcdFiles:         map[string][]quorate.File{},
+		vipFiles:          map[string][]quorate.File{},
+		controlPlaneCerts: map[string][]quorate.File{},
+		kubeadmFiles:      map[string][]quorate.File{},
+		kubeadm:           map[string]kubeadm.Node{},
+		lastPrepared:      map[string]ID{},
+	}
+	if r.Prerequisites == nil {
+		r.Prerequisites = Present{}
+	}
+	r.first = r.c.ControlPlanes()[0]
+	if err := errors.Join(r.renderEtcd(), r.renderVIP(), r.renderKubeadm()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *recipe) renderEtcd() (err error) {
+	if r.members, err = etcd.Members(r.c); err != nil {
+		return err
+	}
+	for _, m := range r.members {
+		certs, err := r.Certs.EtcdMember(m.Name)
+		if err != nil {
+			return err
+		}
+		files, err := m.Files()
+		if err != nil {
+			return err
+		}
+		r.etcdFiles[m.Name] = append(certs, files...)
+	}
+	r.etcdTLS, err = r.Certs.EtcdClient()
+	return err
+}
+
+func (r *recipe) renderVIP() error {
+	if r.c.Endpoint.External {
+		return nil
+	}
+	instances, err := vip.Instances(r.c, r.VIPAuth)
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if r.vipFiles[i.Node], err = i.Files(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recipe) renderKubeadm() error {
+	secrets := r.Kubeadm
+	secrets.CAHashes = r.Certs.CAHashes()
+	nodes, err := kubeadm.Nodes(r.c, secrets)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if r.kubeadmFiles[n.Name], err = n.Files(); err != nil {
+			return err
+		}
+		r.kubeadm[n.Name] = n
+	}
+	for _, n := range r.c.ControlPlanes() {
+		if r.controlPlaneCerts[n.Name], err = r.Certs.ControlPlane(n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func nodeID(what string, n quorate.Node) ID { return ID(what + "/" + n.Name) }
+
+func (r *recipe) ids(what string, nodes []quorate.Node) []ID {
+	ids := make([]ID, 0, len(nodes))
+	for _, n := range nodes {
+		ids = append(ids, nodeID(what, n))
+	}
+	return ids
+}
+
+func (r *recipe) preflight(n quorate.Node) Step {
+	return Step{
+		ID: nodeID("preflight", n), Title: "look at the host", Host: n.Name,
+		Timeout: time.Minute, Action: preflight{r.c, n},
+	}
+}
+
+// prepare chains a node's preparations, all after every host's preflight.
+func (r *recipe) prepare(n quorate.Node) ([]Step, error) {
+	preparations, err := r.Prerequisites.Prepare(r.c, n)
+	if err != nil {
+		return nil, err
+	}
+	preparations = append(preparations, Preparation{
+		Name: "kernel", Title: "set what the kernel must do", Action: newKernel(r.c),
+	})
+	after := r.ids("preflight", r.c.Nodes)
+	var steps []Step
+	for _, p := range preparations {
+		id := ID("prerequisites/" + n.Name + "/" + p.Name)
+		steps = append(steps, Step{
+			ID: id, Title: cmp.Or(p.Title, p.Name), Host: n.Name, After: after, Timeout: p.Timeout, Action: p.Action,
+		})
+		after = []ID{id}
+	}
+	r.lastPrepared[n.Name] = after[0]
+	return steps, nil
+}
+
+func (r *recipe) prepared(n quorate.Node) ID { return r.lastPrepared[n.Name] }
+
+// etcdSteps start the members once every control plane has what it needs: the
+// cluster could not come into being without all of them anyway. They start
+// without waiting, since a member is up only when enough others are; a restart
+// of one that runs holds the quorum's lock until it serves again.
+func (r *recipe) etcdSteps() []Step {
+	var steps []Step
+	var prepared []ID
+	for _, n := range r.c.ControlPlanes() {
+		prepared = append(prepared, r.prepared(n))
+	}
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, Step{
+			ID: nodeID("etcd", n), Title: "run the etcd member", Host: n.Name,
+			After: prepared, Locks: []string{"etcd-quorum"},
+			Action: Deploy{Name: "etcd", Files: r.etcdFiles[n.Name], Units: []Unit{{Name: "etcd.service", NoBlock: true}}},
+		})
+	}
+	return append(steps, Step{
+		ID: "etcd-health", Title: "wait for etcd's quorum", Host: r.first.Name, Timeout: 2 * time.Minute,
+		After:  r.ids("etcd", r.c.ControlPlanes()),
+		Action: etcdHealthy{tls: r.etcdTLS, members: r.members},
+	})
+}
+
+func (r *recipe) vipSteps() []Step {
+	if r.c.Endpoint.External {
+		return nil
+	}
+	var steps []Step
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, Step{
+			ID: nodeID("vip", n), Title: "run keepalived", Host: n.Name, After: []ID{r.prepared(n)},
+			Action: Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []Unit{{Name: "keepalived.service"}}},
+		})
+	}
+	return steps
+}
+
+// bootstrap is kubeadm init or join.
+func (r *recipe) bootstrap(n quorate.Node) Step {
+	b := bootstrap{config: r.kubeadmFiles[n.Name], argv: r.kubeadm[n.Name].Command(), endpoint: r.c.Endpoint.HostPort()}
+	s := Step{Host: n.Name, Timeout: 10 * time.Minute, After: []ID{r.prepared(n)}}
+	if n.Role == quorate.ControlPlane {
+		s.After = append(s.After, nodeID("certificates", n), "etcd-health")
+		if !r.c.Endpoint.External {
+			s.After = append(s.After, nodeID("vip", n))
+		}
+	}
+	if n.Name == r.first.Name {
+		s.ID, s.Title = nodeID("init", n), "initialise the cluster"
+		b.check, b.args = initState, []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort()}
+	} else {
+		s.ID, s.Title = nodeID("join", n), "join the cluster"
+		s.After = append(s.After, nodeID("init", r.first))
+		if n.Role == quorate.Worker {
+			s.After = append(s.After, r.ids("join", r.c.ControlPlanes()[1:])...)
+		}
+		b.check, b.args, b.after = joinState, []string{n.Name, string(n.Role)}, registered
+		if n.Role == quorate.ControlPlane {
+			s.Locks = []string{"join"}
+		}
+	}
+	s.Action = b
+	return s
+}
+
+// localURL is the API server of a control plane itself, whatever the endpoint
+// leads to.
+func (r *recipe) localURL(n quorate.Node) string {
+	server := r.kubeadm[n.Name].Config.APIServer
+	return "https://" + netip.AddrPortFrom(server.Address, uint16(server.Port)).String()
+}
+
+// clusterSteps are what the API server does for the recipe, asked from the
+// first control plane.
+func (r *recipe) clusterSteps() []Step {
+	host, initialised := r.first.Name, nodeID("init", r.first)
+	all := []ID{initialised}
+	for _, n := range r.c.Nodes {
+		if n.Name != r.first.Name {
+			all = append(all, nodeID("join", n))
+		}
+	}
+	var steps []Step
+	after := []ID{initialised}
+	for _, m := range r.Manifests {
+		id := ID("manifest/" + m.Name)
+		steps = append(steps, Step{
+			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: applyManifest{m.Name, m.Content},
+		})
+		after = []ID{id}
+	}
+	if r.Untaint {
+		var names []string
+		for _, n := range r.c.ControlPlanes() {
+			names = append(names, n.Name)
+		}
+		steps = append(steps, Step{
+			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: untaint{names},
+		})
+	}
+	return append(steps, Step{
+		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
+		After: append(after, all...), Action: nodesReady{r.c},
+	})
+}

@@ -1,0 +1,61 @@
+package plan_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+)
+
+var update = flag.Bool("update", false, "write what the golden files should hold")
+
+// The recipe's steps, what each waits for and what it locks, are reviewed by
+// eye when they change.
+func TestTheRecipesSteps(t *testing.T) {
+	cfg := config(t, three())
+	cfg.Manifests = []plan.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
+	cfg.Untaint = true
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	var b strings.Builder
+	for _, s := range p.Steps() {
+		fmt.Fprintf(&b, "%s\n  on %s, %s\n", s.ID, s.Host, s.Title)
+		for _, id := range s.After {
+			fmt.Fprintf(&b, "  after %s\n", id)
+		}
+		for _, l := range s.Locks {
+			fmt.Fprintf(&b, "  holds %s\n", l)
+		}
+	}
+	path := filepath.Join("testdata", "ha-three.txt")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(string(want), b.String()))
+}
+
+// A run against hosts that are as described asks each of them only so often,
+// whatever the number of files and units.
+func TestRoundTripsOfAConvergedRunAreFew(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	runner := plan.Runner{Transport: hosts}
+	_, err = runner.Run(t.Context(), p)
+	require.NoError(t, err)
+	sum, err := runner.Run(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int{"cp-1": 14, "cp-2": 13, "cp-3": 13, "worker-1": 6}, sum.RoundTrips)
+}

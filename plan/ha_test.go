@@ -1,0 +1,284 @@
+package plan_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/pki"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// three control planes and a worker.
+func three() quorate.Cluster {
+	c := quorate.Cluster{
+		Name:    "test",
+		Version: quorate.Version{Major: 1, Minor: 37, Patch: 2},
+		Endpoint: quorate.Endpoint{
+			Host: "192.0.2.10",
+			VIP:  quorate.VIP{Interface: "eth0", Subnet: netip.MustParsePrefix("192.0.2.0/24")},
+		},
+	}
+	for i, name := range []string{"cp-1", "cp-2", "cp-3", "worker-1"} {
+		role := quorate.ControlPlane
+		if i == 3 {
+			role = quorate.Worker
+		}
+		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})
+		c.Nodes = append(c.Nodes, quorate.Node{Name: name, Role: role, Addresses: []netip.Addr{address}})
+	}
+	return c
+}
+
+func config(t *testing.T, c quorate.Cluster) plan.HAConfig {
+	t.Helper()
+	bundle, err := pki.New(c, pki.Config{})
+	require.NoError(t, err)
+	token, err := kubeadm.NewToken(rand.Reader)
+	require.NoError(t, err)
+	auth, err := vip.NewAuth(rand.Reader)
+	require.NoError(t, err)
+	return plan.HAConfig{Cluster: c, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
+}
+
+func fakeCluster(t *testing.T, c quorate.Cluster) *plantest.Cluster {
+	t.Helper()
+	hosts, err := plantest.New(c)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, hosts.Close()) })
+	return hosts
+}
+
+func TestTheRecipeBringsUpAClusterAndThenChangesNothing(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	const archive = "/opt/images/node.tar"
+	hosts.Archive(archive, "registry.k8s.io/pause:3.10")
+	image := plan.ImageArchive{OnHost: true, Names: []string{"registry.k8s.io/pause:3.10"}}
+	image.Path = archive
+	cfg.Prerequisites = plan.Pushed{Images: []plan.ImageArchive{image}}
+	cfg.Manifests = []plan.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
+	cfg.Untaint = true
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+
+	sum, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.True(t, sum.Changed())
+	require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+	for _, n := range c.ControlPlanes() {
+		for _, unit := range []string{"containerd.service", "etcd.service", "keepalived.service", "kubelet.service"} {
+			require.True(t, hosts.Active(n.Name, unit), "%s on %s", unit, n.Name)
+		}
+	}
+	require.False(t, hosts.Active("worker-1", "etcd.service"))
+
+	again, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.False(t, again.Changed())
+	require.Equal(t, map[plan.Outcome]int{plan.Unchanged: p.Len()}, again.Outcomes)
+}
+
+// What Files promises is what stands on the hosts after a run, byte for byte,
+// mode for mode, and nothing else but what the recipe says besides.
+func TestFilesIsWhatARunWrites(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	files, err := plan.Files(cfg)
+	require.NoError(t, err)
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+	for name, want := range files {
+		expected := map[string]bool{"/proc/1/comm": true, "/etc/kubernetes/kubelet.conf": true,
+			"/etc/kubernetes/admin.conf": true, "/etc/kubernetes/manifests/kube-apiserver.yaml": true}
+		for _, f := range want {
+			got, err := hosts.Host(name).File(f.Path)
+			require.NoError(t, err, "%s: %s", name, f.Path)
+			require.Equal(t, f.Content.Bytes(), got.Data.Bytes(), "%s: %s", name, f.Path)
+			require.Equal(t, f.Mode, got.Mode, "%s: %s", name, f.Path)
+			expected[f.Path] = true
+		}
+		for _, path := range hosts.Host(name).Files() {
+			require.True(t, expected[path] || filepath.Dir(path) == "/var/lib/quorate", "%s has %s", name, path)
+		}
+	}
+}
+
+// No host but the control planes holds an authority's key, and none that of
+// etcd's.
+func TestKeysStandWhereTheyBelong(t *testing.T) {
+	c := three()
+	cfg := config(t, c)
+	files, err := plan.Files(cfg)
+	require.NoError(t, err)
+	var etcdKey []byte
+	for _, f := range cfg.Certs.(*pki.Bundle).Store() {
+		if f.Path == "etcd/ca.key" {
+			etcdKey = f.Content.Bytes()
+		}
+	}
+	require.NotEmpty(t, etcdKey)
+	for name, all := range files {
+		for _, f := range all {
+			require.NotEqual(t, etcdKey, f.Content.Bytes(), "%s: %s", name, f.Path)
+			if strings.HasSuffix(f.Path, ".key") {
+				require.True(t, strings.HasPrefix(name, "cp-"), "%s: %s", name, f.Path)
+				require.Equal(t, os.FileMode(0o600), f.Mode)
+				require.True(t, f.Content.IsSensitive())
+			}
+		}
+	}
+}
+
+func TestDryRunOnBareHostsTouchesNothing(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	before := hosts.Host("cp-1").Files()
+	sum, err := (&plan.Runner{Transport: hosts, DryRun: true}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.True(t, sum.Changed())
+	require.Equal(t, before, hosts.Host("cp-1").Files())
+	for _, call := range hosts.Calls() {
+		require.NotContains(t, []faketransport.Kind{faketransport.Write, faketransport.Upload, faketransport.Remove}, call.Op.Kind)
+	}
+}
+
+func TestABadHostStopsTheRunBeforeAnyHostIsTouched(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	hosts.Host("cp-3").Handle(faketransport.Exact("id", "-u"), faketransport.Reply("1000\n"))
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	var host *plan.HostError
+	require.ErrorAs(t, err, &host)
+	require.Equal(t, "cp-3", host.Host)
+	require.Contains(t, err.Error(), "not as root: connect as root or decorate the transport with sudo")
+	for _, n := range c.Nodes {
+		require.Equal(t, []string{"/proc/1/comm"}, hosts.Host(n.Name).Files(), n.Name)
+	}
+}
+
+// A restart is due when the files are not those that the unit was last started
+// with, also when the run that wrote them ended before it restarted the unit.
+func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+
+	cfg.Cluster.Etcd.QuotaBytes = 4 << 30
+	p, err = plan.HA(cfg)
+	require.NoError(t, err)
+	cp2 := hosts.Host("cp-2")
+	restart := faketransport.MatchFunc("restart", func(argv []string) bool {
+		return strings.HasSuffix(strings.Join(argv, " "), "restart etcd.service")
+	})
+	cp2.Inject(faketransport.Fault{On: faketransport.OnRun(restart), Before: faketransport.Fails(faketransport.Exit(1))})
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.Error(t, err)
+	cp2.Heal()
+	var restarted bool
+	sum, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+		for _, change := range e.Diff {
+			restarted = restarted || e.Host == "cp-2" && change.Verb == "restart" && change.Disruptive
+		}
+	}}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.True(t, restarted)
+	require.True(t, sum.Changed())
+}
+
+func TestAHalfFinishedInitIsReportedNotRepeated(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	cp1 := hosts.Host("cp-1")
+	cp1.Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "timed out waiting for the condition"))
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, "step init/cp-1 on cp-1: apply")
+	require.ErrorContains(t, err, "timed out waiting for the condition")
+
+	require.NoError(t, cp1.Put(adminConf()))
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, "kubeadm init has been begun here and is not complete")
+	require.ErrorContains(t, err, "kubeadm reset --force")
+}
+
+func TestBadInputGivesEveryProblemAndTouchesNothing(t *testing.T) {
+	c := three()
+	c.Nodes[1].Name = "CP_2"
+	c.Endpoint.VIP.RouterID = 300
+	cfg := config(t, three())
+	cfg.Cluster = c
+	_, err := plan.HA(cfg)
+	var invalid *quorate.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	var paths []string
+	for _, p := range invalid.Problems {
+		paths = append(paths, p.Path)
+	}
+	require.Equal(t, []string{"endpoint.vip.routerID", "nodes[1].name"}, paths)
+}
+
+func TestExternalEndpointNeedsNoKeepalived(t *testing.T) {
+	c := three()
+	c.Endpoint = quorate.Endpoint{Host: "api.example.com", Port: 443, External: true}
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	cfg.VIPAuth = quorate.Content{}
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.False(t, hosts.Active("cp-1", "keepalived.service"))
+}
+
+// A command on a host may quote its input in a complaint. No secret gets out
+// that way.
+func TestAHostThatQuotesItsInputRevealsNothing(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	token := string(cfg.Kubeadm.Token.Bytes())
+	hosts.Host("cp-1").Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "cannot use token "+token+" here"))
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, "cannot use token [sensitive] here")
+	require.NotContains(t, fmt.Sprintf("%+v", err), token)
+}
+
+func TestAControlPlaneThatLacksSomethingKeepsEtcdFromStartingAnywhere(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	hosts.Host("cp-3").Handle(faketransport.Prefix("/usr/local/bin/etcd"), faketransport.Reply("etcd Version: 3.4.0\n"))
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, "/usr/local/bin/etcd is etcd v3.4.0: put etcd v3.5.24 or later there")
+	for _, n := range c.ControlPlanes() {
+		require.False(t, hosts.Active(n.Name, "etcd.service"), n.Name)
+	}
+}

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Host is what an Action has of the host it works on. It is safe for
+// concurrent use.
+type Host struct {
+	// Name of the host, as the plan and the transport know it.
+	Name string
+
+	conn   transport.Conn
+	files  transport.Filer
+	report func(string)
+	redact func(string) string
+	trips  atomic.Int64
+}
+
+// NewHost makes a Host of a connection, for testing an Action by itself.
+func NewHost(name string, conn transport.Conn) *Host {
+	return &Host{
+		Name: name, conn: conn, files: transport.FilesOf(conn),
+		report: func(string) {}, redact: func(s string) string { return s },
+	}
+}
+
+// outputLimit bounds what one command's output may take in memory.
+const outputLimit = 16 << 20
+
+// Run runs a command and returns its standard output, of which more than 16 MiB
+// is an error. Errors are those of transport.Conn: a *transport.ExitError for a
+// command that did not succeed, with the output until then. Each call counts as
+// one round trip, as do the file operations below.
+func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
+	return h.RunInput(ctx, nil, argv...)
+}
+
+// RunInput is Run with standard input, which may carry secrets: the arguments
+// must not, since events and errors show them.
+func (h *Host) RunInput(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
+	h.trips.Add(1)
+	out := &limited{limit: outputLimit}
+	err := h.conn.Run(ctx, transport.Cmd{Argv: argv, Stdin: stdin, Stdout: out})
+	if err == nil && out.over {
+		return nil, fmt.Errorf("%s: %s: more than %d bytes of output", h.Name, argv[0], outputLimit)
+	}
+	return []byte(h.redact(out.buf.String())), h.redactError(err)
+}
+
+// redactError hides what a command's complaint quotes of its input.
+func (h *Host) redactError(err error) error {
+	var exit *transport.ExitError
+	if !errors.As(err, &exit) || h.redact(exit.Stderr) == exit.Stderr {
+		return err
+	}
+	hidden := *exit
+	hidden.Stderr = h.redact(exit.Stderr)
+	return &hidden
+}
+
+// Script runs a POSIX shell script with arguments $1, $2 ... Its first line
+// stands for it in errors: make that a comment.
+func (h *Host) Script(ctx context.Context, script string, args ...string) ([]byte, error) {
+	return h.Run(ctx, append([]string{"sh", "-c", script, "sh"}, args...)...)
+}
+
+// Stat describes files, all in one round trip. Errors of the file operations
+// are those of transport.Filer.
+func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo, error) {
+	h.trips.Add(1)
+	return h.files.Stat(ctx, paths...)
+}
+
+// Read gives a file's content; more than 16 MiB is an error, and so is a file
+// that is not there (fs.ErrNotExist).
+func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
+	h.trips.Add(1)
+	return h.files.Read(ctx, path, outputLimit)
+}
+
+// Write puts files in place, each whole or not at all, in one round trip.
+func (h *Host) Write(ctx context.Context, files ...transport.File) error {
+	h.trips.Add(1)
+	return h.files.Write(ctx, files...)
+}
+
+// Upload streams one large file into place.
+func (h *Host) Upload(ctx context.Context, f transport.File, r io.Reader) error {
+	h.trips.Add(1)
+	return h.files.Upload(ctx, f, r)
+}
+
+// Remove deletes files; one that is not there is no error.
+func (h *Host) Remove(ctx context.Context, paths ...string) error {
+	h.trips.Add(1)
+	return h.files.Remove(ctx, paths...)
+}
+
+// DialContext opens a connection from the host. Its transport may have no
+// tunnels: then the error wraps errors.ErrUnsupported.
+func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	d, ok := h.conn.(transport.Dialer)
+	if !ok {
+		return nil, fmt.Errorf("%s: the transport has no tunnels: %w", h.Name, errors.ErrUnsupported)
+	}
+	return d.DialContext(ctx, network, addr)
+}
+
+// Report tells the run's observer how the step gets on.
+func (h *Host) Report(format string, args ...any) { h.report(fmt.Sprintf(format, args...)) }
+
+// limited keeps the first limit bytes and swallows the rest, so that a command
+// that floods its output still ends.
+type limited struct {
+	buf   bytes.Buffer
+	limit int
+	over  bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	room := l.limit - l.buf.Len()
+	if len(p) > room {
+		l.over = true
+		l.buf.Write(p[:room])
+		return len(p), nil
+	}
+	return l.buf.Write(p)
+}
+
+// fields splits "key=value" lines, as systemctl show and the recipe's own
+// scripts print them.
+func fields(out []byte) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
+			m[key] = value
+		}
+	}
+	return m
+}

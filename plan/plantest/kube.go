@@ -1,0 +1,182 @@
+package plantest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+)
+
+// kubeadm answers version, init and join.
+func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
+	switch args[0] {
+	case "version":
+		return say(in, "%s\n", h.cluster.c.Version)
+	case "init":
+		return h.kubeadmInit(in, args)
+	case "join":
+		return h.kubeadmJoin(in, args)
+	}
+	return fail(in, "kubeadm: %q is not simulated", args)
+}
+
+func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
+	c := h.cluster
+	switch {
+	case c.initialised:
+		return fail(in, "[ERROR] the cluster is initialised already")
+	case !h.has(config(args)):
+		return fail(in, "[ERROR] unable to read config from %q", config(args))
+	case !c.hasQuorum():
+		return fail(in, "[ERROR ExternalEtcdVersion] etcd has no quorum")
+	}
+	if err := h.becomeControlPlane(in); err != nil {
+		return err
+	}
+	c.initialised = true
+	return nil
+}
+
+func (h *host) kubeadmJoin(in faketransport.Invocation, args []string) error {
+	switch {
+	case !h.cluster.initialised:
+		return fail(in, "[ERROR] couldn't validate the identity of the API Server: connection refused")
+	case !h.has(config(args)):
+		return fail(in, "[ERROR] unable to read config from %q", config(args))
+	}
+	if h.node.Role == quorate.ControlPlane {
+		return h.becomeControlPlane(in)
+	}
+	return h.register(false)
+}
+
+// becomeControlPlane wants what kubeadm wants of a control plane with external
+// etcd: its authorities and the client pair for etcd, in place.
+func (h *host) becomeControlPlane(in faketransport.Invocation) error {
+	for _, name := range []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key",
+		"apiserver-etcd-client.crt", "apiserver-etcd-client.key", "etcd/ca.crt"} {
+		if !h.has("/etc/kubernetes/pki/" + name) {
+			return fail(in, "[ERROR] /etc/kubernetes/pki/%s does not exist", name)
+		}
+	}
+	for _, path := range []string{"/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/kube-apiserver.yaml"} {
+		if err := h.Put(transport.File{Path: path, Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))}); err != nil {
+			return err
+		}
+	}
+	return h.register(true)
+}
+
+func (h *host) register(tainted bool) error {
+	h.cluster.nodes[h.node.Name] = &node{tainted: tainted}
+	h.unit("kubelet.service").active = true
+	return h.Put(transport.File{Path: "/etc/kubernetes/kubelet.conf", Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))})
+}
+
+// config is the value of --config.
+func config(args []string) string {
+	if i := slices.Index(args, "--config"); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
+}
+
+const taint = "node-role.kubernetes.io/control-plane"
+
+// kubectl answers what the recipe asks of the API server.
+func (h *host) kubectl(in faketransport.Invocation, args []string) error {
+	args = withoutConnection(args)
+	if args[0] == "version" {
+		return say(in, "Client Version: %s\n", h.cluster.c.Version)
+	}
+	if !h.cluster.initialised {
+		return fail(in, "The connection to the server was refused - did you specify the right host or port?")
+	}
+	switch line := strings.Join(args, " "); {
+	case strings.Contains(line, "configmap/cluster-info"):
+		return say(in, "configmap/cluster-info\nclusterrolebinding/kubeadm:node-proxier\n")
+	case strings.HasPrefix(line, "get nodes"):
+		return h.listNodes(in, strings.Contains(line, "taints"))
+	case strings.HasPrefix(line, "get node "):
+		return h.getNode(in, args[2])
+	case args[0] == "wait":
+		return nil
+	case args[0] == "taint":
+		for _, name := range args[2 : len(args)-1] {
+			h.cluster.nodes[name].tainted = false
+		}
+		return nil
+	case args[0] == "diff" || args[0] == "apply":
+		return h.manifest(in, args[0])
+	}
+	return fail(in, "kubectl: %q is not simulated", args)
+}
+
+// withoutConnection leaves out how the API server is reached.
+func withoutConnection(args []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "--kubeconfig" || a == "--server" || a == "-n":
+			i++
+		case strings.HasPrefix(a, "--request-timeout"):
+		default:
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (h *host) listNodes(in faketransport.Invocation, taints bool) error {
+	for _, n := range h.cluster.c.Nodes {
+		registered := h.cluster.nodes[n.Name]
+		if registered == nil {
+			continue
+		}
+		rest := h.cluster.c.Version.String() + " True"
+		if taints {
+			rest = ""
+			if registered.tainted {
+				rest = taint
+			}
+		}
+		if err := say(in, "%s %s\n", n.Name, rest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *host) getNode(in faketransport.Invocation, name string) error {
+	n, ok := h.cluster.c.Node(name)
+	if !ok || h.cluster.nodes[name] == nil {
+		return fail(in, "Error from server (NotFound): nodes %q not found", name)
+	}
+	labels := "kubernetes.io/hostname=" + name
+	if n.Role == quorate.ControlPlane {
+		labels += "," + taint + "="
+	}
+	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.c.Version, labels)
+}
+
+// manifest remembers what has been applied; kubectl diff exits with 1 where
+// that differs.
+func (h *host) manifest(in faketransport.Invocation, verb string) error {
+	b, err := io.ReadAll(in.Stdin)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	key := hex.EncodeToString(sum[:])
+	if verb == "apply" {
+		h.cluster.manifests[key] = true
+	} else if !h.cluster.manifests[key] {
+		return faketransport.Exit(1)
+	}
+	return nil
+}

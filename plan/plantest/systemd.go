@@ -1,0 +1,131 @@
+package plantest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate/transport/faketransport"
+)
+
+// unit is what systemd knows of a unit.
+type unit struct{ enabled, active bool }
+
+// systemctl answers the verbs that plan.Deploy uses.
+func (h *host) systemctl(in faketransport.Invocation, args []string) error {
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-") })
+	verb, names := args[0], args[1:]
+	if verb == "daemon-reload" {
+		return nil
+	}
+	for i, name := range names {
+		u := h.unit(name)
+		if verb == "show" {
+			if i > 0 {
+				if err := say(in, "\n"); err != nil {
+					return err
+				}
+			}
+			if err := h.show(in, name, u); err != nil {
+				return err
+			}
+			continue
+		}
+		if u == nil {
+			return fail(in, "Unit %s not found.", name)
+		}
+		switch verb {
+		case "enable":
+			u.enabled = true
+		case "start", "restart":
+			if verb == "start" && h.running(name) {
+				continue
+			}
+			if err := h.start(in, name, u); err != nil {
+				return err
+			}
+		case "stop":
+			if err := h.stop(name, u); err != nil {
+				return fail(in, "Job for %s failed: %v", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// unit finds a unit that a package brought or whose file stands on the host.
+func (h *host) unit(name string) *unit {
+	if u := h.units[name]; u != nil {
+		return u
+	}
+	if !h.has("/etc/systemd/system/" + name) {
+		return nil
+	}
+	h.units[name] = &unit{}
+	return h.units[name]
+}
+
+func (h *host) running(name string) bool {
+	u := h.units[name]
+	return u != nil && u.active && !h.ended(name)
+}
+
+// ended reports whether what a unit has started is no longer there: only
+// members of etcd can end by themselves.
+func (h *host) ended(name string) bool {
+	return name == "etcd.service" && !h.cluster.members.runs(h.node.Name)
+}
+
+func (h *host) show(in faketransport.Invocation, name string, u *unit) error {
+	load, active, enabled := "loaded", "inactive", "disabled"
+	switch {
+	case u == nil:
+		load, enabled = "not-found", ""
+	case u.active && h.ended(name):
+		active = "failed"
+	case u.active:
+		active = "active"
+	}
+	if u != nil && u.enabled {
+		enabled = "enabled"
+	}
+	return say(in, "Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n", name, load, active, enabled)
+}
+
+func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
+	switch name {
+	case "etcd.service":
+		if err := h.startMember(u); err != nil {
+			return fail(in, "Job for etcd.service failed: %v", err)
+		}
+	case "keepalived.service":
+		if !h.has("/etc/keepalived/keepalived.conf") {
+			return fail(in, "Job for keepalived.service failed: no configuration")
+		}
+	}
+	u.active = true
+	return nil
+}
+
+func (h *host) startMember(u *unit) error {
+	if err := h.stop("etcd.service", u); err != nil {
+		return err
+	}
+	start := h.cluster.members.start
+	if start == nil {
+		start = h.simulate
+	}
+	m, err := start(h.Host)
+	if err != nil {
+		return err
+	}
+	h.cluster.members.add(h.node.Name, m)
+	return nil
+}
+
+func (h *host) stop(name string, u *unit) error {
+	u.active = false
+	if name == "etcd.service" {
+		return h.cluster.members.stop(h.node.Name)
+	}
+	return nil
+}

@@ -1,0 +1,390 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Runner runs plans. The zero Runner with a Transport is ready. A Runner is
+// not changed by running and may run several plans at once.
+type Runner struct {
+	// Transport reaches the hosts. Required.
+	Transport transport.Transport
+	// Parallel bounds the steps that run at the same moment. Default 64.
+	// Steps of one host never overlap, whatever it is.
+	Parallel int
+	// DryRun checks every step and applies none.
+	DryRun bool
+	// Observe, if set, is given every event in order, one at a time, by the
+	// goroutine that called Run; the run waits while it works.
+	Observe func(Event)
+	// Now is the clock of events. Default time.Now.
+	Now func() time.Time
+}
+
+const defaultParallel = 64
+
+// Run runs the plan to its end: every step whose predecessors succeeded is
+// checked, applied if it differs, and checked again. A failed step stops what
+// comes after it and nothing else. The error is a *RunError with every root
+// cause, nil if all steps succeeded. When ctx ends, no further step starts and
+// Run returns as soon as those that run have let go. The Summary is valid in
+// every case.
+func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
+	s := &scheduler{
+		Runner: r,
+		plan:   p,
+		now:    r.Now,
+		waits:  make([]int, p.Len()),
+		ended:  make([]Outcome, p.Len()),
+		locks:  map[string]bool{},
+		inbox:  make(chan message),
+		hosts:  hosts{transport: r.Transport, redact: p.redact, byName: map[string]*Host{}},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s.run(ctx)
+}
+
+// scheduler is one run. All of its state but the hosts belongs to the
+// goroutine that called Run; workers speak to it through the inbox.
+type scheduler struct {
+	*Runner
+	plan *Plan
+	now  func() time.Time
+	// waits counts, for each step, the predecessors that have not succeeded
+	// yet; ready holds the steps that wait only for a lock or a place, in the
+	// plan's order; ended is empty for a step that has not.
+	waits   []int
+	ready   []int
+	ended   []Outcome
+	locks   map[string]bool
+	running int
+	inbox   chan message
+	hosts   hosts
+	failed  []*StepError
+}
+
+// message is what a worker says: an event or, last of all, its result.
+type message struct {
+	event  Event
+	result *result
+}
+
+type result struct {
+	step    int
+	outcome Outcome
+	diff    Diff
+	err     *StepError
+	attempt int
+	elapsed time.Duration
+}
+
+func (s *scheduler) run(ctx context.Context) (Summary, error) {
+	begin := s.now()
+	s.observe(Event{Kind: RunStarted})
+	for i := range s.waits {
+		if s.waits[i] = len(s.plan.after[i]); s.waits[i] == 0 {
+			s.ready = append(s.ready, i)
+		}
+	}
+	s.start(ctx)
+	for s.running > 0 {
+		m := <-s.inbox
+		if m.result == nil {
+			s.observe(m.event)
+			continue
+		}
+		s.finish(m.result)
+		s.start(ctx)
+	}
+	s.hosts.close()
+	summary, err := s.conclude(ctx, s.now().Sub(begin))
+	s.observe(Event{Kind: RunEnded, Elapsed: summary.Elapsed, Summary: &summary, Err: err})
+	return summary, err
+}
+
+// start starts every ready step that finds a place and its locks free.
+func (s *scheduler) start(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	s.ready = slices.DeleteFunc(s.ready, func(i int) bool {
+		if s.running >= cmp.Or(s.Parallel, defaultParallel) || !s.lock(i) {
+			return false
+		}
+		s.running++
+		uncertain := s.uncertain(i)
+		go func() { s.inbox <- message{result: s.work(ctx, i, uncertain)} }()
+		return true
+	})
+}
+
+// uncertain reports whether something before step i would have changed what
+// its check looks at; only a dry run has such steps.
+func (s *scheduler) uncertain(i int) bool {
+	return slices.ContainsFunc(s.plan.after[i], func(j int) bool {
+		return s.ended[j] == WouldChange || s.ended[j] == Unknown
+	})
+}
+
+func (s *scheduler) lockNames(i int) []string {
+	step := s.plan.steps[i]
+	return append([]string{"host/" + step.Host}, step.Locks...)
+}
+
+func (s *scheduler) lock(i int) bool {
+	names := s.lockNames(i)
+	for _, name := range names {
+		if s.locks[name] {
+			return false
+		}
+	}
+	for _, name := range names {
+		s.locks[name] = true
+	}
+	return true
+}
+
+func (s *scheduler) finish(r *result) {
+	s.running--
+	for _, name := range s.lockNames(r.step) {
+		delete(s.locks, name)
+	}
+	s.ended[r.step] = r.outcome
+	if r.err != nil {
+		s.failed = append(s.failed, r.err)
+	} else {
+		s.release(r.step)
+	}
+	e := s.stepEvent(r.step, StepEnded)
+	e.Attempt, e.Outcome, e.Diff, e.Elapsed = r.attempt, r.outcome, r.diff, r.elapsed
+	if r.err != nil {
+		e.Err = r.err
+	}
+	s.observe(e)
+}
+
+// release makes ready what waited for step i alone.
+func (s *scheduler) release(i int) {
+	for _, j := range s.plan.before[i] {
+		if s.waits[j]--; s.waits[j] == 0 {
+			at, _ := slices.BinarySearch(s.ready, j)
+			s.ready = slices.Insert(s.ready, at, j)
+		}
+	}
+}
+
+func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summary, error) {
+	sum := Summary{
+		Steps:      s.plan.Len(),
+		Outcomes:   map[Outcome]int{},
+		RoundTrips: s.hosts.roundTrips(),
+		Elapsed:    elapsed,
+	}
+	var notReached []ID
+	for i := range s.ended {
+		if s.ended[i] == "" {
+			s.ended[i] = NotReached
+			notReached = append(notReached, s.plan.steps[i].ID)
+			e := s.stepEvent(i, StepEnded)
+			e.Outcome = NotReached
+			s.observe(e)
+		}
+		sum.Outcomes[s.ended[i]]++
+	}
+	if len(s.failed) == 0 && len(notReached) == 0 {
+		return sum, nil
+	}
+	return sum, &RunError{Failed: s.failed, NotReached: notReached, Canceled: context.Cause(ctx)}
+}
+
+func (s *scheduler) observe(e Event) {
+	if s.Observe == nil {
+		return
+	}
+	e.Time = s.now()
+	s.Observe(e)
+}
+
+func (s *scheduler) stepEvent(i int, k EventKind) Event {
+	step := s.plan.steps[i]
+	return Event{Kind: k, Step: step.ID, Host: step.Host, Title: cmp.Or(step.Title, string(step.ID))}
+}
+
+// worker is what one step's goroutine works with.
+type worker struct {
+	*scheduler
+	i         int
+	step      Step
+	uncertain bool
+	attempt   int
+}
+
+func (s *scheduler) work(ctx context.Context, i int, uncertain bool) *result {
+	w := &worker{scheduler: s, i: i, step: s.plan.steps[i], uncertain: uncertain}
+	begin := s.now()
+	timeout := cmp.Or(w.step.Timeout, DefaultTimeout)
+	stepCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	res := w.attempts(stepCtx)
+	if res.err != nil && ctx.Err() == nil && errors.Is(stepCtx.Err(), context.DeadlineExceeded) {
+		res.err.Err = fmt.Errorf("not done within %v: %w", timeout, res.err.Err)
+	}
+	res.step, res.attempt, res.elapsed = i, w.attempt, s.now().Sub(begin)
+	return res
+}
+
+func (w *worker) attempts(ctx context.Context) *result {
+	retry := w.step.Retry
+	if retry.If == nil {
+		retry.If = Transient
+	}
+	for {
+		w.attempt++
+		w.emit(StepStarted, func(*Event) {})
+		outcome, diff, err := w.once(ctx)
+		if err == nil {
+			return &result{outcome: outcome, diff: diff}
+		}
+		if ctx.Err() != nil || w.attempt >= cmp.Or(retry.Attempts, 3) || !retry.If(err.Err) {
+			return &result{outcome: Failed, diff: diff, err: err}
+		}
+		w.emit(StepRetrying, func(e *Event) { e.Err = err })
+		if !wait(ctx, cmp.Or(retry.Wait, time.Second)) {
+			return &result{outcome: Failed, diff: diff, err: err}
+		}
+	}
+}
+
+// once is one attempt: connect, check, apply, verify.
+func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
+	h, err := w.hosts.get(ctx, w.step.Host)
+	if err != nil {
+		return w.fault(Connecting, nil, err)
+	}
+	h.report = func(msg string) { w.emit(StepProgress, func(e *Event) { e.Message = msg }) }
+	diff, err := w.step.Action.Check(ctx, h)
+	switch {
+	case err != nil && w.DryRun && w.uncertain && ctx.Err() == nil && !Transient(err):
+		return Unknown, nil, nil
+	case err != nil:
+		return w.fault(Checking, diff, err)
+	case len(diff) == 0:
+		return Unchanged, nil, nil
+	case w.DryRun:
+		return WouldChange, diff, nil
+	}
+	w.emit(StepApplying, func(e *Event) { e.Diff = diff })
+	if err := w.step.Action.Apply(ctx, h, diff); err != nil {
+		return w.fault(Applying, diff, err)
+	}
+	left, err := w.step.Action.Check(ctx, h)
+	if err != nil {
+		return w.fault(Verifying, diff, err)
+	}
+	if len(left) > 0 {
+		return w.fault(Verifying, diff, &NotConvergedError{Left: left})
+	}
+	return Changed, diff, nil
+}
+
+func (w *worker) fault(p Phase, diff Diff, err error) (Outcome, Diff, *StepError) {
+	var dial *transport.DialError
+	if errors.As(err, &dial) && dial.Reason == transport.Lost {
+		w.hosts.drop(w.step.Host)
+	}
+	return Failed, diff, &StepError{Step: w.step.ID, Host: w.step.Host, Phase: p, Attempt: w.attempt, Err: err}
+}
+
+func (w *worker) emit(k EventKind, fill func(*Event)) {
+	e := w.stepEvent(w.i, k)
+	e.Attempt = w.attempt
+	fill(&e)
+	w.inbox <- message{event: e}
+}
+
+// wait waits, and reports whether ctx let it.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hosts keeps one connection a host for the length of a run.
+type hosts struct {
+	transport transport.Transport
+	redact    func(string) string
+	mu        sync.Mutex
+	byName    map[string]*Host
+	dropped   map[string]int64 // round trips over connections that were lost
+}
+
+// get connects on first use. Steps of one host never overlap, so two calls for
+// one host do not either.
+func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
+	hs.mu.Lock()
+	h := hs.byName[name]
+	hs.mu.Unlock()
+	if h != nil {
+		return h, nil
+	}
+	conn, err := hs.transport.Dial(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	h = NewHost(name, conn)
+	h.redact = hs.redact
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.byName[name] = h
+	return h, nil
+}
+
+// drop forgets a lost connection, so that the next attempt dials anew.
+func (hs *hosts) drop(name string) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.byName[name]
+	if h == nil {
+		return
+	}
+	_ = h.conn.Close() // already lost
+	delete(hs.byName, name)
+	if hs.dropped == nil {
+		hs.dropped = map[string]int64{}
+	}
+	hs.dropped[name] += h.trips.Load()
+}
+
+// close ends the connections. Nothing runs over them any more, so how the
+// closing went says nothing about the run.
+func (hs *hosts) close() {
+	for _, h := range hs.byName {
+		_ = h.conn.Close()
+	}
+}
+
+func (hs *hosts) roundTrips() map[string]int {
+	trips := map[string]int{}
+	for name, n := range hs.dropped {
+		trips[name] += int(n)
+	}
+	for name, h := range hs.byName {
+		trips[name] += int(h.trips.Load())
+	}
+	return trips
+}

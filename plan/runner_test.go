@@ -1,0 +1,320 @@
+package plan_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// idle is a transport whose hosts do nothing: what is tested here is the
+// runner, and the actions do without a host.
+type idle struct {
+	dial  func(host string) error
+	mu    sync.Mutex
+	dials map[string]int
+	open  int
+}
+
+func (i *idle) Dial(_ context.Context, host string) (transport.Conn, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.dials == nil {
+		i.dials = map[string]int{}
+	}
+	i.dials[host]++
+	if i.dial != nil {
+		if err := i.dial(host); err != nil {
+			return nil, err
+		}
+	}
+	i.open++
+	return &idleConn{i}, nil
+}
+
+type idleConn struct{ t *idle }
+
+func (*idleConn) Run(context.Context, transport.Cmd) error { return nil }
+func (c *idleConn) Close() error {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	c.t.open--
+	return nil
+}
+
+// action is an Action made of functions.
+type action struct {
+	check func(ctx context.Context, h *plan.Host) (plan.Diff, error)
+	apply func(ctx context.Context, h *plan.Host) error
+}
+
+func (a action) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	if a.check == nil {
+		return nil, nil
+	}
+	return a.check(ctx, h)
+}
+
+func (a action) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error { return a.apply(ctx, h) }
+
+// once is an action that differs until it has been applied.
+func once(done *atomic.Bool) action {
+	return action{
+		check: func(context.Context, *plan.Host) (plan.Diff, error) {
+			if done.Load() {
+				return nil, nil
+			}
+			return plan.Diff{{Verb: "create", Subject: "/thing"}}, nil
+		},
+		apply: func(context.Context, *plan.Host) error { done.Store(true); return nil },
+	}
+}
+
+func mustPlan(t require.TestingT, steps ...plan.Step) *plan.Plan {
+	p, err := plan.New(steps...)
+	require.NoError(t, err)
+	return p
+}
+
+// trace records events as text.
+type trace []string
+
+func (tr *trace) observe(e plan.Event) {
+	s := string(e.Kind)
+	if e.Step != "" {
+		s += " " + string(e.Step)
+	}
+	if e.Outcome != "" {
+		s += " " + string(e.Outcome)
+	}
+	if e.Message != "" {
+		s += " " + e.Message
+	}
+	*tr = append(*tr, s)
+}
+
+func TestRunAppliesWhatDiffersAndASecondRunChangesNothing(t *testing.T) {
+	var done atomic.Bool
+	p := mustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
+	tr := &idle{}
+	var first trace
+	sum, err := (&plan.Runner{Transport: tr, Observe: first.observe}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.True(t, sum.Changed())
+	require.Equal(t, trace{
+		"run-started", "step-started make", "step-applying make", "step-ended make changed", "run-ended",
+	}, first)
+	require.Zero(t, tr.open, "connections left open")
+
+	sum, err = (&plan.Runner{Transport: tr}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.False(t, sum.Changed())
+	require.Equal(t, map[plan.Outcome]int{plan.Unchanged: 1}, sum.Outcomes)
+}
+
+func TestAFailureStopsWhatComesAfterItAndNothingElse(t *testing.T) {
+	boom := errors.New("boom")
+	fail := action{check: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, boom }}
+	p := mustPlan(t,
+		plan.Step{ID: "bad", Host: "one", Action: fail},
+		plan.Step{ID: "also-bad", Host: "two", Action: fail},
+		step("child", "one", "bad"),
+		step("grandchild", "three", "child"),
+		step("sibling", "three"),
+	)
+	sum, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
+	var run *plan.RunError
+	require.ErrorAs(t, err, &run)
+	require.ErrorIs(t, err, boom)
+	require.Len(t, run.Failed, 2)
+	require.Equal(t, []plan.ID{"child", "grandchild"}, run.NotReached)
+	require.Equal(t, 1, sum.Outcomes[plan.Unchanged])
+	require.Contains(t, err.Error(), "2 steps failed, 2 not reached")
+	require.Contains(t, err.Error(), "step bad on one: check: boom")
+}
+
+func TestAppliedButNotConvergedIsAFailure(t *testing.T) {
+	p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{
+		check: func(context.Context, *plan.Host) (plan.Diff, error) {
+			return plan.Diff{{Verb: "update", Subject: "/etc/x", Detail: "content"}}, nil
+		},
+		apply: func(context.Context, *plan.Host) error { return nil },
+	}})
+	_, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
+	var not *plan.NotConvergedError
+	require.ErrorAs(t, err, &not)
+	require.Contains(t, err.Error(), "verify: applied, but still differs: update /etc/x (content)")
+}
+
+func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
+	var done atomic.Bool
+	needs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+		return nil, errors.New("no such command")
+	}}
+	p := mustPlan(t,
+		plan.Step{ID: "install", Host: "h", Action: once(&done)},
+		plan.Step{ID: "use", Host: "h", After: []plan.ID{"install"}, Action: needs},
+		step("unrelated", "h", "use"),
+	)
+	sum, err := (&plan.Runner{Transport: &idle{}, DryRun: true}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.False(t, done.Load())
+	require.Equal(t, map[plan.Outcome]int{plan.WouldChange: 1, plan.Unknown: 1, plan.Unchanged: 1}, sum.Outcomes)
+
+	p = mustPlan(t, plan.Step{ID: "use", Host: "h", Action: needs})
+	_, err = (&plan.Runner{Transport: &idle{}, DryRun: true}).Run(t.Context(), p)
+	require.Error(t, err, "nothing before it would have changed anything, so the failure is real")
+}
+
+func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &idle{}
+		attempts := 0
+		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+			if attempts++; attempts < 3 {
+				return nil, &transport.DialError{Host: "h", Reason: transport.Lost}
+			}
+			return nil, nil
+		}}})
+		begin := time.Now()
+		var events trace
+		_, err := (&plan.Runner{Transport: tr, Observe: events.observe}).Run(t.Context(), p)
+		require.NoError(t, err)
+		require.Equal(t, 3, tr.dials["h"])
+		require.Equal(t, 2*time.Second, time.Since(begin), "two waits of a second")
+		require.Contains(t, events, "step-retrying s")
+		require.Zero(t, tr.open)
+	})
+}
+
+func TestRefusedHostKeyIsNotRetried(t *testing.T) {
+	tr := &idle{dial: func(h string) error { return &transport.DialError{Host: h, Reason: transport.HostKey} }}
+	_, err := (&plan.Runner{Transport: tr}).Run(t.Context(), mustPlan(t, step("s", "h")))
+	var failed *plan.StepError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, plan.Connecting, failed.Phase)
+	require.Equal(t, 1, tr.dials["h"])
+}
+
+func TestTimeoutNamesItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Timeout: 7 * time.Second, Action: hang})
+		begin := time.Now()
+		_, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Contains(t, err.Error(), "not done within 7s")
+		require.Equal(t, 7*time.Second, time.Since(begin))
+	})
+}
+
+func TestCancelStartsNothingMoreAndSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("the operator left")
+		p := mustPlan(t,
+			plan.Step{ID: "a", Host: "h", Action: action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
+				cancel(why)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}}},
+			step("b", "h", "a"), step("c", "h"),
+		)
+		sum, err := (&plan.Runner{Transport: &idle{}}).Run(ctx, p)
+		require.ErrorIs(t, err, why)
+		require.Equal(t, 2, sum.Outcomes[plan.NotReached])
+	})
+}
+
+func TestProgressIsReported(t *testing.T) {
+	p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(_ context.Context, h *plan.Host) (plan.Diff, error) {
+		h.Report("%d of %d", 1, 2)
+		return nil, nil
+	}}})
+	var events trace
+	_, err := (&plan.Runner{Transport: &idle{}, Observe: events.observe}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.Contains(t, events, "step-progress s 1 of 2")
+}
+
+// Whatever the plan, steps of one host or with one lock never overlap, no step
+// starts before those it comes after have ended, the bound on parallel steps
+// holds, and every step runs once.
+func TestOrderLocksAndBoundsHold(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(1, 20).Draw(rt, "steps")
+		parallel := rapid.IntRange(1, 5).Draw(rt, "parallel")
+		var mu sync.Mutex
+		held := map[string]bool{}
+		ended := map[plan.ID]bool{}
+		ran := map[plan.ID]int{}
+		var faults []string
+		running := 0
+		steps := make([]plan.Step, n)
+		for i := range n {
+			s := plan.Step{ID: name(i), Host: fmt.Sprintf("h%d", rapid.IntRange(0, 3).Draw(rt, "host"))}
+			if rapid.Bool().Draw(rt, "locked") {
+				s.Locks = []string{"quorum"}
+			}
+			for j := range i {
+				if rapid.IntRange(0, 5).Draw(rt, "edge") == 0 {
+					s.After = append(s.After, name(j))
+				}
+			}
+			names := append([]string{s.Host}, s.Locks...)
+			s.Action = action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+				mu.Lock()
+				running++
+				ran[s.ID]++
+				if running > parallel {
+					faults = append(faults, "too many at once")
+				}
+				for _, l := range names {
+					if held[l] {
+						faults = append(faults, "overlap on "+l)
+					}
+					held[l] = true
+				}
+				for _, id := range s.After {
+					if !ended[id] {
+						faults = append(faults, fmt.Sprintf("%s before %s", s.ID, id))
+					}
+				}
+				mu.Unlock()
+				for range 3 {
+					mu.Lock()   // give others the chance to break in
+					mu.Unlock() //nolint:staticcheck // an empty critical section is the point
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, l := range names {
+					held[l] = false
+				}
+				ended[s.ID] = true
+				running--
+				return nil, nil
+			}}
+			steps[i] = s
+		}
+		_, err := (&plan.Runner{Transport: &idle{}, Parallel: parallel}).Run(context.Background(), mustPlan(rt, steps...))
+		require.NoError(rt, err)
+		require.Empty(rt, faults)
+		require.Len(rt, ran, n)
+		for id, times := range ran {
+			require.Equal(rt, 1, times, id)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"context"
+	"time"
+)
+
+// ID names a step within its plan: "etcd/cp-1".
+type ID string
+
+// Step is one unit of work on one host. A Step is data: nothing happens before
+// a Runner runs the plan that holds it.
+type Step struct {
+	// ID is required and unique within the plan.
+	ID ID
+	// Title says in a few words what the step is for. Default: the ID.
+	Title string
+	// Host the step works on, as the transport knows it. Required. Steps of
+	// one host never overlap.
+	Host string
+	// After are the steps that must have succeeded before this one starts.
+	After []ID
+	// Locks are names held while the step runs; steps that share one never
+	// overlap, wherever they run.
+	Locks []string
+	// Timeout bounds the whole step, retries included. Default 5 minutes.
+	Timeout time.Duration
+	// Retry says what to do when the step fails.
+	Retry Retry
+	// Action is the work. Required. Actions are called by one goroutine at a
+	// time, so they need no locks of their own.
+	Action Action
+}
+
+// DefaultTimeout bounds a step that sets no Timeout.
+const DefaultTimeout = 5 * time.Minute
+
+// Retry says how often and when a failed step is tried again. The zero Retry
+// tries twice more when the connection was lost or could not be made, and never
+// after a command's own failure.
+type Retry struct {
+	// Attempts in all. Default 3; 1 never retries.
+	Attempts int
+	// Wait before the next attempt. Default 1s.
+	Wait time.Duration
+	// If tells which failures are worth another attempt. Default: Transient.
+	If func(error) bool
+}
+
+// Action brings one thing on a host to its desired state. Run = Check, Apply if
+// it differs, Check again. Both must be safe to repeat after a failure at any
+// point.
+type Action interface {
+	// Check reads only, and says what Apply would change. An empty Diff means
+	// that nothing is left to do.
+	Check(ctx context.Context, h *Host) (Diff, error)
+	// Apply changes what Check found to differ.
+	Apply(ctx context.Context, h *Host, d Diff) error
+}
+
+// Diff is what differs between a host and its desired state.
+type Diff []Change
+
+// Change is one difference. It never holds secret content: of a secret file it
+// says only that it differs.
+type Change struct {
+	// Verb is what would be done: create, update, remove, start, restart,
+	// enable, run, wait.
+	Verb string `json:"verb"`
+	// Subject is what it would be done to: a path, "unit etcd.service",
+	// "kubeadm init".
+	Subject string `json:"subject"`
+	// Detail says how it differs, empty if the verb says it all.
+	Detail string `json:"detail,omitempty"`
+	// Disruptive changes interrupt something that works: a restart.
+	Disruptive bool `json:"disruptive,omitempty"`
+}
+
+// String gives "update /etc/etcd.env (content)".
+func (c Change) String() string {
+	s := c.Verb + " " + c.Subject
+	if c.Detail != "" {
+		s += " (" + c.Detail + ")"
+	}
+	return s
+}
