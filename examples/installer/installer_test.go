@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan/clusterfile"
+	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
+)
+
+// site is a fake cluster behind real SSH servers, and the files that a user of
+// the installer has.
+type site struct {
+	hosts   *plantest.Cluster
+	servers []*sshtest.Server
+	dir     string
+	args    []string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	c := quorate.Cluster{
+		Version:  quorate.Version{Major: 1, Minor: 37, Patch: 2},
+		Endpoint: quorate.Endpoint{Host: "192.0.2.10", VIP: quorate.VIP{Interface: "eth0"}},
+	}
+	for i, name := range []string{"cp-1", "cp-2", "cp-3", "worker-1"} {
+		role := quorate.ControlPlane
+		if i == 3 {
+			role = quorate.Worker
+		}
+		c.Nodes = append(c.Nodes, quorate.Node{Name: name, Role: role,
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})}})
+	}
+	s := &site{dir: t.TempDir()}
+	var err error
+	s.hosts, err = plantest.New(c)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.hosts.Close()) })
+
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	login, err := ssh.NewPublicKey(public)
+	require.NoError(t, err)
+	var known []byte
+	for i, n := range c.Nodes {
+		conn, err := s.hosts.Dial(t.Context(), n.Name)
+		require.NoError(t, err)
+		server, err := sshtest.Start(sshtest.Config{Conn: conn, AuthorizedKeys: []ssh.PublicKey{login}})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, server.Close()); require.NoError(t, conn.Close()) })
+		s.servers = append(s.servers, server)
+		known = append(known, server.KnownHosts()...)
+		c.Nodes[i].SSH = "root@" + server.Addr()
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	require.NoError(t, err)
+	description, err := clusterfile.Marshal(c)
+	require.NoError(t, err)
+	s.args = []string{
+		"-cluster", s.write(t, "cluster.yaml", description),
+		"-ssh-key", s.write(t, "id", pem.EncodeToMemory(block)),
+		"-known-hosts", s.write(t, "known_hosts", known),
+		"-state", filepath.Join(s.dir, "state"),
+	}
+	return s
+}
+
+func (s *site) write(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	return path
+}
+
+// run is the installer with what it printed.
+func (s *site) run(t *testing.T, more ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	code = run(t.Context(), append(s.args, more...), &out, &complaints)
+	return code, out.String(), complaints.String()
+}
+
+func (s *site) contacted() int {
+	n := 0
+	for _, server := range s.servers {
+		n += server.Accepted()
+	}
+	return n
+}
+
+func TestInstallTwice(t *testing.T) {
+	s := newSite(t)
+	code, stdout, stderr := s.run(t, "-dry-run")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "create /etc/etcd/pki/ca.crt")
+	require.Empty(t, s.hosts.Nodes(), "a dry run has done something")
+
+	kubeconfig := filepath.Join(s.dir, "kubeconfig")
+	code, stdout, stderr = s.run(t, "-kubeconfig", kubeconfig)
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+	require.Contains(t, stdout, "initialise the cluster")
+	require.Len(t, s.hosts.Nodes(), 4)
+	info, err := os.Stat(kubeconfig)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode())
+
+	code, stdout, stderr = s.run(t)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "changed nothing: every host is as described")
+	require.Contains(t, stdout, "unchanged")
+	require.NotContains(t, stdout, "would ")
+	require.NotContains(t, stdout, "done  ")
+}
+
+// No secret that the installer made or keeps shows in what it prints, nor does
+// its state let anyone else read it.
+func TestNoSecretIsShown(t *testing.T) {
+	s := newSite(t)
+	_, dry, dryErr := s.run(t, "-dry-run")
+	_, out, outErr := s.run(t)
+	shown := dry + dryErr + out + outErr
+	secrets := 0
+	require.NoError(t, filepath.WalkDir(filepath.Join(s.dir, "state"), func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := d.Info()
+		require.NoError(t, err)
+		if d.IsDir() {
+			require.Zero(t, info.Mode()&0o077, path)
+			return nil
+		}
+		if !strings.HasSuffix(path, ".key") && filepath.Ext(path) != "" {
+			return nil // a certificate, or a public key
+		}
+		require.Zero(t, info.Mode()&0o077, path)
+		secret, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(secret)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "-----") {
+				secrets++
+				require.NotContains(t, shown, line, path)
+			}
+		}
+		return nil
+	}))
+	require.Greater(t, secrets, 20)
+}
+
+func TestBadInputContactsNobody(t *testing.T) {
+	s := newSite(t)
+	bad := s.write(t, "bad.yaml", []byte(`
+version: v1.20.0
+endpoint: {host: 192.0.2.11, vip: {routerID: 256}}
+nodes:
+- {name: Cp_1, role: control-plane, addresses: [192.0.2.11]}
+- {name: b, role: control-plane, addresses: [192.0.2.11]}
+colour: blue
+`))
+	code, stdout, stderr := s.run(t, "-cluster", bad)
+	require.Equal(t, exitInvalid, code)
+	require.Empty(t, stdout)
+	for _, path := range []string{"version", "endpoint.host", "endpoint.vip.routerID", "nodes[0].name", "nodes[1].addresses[0]", "colour"} {
+		require.Contains(t, stderr, path+": ")
+	}
+	require.Zero(t, s.contacted())
+
+	for _, args := range [][]string{{"-install", "magic"}, {"-ssh-key", "/nowhere"}, {"extra"}} {
+		code, _, stderr := s.run(t, args...)
+		require.Equal(t, exitInvalid, code, stderr)
+	}
+	require.Zero(t, s.contacted())
+	require.Equal(t, exitInvalid, run(t.Context(), nil, &bytes.Buffer{}, &bytes.Buffer{}), "no -cluster")
+}
+
+// A host that shows another key than the known one gets no command.
+func TestUnknownHostKeyIsRefused(t *testing.T) {
+	s := newSite(t)
+	other := newSite(t)
+	known := filepath.Join(other.dir, "known_hosts")
+	for i, a := range s.args {
+		if a == "-known-hosts" {
+			s.args[i+1] = known
+		}
+	}
+	code, _, stderr := s.run(t)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "host key")
+	require.Empty(t, s.hosts.Nodes())
+}
+
+func TestAFailureSaysWhatCameBack(t *testing.T) {
+	s := newSite(t)
+	s.hosts.Host("cp-2").SetDown(true)
+	code, _, stderr := s.run(t)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "step preflight/cp-2 on cp-2")
+}

@@ -1,0 +1,231 @@
+// Command installer brings up a highly available cluster on the hosts of a
+// cluster description, over SSH, and shows how it gets on. Running it again
+// changes nothing, or whatever has come to differ.
+//
+//	go run ./examples/installer -cluster cluster.yaml -dry-run
+//	go run ./examples/installer -cluster cluster.yaml -ssh-key ~/.ssh/id_ed25519
+//
+// Exit codes: 0 the hosts are as described (or, dry, would be), 1 the run
+// failed, 2 the input is wrong and no host was touched, 130 interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/examples/internal/operator"
+	"github.com/quorate-dev/quorate/examples/internal/progress"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/ssh"
+)
+
+const (
+	exitFailed      = 1
+	exitInvalid     = 2
+	exitInterrupted = 130
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// options are the command line.
+type options struct {
+	cluster, state, kubeconfig string
+	dryRun, untaint, sudo      bool
+	install, images            string
+	manifests                  list
+	keys, knownHosts           list
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("installer", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&o.cluster, "cluster", "", "cluster description, a YAML `file` (docs/cluster.md)")
+	f.StringVar(&o.state, "state", "", "`directory` for keys and certificates between runs (default: the description's name and .state)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig to this `file`")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
+	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
+	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
+	f.StringVar(&o.images, "images", "", "import image archives that the hosts have, as this JSON `file` lists them")
+	f.Var(&o.manifests, "manifest", "YAML `file` to apply, the pod network first; may be repeated")
+	f.Var(&o.keys, "ssh-key", "private key `file`, used alone (default: the agent of $SSH_AUTH_SOCK and the keys in ~/.ssh); may be repeated")
+	f.Var(&o.knownHosts, "known-hosts", "known_hosts `file` that the hosts' keys must stand in (default ~/.ssh/known_hosts); may be repeated")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.cluster == "" {
+		return o, errors.New("-cluster is missing")
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.state == "" {
+		o.state = strings.TrimSuffix(o.cluster, filepath.Ext(o.cluster)) + ".state"
+	}
+	return o, nil
+}
+
+// run is main without the process: the exit code is its result.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	complain := func(err error) { _, _ = fmt.Fprintln(stderr, "installer:", err) }
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		complain(err)
+		return exitInvalid
+	}
+	job, err := prepare(ctx, o)
+	if err != nil {
+		complain(err)
+		return exitInvalid
+	}
+	defer func() { _ = job.ssh.Close() }() // every connection has been used up
+	for _, p := range warnings(job.config.Cluster) {
+		complain(errors.New(p.String()))
+	}
+	view := progress.New(stdout, job.plan)
+	runner := plan.Runner{Transport: job.transport, DryRun: o.dryRun, Observe: view.Observe}
+	if _, err := runner.Run(ctx, job.plan); err != nil {
+		complain(err)
+		if ctx.Err() != nil {
+			return exitInterrupted
+		}
+		return exitFailed
+	}
+	if o.kubeconfig != "" && !o.dryRun {
+		if err := saveKubeconfig(ctx, job, o.kubeconfig); err != nil {
+			complain(err)
+			return exitFailed
+		}
+	}
+	return 0
+}
+
+// job is everything that is known before a host is touched.
+type job struct {
+	config    plan.HAConfig
+	plan      *plan.Plan
+	ssh       *ssh.Transport
+	transport transport.Transport
+}
+
+func prepare(ctx context.Context, o options) (job, error) {
+	cluster, err := operator.ReadCluster(o.cluster)
+	if err != nil {
+		return job{}, err
+	}
+	j := job{}
+	if j.ssh, err = operator.SSH(cluster, ssh.Config{
+		Auth:     o.auth(),
+		HostKeys: ssh.HostKeys{KnownHostsFiles: o.hostKeys()},
+	}); err != nil {
+		return job{}, err
+	}
+	j.transport = j.ssh
+	if o.sudo {
+		j.transport = transport.Sudo(j.ssh, transport.SudoConfig{})
+	}
+	if j.config, err = operator.Config(ctx, cluster, o.state); err != nil {
+		return job{}, err
+	}
+	j.config.Untaint = o.untaint
+	if j.config.Prerequisites, err = o.prerequisites(); err != nil {
+		return job{}, err
+	}
+	for _, path := range o.manifests {
+		yaml, err := os.ReadFile(path)
+		if err != nil {
+			return job{}, err
+		}
+		j.config.Manifests = append(j.config.Manifests, plan.Manifest{
+			Name: filepath.Base(path), Content: quorate.Sensitive(yaml), // a manifest may hold Secrets
+		})
+	}
+	j.plan, err = plan.HA(j.config)
+	return j, err
+}
+
+// warnings are what works and is unlikely to be wanted.
+func warnings(c quorate.Cluster) quorate.Problems {
+	return slices.Concat(c.Problems(), kubeadm.Check(c)).Only(quorate.Warned)
+}
+
+func (o options) prerequisites() (plan.Prerequisites, error) {
+	switch {
+	case o.images != "" && o.install == "present":
+		images, err := operator.ReadImages(o.images)
+		return images.Prerequisites(), err
+	case o.images != "":
+		return nil, errors.New("-images goes with -install present")
+	case o.install == "present":
+		return plan.Present{}, nil
+	case o.install == "packages":
+		return plan.Packages{}, nil
+	}
+	return nil, fmt.Errorf("-install %s: want present or packages", o.install)
+}
+
+// auth is what the user named, or else what ssh itself would try first.
+func (o options) auth() ssh.Auth {
+	if len(o.keys) > 0 {
+		return ssh.Auth{KeyFiles: o.keys}
+	}
+	return ssh.Auth{AgentSocket: os.Getenv("SSH_AUTH_SOCK"), KeyFiles: inHome(".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa")}
+}
+
+func (o options) hostKeys() []string {
+	if len(o.knownHosts) > 0 {
+		return o.knownHosts
+	}
+	return inHome(".ssh/known_hosts")
+}
+
+// inHome gives those of the names that stand in the home directory.
+func inHome(names ...string) []string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for _, name := range names {
+		path := filepath.Join(home, name)
+		if _, err := os.Stat(path); err == nil {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+func saveKubeconfig(ctx context.Context, j job, path string) error {
+	config, err := plan.Kubeconfig(ctx, j.transport, j.config.Cluster)
+	if err != nil {
+		return err
+	}
+	return operator.Save(ctx, path, config)
+}

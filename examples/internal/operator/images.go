@@ -1,0 +1,65 @@
+package operator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+)
+
+// Images is a list of image archives that are on the hosts already, as a file
+// tells it: what hosts without a registry have.
+type Images struct {
+	// Node and ControlPlane archives by their path on the hosts, each with the
+	// images in it as containerd lists them.
+	Node         map[string][]string `json:"node"`
+	ControlPlane map[string][]string `json:"controlPlane,omitempty"`
+}
+
+// ReadImages reads such a list; an unknown key is an error.
+func ReadImages(path string) (Images, error) {
+	data, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return Images{}, err
+	}
+	var images Images
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&images); err != nil {
+		return Images{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return images, nil
+}
+
+// WriteImages keeps a list for ReadImages.
+func WriteImages(ctx context.Context, path string, images Images) error {
+	data, err := json.MarshalIndent(images, "", "  ")
+	if err != nil {
+		return err
+	}
+	return write(ctx, filepath.Dir(path), quorate.File{
+		Path: filepath.Base(path), Mode: 0o644, Content: quorate.Public(append(data, '\n')),
+	})
+}
+
+// Prerequisites checks the programs on the hosts and imports the archives.
+func (im Images) Prerequisites() plan.Prerequisites {
+	return plan.Pushed{Images: onHosts(im.Node), ControlPlaneImages: onHosts(im.ControlPlane)}
+}
+
+func onHosts(byPath map[string][]string) []plan.ImageArchive {
+	var archives []plan.ImageArchive
+	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+		archive := plan.ImageArchive{OnHost: true, Names: byPath[path]}
+		archive.Path = path
+		archives = append(archives, archive)
+	}
+	return archives
+}
