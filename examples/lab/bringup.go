@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+
+	"github.com/quorate-dev/quorate/examples/internal/operator"
+	"github.com/quorate-dev/quorate/examples/internal/progress"
+	"github.com/quorate-dev/quorate/examples/lab/internal/images"
+	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
+	"github.com/quorate-dev/quorate/examples/lab/internal/payload"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport/ssh"
+)
+
+// bringUp runs the recipe against the hosts over SSH, as any installer would,
+// and keeps the administrator's kubeconfig.
+func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io.Writer) (plan.Summary, error) {
+	hosts, ha, err := recipe(ctx, l, p)
+	if err != nil {
+		return plan.Summary{}, err
+	}
+	defer func() { _ = hosts.Close() }() // every connection has been used up
+	steps, err := plan.HA(ha)
+	if err != nil {
+		return plan.Summary{}, err
+	}
+	runner := plan.Runner{Transport: hosts, Observe: progress.New(out, steps).Observe}
+	summary, err := runner.Run(ctx, steps)
+	if err != nil {
+		return summary, err
+	}
+	o.phase("cluster", summary.Elapsed)
+	kubeconfig, err := plan.Kubeconfig(ctx, hosts, ha.Cluster)
+	if err != nil {
+		return summary, err
+	}
+	return summary, operator.Save(ctx, filepath.Join(l.Dir(), kubeconfigFile), kubeconfig)
+}
+
+// recipe is the description that the lab wrote, the keys and certificates kept
+// beside it, and the images that every host has on its disk.
+func recipe(ctx context.Context, l *machines.Lab, p prepared) (*ssh.Transport, plan.HAConfig, error) {
+	c, err := operator.ReadCluster(filepath.Join(l.Dir(), clusterFile))
+	if err != nil {
+		return nil, plan.HAConfig{}, err
+	}
+	ha, err := operator.Config(ctx, c, filepath.Join(l.Dir(), keysDir))
+	if err != nil {
+		return nil, plan.HAConfig{}, err
+	}
+	ha.Prerequisites = imagesOn(p.archives).Prerequisites()
+	hosts, err := operator.SSH(c, ssh.Config{
+		Auth:     ssh.Auth{KeyFiles: []string{l.KeyFile()}},
+		HostKeys: ssh.HostKeys{KnownHostsFiles: []string{l.KnownHostsFile()}},
+	})
+	if err != nil {
+		return nil, plan.HAConfig{}, fmt.Errorf("%s: %w", l.Dir(), err)
+	}
+	return hosts, ha, nil
+}
+
+// imagesOn lists the archives as every host sees them.
+func imagesOn(a images.Archives) operator.Images {
+	list := func(one images.Archive) map[string][]string {
+		return map[string][]string{path.Join(payload.ImageDir, one.File): one.Tags}
+	}
+	return operator.Images{Node: list(a.Node), ControlPlane: list(a.ControlPlane)}
+}
