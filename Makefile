@@ -1,0 +1,28 @@
+# What a developer runs. CI runs .ci/run, which uses the same targets.
+export GOFLAGS := -buildvcs=false
+LINT := .ci/bin/golangci-lint
+MODULES := . etcd/etcdclient/e2e examples/quickstart examples/lab
+PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
+
+.PHONY: demo test lint oracle importer e2e
+
+demo: ## A quorum of real etcd members on this machine, no root needed.
+	go run ./examples/quickstart
+
+test: ## Every test that needs neither root nor other hosts.
+	go test -race ./... ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
+
+lint: $(LINT) ## Vet and lint every module.
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+$(LINT): .ci/lint/go.mod .ci/lint/go.sum
+	cd .ci/lint && GOWORK=off go build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+oracle: ## Everything the goldens hold, through kubeadm's own code.
+	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...
+
+importer: ## A module outside this tree that imports every package.
+	.ci/importer
+
+e2e: ## A real cluster on real hosts, root needed; power cut and timing included.
+	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestE2E' ./examples/lab/...

@@ -1,0 +1,152 @@
+package quorate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/quorate-dev/quorate"
+
+// pkg is what these tests need of go list's answer.
+type pkg struct {
+	ImportPath string
+	Name       string
+	Dir        string
+	Standard   bool
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+// within reports whether an import path is the package or below it.
+func within(path, parent string) bool {
+	return path == parent || strings.HasPrefix(path, parent+"/")
+}
+
+func loadPackages(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,Imports,Deps", "./...")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	all := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		all[p.ImportPath] = p
+	}
+}
+
+// ours gives the module's packages at or below a path of it.
+func ours(all map[string]pkg, below string) []pkg {
+	var out []pkg
+	for _, p := range all {
+		if within(p.ImportPath, module+"/"+below) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func TestRootDependsOnTheStandardLibraryOnly(t *testing.T) {
+	all := loadPackages(t)
+	for _, dep := range all[module].Deps {
+		require.True(t, all[dep].Standard, "the root package depends on %s", dep)
+	}
+}
+
+// Renderers are pure: no files, no processes, no network, no logger, no
+// environment. What their own code imports shows it; what cfssl imports in
+// turn is cfssl's.
+func TestRenderersDoNoIO(t *testing.T) {
+	all := loadPackages(t)
+	forbidden := []string{"os", "os/exec", "io/ioutil", "log", "log/slog", "net/http", "syscall", "os/user"}
+	for _, name := range []string{"pki", "etcd", "vip", "kubeadm"} {
+		p, ok := all[module+"/"+name]
+		require.True(t, ok, "no package %s", name)
+		for _, imp := range p.Imports {
+			require.NotContains(t, forbidden, imp, "%s imports %s", name, imp)
+			require.False(t, within(imp, module+"/transport") || within(imp, module+"/plan"), "%s imports %s", name, imp)
+		}
+	}
+}
+
+func TestTransportsKnowNothingOfKubernetes(t *testing.T) {
+	all := loadPackages(t)
+	packages := ours(all, "transport")
+	require.NotEmpty(t, packages)
+	for _, p := range packages {
+		for _, dep := range p.Deps {
+			if within(dep, module) {
+				require.True(t, within(dep, module+"/transport"), "%s depends on %s", p.ImportPath, dep)
+			}
+			require.False(t, within(dep, "k8s.io"), "%s depends on %s", p.ImportPath, dep)
+		}
+	}
+}
+
+// Only plan joins renderers and transports, and it takes certificates through
+// an interface: its users do not link cfssl.
+func TestOnlyPlanJoins(t *testing.T) {
+	all := loadPackages(t)
+	renderers := []string{"pki", "etcd", "vip", "kubeadm"}
+	for path, p := range all {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/plan") || within(path, module+"/examples") {
+			continue
+		}
+		transports := slices.ContainsFunc(p.Deps, func(d string) bool { return within(d, module+"/transport") })
+		renders := slices.ContainsFunc(p.Deps, func(d string) bool {
+			return slices.ContainsFunc(renderers, func(r string) bool { return d == module+"/"+r })
+		})
+		require.False(t, transports && renders, "%s joins renderers and transports", path)
+	}
+	for _, dep := range all[module+"/plan"].Deps {
+		require.False(t, within(dep, "github.com/cloudflare/cfssl"), "plan links %s", dep)
+		require.NotEqual(t, module+"/pki", dep, "plan links pki")
+	}
+}
+
+// Libraries neither print nor exit nor read the environment nor make contexts
+// of their own nor sleep regardless of one.
+func TestLibrariesKeepToThemselves(t *testing.T) {
+	forbidden := map[string][]string{
+		"fmt":     {"Print", "Printf", "Println"},
+		"os":      {"Exit", "Getenv", "LookupEnv", "Environ", "UserHomeDir", "Stdout", "Stderr", "Stdin"},
+		"log":     {"Print", "Printf", "Println", "Fatal", "Fatalf", "Fatalln", "Panic", "Panicf"},
+		"context": {"TODO"},
+		"time":    {"Sleep"},
+	}
+	for path, p := range loadPackages(t) {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(forbidden[x.Name], sel.Sel.Name) {
+					t.Errorf("%s/%s uses %s.%s", path, name, x.Name, sel.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}
