@@ -149,14 +149,19 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 	}
 }
 
-// externalEtcd lists every member, by the address its server certificate and
-// etcd's own URLs use.
+// externalEtcd sends each API server to the member on its own host, by loopback,
+// as kubeadm does with members of its own. With every member's address an API
+// server keeps a connection to each, takes turns, and holds every third request
+// for the ten seconds until the connection to a member whose host lost power is
+// found dead (TCP_USER_TIMEOUT of its etcd client). With its own alone, it is
+// either well or not ready, and then the VIP goes elsewhere.
 func externalEtcd(c quorate.Cluster) ExternalEtcd {
 	e := ExternalEtcd{CAFile: etcdCAFile, CertFile: etcdCertFile, KeyFile: etcdKeyFile}
-	for _, n := range c.ControlPlanes() {
-		hostPort := net.JoinHostPort(n.Address().String(), strconv.Itoa(c.Etcd.ClientPort))
-		e.Endpoints = append(e.Endpoints, "https://"+hostPort)
+	own := netip.IPv6Loopback()
+	if c.ControlPlanes()[0].Address().Is4() {
+		own = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
+	e.Endpoints = []string{"https://" + net.JoinHostPort(own.String(), strconv.Itoa(c.Etcd.ClientPort))}
 	return e
 }
 
