@@ -128,6 +128,12 @@ type VIP struct {
 	CheckInterval Duration `json:"checkInterval,omitempty"`
 	// CheckTimeout of one check, whole seconds, at most CheckInterval. Default 1s.
 	CheckTimeout Duration `json:"checkTimeout,omitempty"`
+	// Weight, when not zero, is added to a node's priority while its check
+	// fails, instead of putting it in the fault state: -1 to -253, and larger
+	// than the difference of any two priorities, which lie up to 166 apart.
+	// With it a VIP always has a holder, if need be one of the dead: leave it
+	// at zero unless that is what you want.
+	Weight int `json:"weight,omitempty"`
 	// Fall is how many failed checks in a row give the VIP up. Default 3.
 	Fall int `json:"fall,omitempty"`
 	// Rise is how many good checks in a row make a node eligible. Default 2.
@@ -136,11 +142,21 @@ type VIP struct {
 
 // Etcd tunes the members that run on the control planes.
 type Etcd struct {
+	// Stacked leaves etcd to kubeadm, which runs the members as static pods:
+	// Kubernetes 1.13 and later. Only DataDir, Heartbeat, Election, QuotaBytes
+	// and SnapshotCount can then be set.
+	Stacked bool `json:"stacked,omitempty"`
+	// PlainHTTP turns TLS off for clients and peers, as walk-throughs for
+	// Kubernetes 1.10 do: whoever reaches the ports owns the cluster. Refused
+	// for every other version.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// Version of etcd the hosts are to run, the least that is accepted when
-	// they are checked. Default 3.5.24, the least for Kubernetes 1.35 and later.
+	// they are checked. Default: the least that kubeadm accepts for the
+	// Kubernetes version (3.5.24 from 1.31 on), and 3.2.18 before 1.12.
 	Version Version `json:"version,omitzero"`
 	// DataDir on a disk of its own if possible. Default /var/lib/quorate/etcd:
 	// `kubeadm reset` empties /var/lib/etcd, whoever the data there belongs to.
+	// Stacked members have kubeadm's own /var/lib/etcd.
 	DataDir string `json:"dataDir,omitempty"`
 	// Binary is the path of etcd on the hosts. Default /usr/local/bin/etcd.
 	Binary string `json:"binary,omitempty"`
@@ -148,7 +164,7 @@ type Etcd struct {
 	ClientPort int `json:"clientPort,omitempty"`
 	PeerPort   int `json:"peerPort,omitempty"`
 	// MetricsPort serves /metrics and /health by plain HTTP on loopback.
-	// Default 2381; -1 turns it off.
+	// Default 2381, and off before etcd 3.3, which cannot; -1 turns it off.
 	MetricsPort int `json:"metricsPort,omitempty"`
 	// Heartbeat between leader and followers. Default 100ms.
 	Heartbeat Duration `json:"heartbeat,omitempty"`
@@ -168,8 +184,13 @@ type Etcd struct {
 
 // Kubeadm is what kubeadm is told beyond what follows from the description.
 type Kubeadm struct {
+	// APIVersion of kubeadm's configuration to write, "v1beta3", where the
+	// target takes more than one. Default: the newest that kubeadm of the
+	// target's minor takes and that its first release had.
+	APIVersion string `json:"apiVersion,omitempty"`
 	// CRISocket of the container runtime. Default
-	// unix:///var/run/containerd/containerd.sock.
+	// unix:///var/run/containerd/containerd.sock, and before Kubernetes 1.24
+	// unix:///var/run/dockershim.sock, the kubelet's own for Docker.
 	CRISocket string `json:"criSocket,omitempty"`
 	// ImageRepository of the control plane's images. Default registry.k8s.io.
 	ImageRepository string `json:"imageRepository,omitempty"`

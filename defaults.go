@@ -8,7 +8,7 @@ import (
 
 // The Kubernetes minors that Quorate renders for.
 const (
-	MinMinor = 31
+	MinMinor = 10
 	MaxMinor = 37
 )
 
@@ -25,8 +25,8 @@ func (c Cluster) WithDefaults() Cluster {
 		c.Services = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}
 	}
 	c.Endpoint = c.Endpoint.withDefaults()
-	c.Etcd = c.Etcd.withDefaults()
-	c.Kubeadm.CRISocket = cmp.Or(c.Kubeadm.CRISocket, "unix:///var/run/containerd/containerd.sock")
+	c.Etcd = c.Etcd.withDefaults(c.Version)
+	c.Kubeadm.CRISocket = cmp.Or(c.Kubeadm.CRISocket, defaultCRISocket(c.Version))
 	c.Kubeadm.ImageRepository = cmp.Or(c.Kubeadm.ImageRepository, "registry.k8s.io")
 	return c
 }
@@ -46,12 +46,18 @@ func (e Endpoint) withDefaults() Endpoint {
 	return e
 }
 
-func (e Etcd) withDefaults() Etcd {
-	e.Version = cmp.Or(e.Version, Version{Major: 3, Minor: 5, Patch: 24})
+func (e Etcd) withDefaults(k Version) Etcd {
+	e.Version = cmp.Or(e.Version, defaultEtcd(k))
+	if e.Stacked {
+		e.DataDir = cmp.Or(e.DataDir, "/var/lib/etcd")
+	}
 	e.DataDir = cmp.Or(e.DataDir, "/var/lib/quorate/etcd")
 	e.Binary = cmp.Or(e.Binary, "/usr/local/bin/etcd")
 	e.ClientPort = cmp.Or(e.ClientPort, 2379)
 	e.PeerPort = cmp.Or(e.PeerPort, 2380)
+	if !e.Version.AtLeast(3, 3) {
+		e.MetricsPort = cmp.Or(e.MetricsPort, -1)
+	}
 	e.MetricsPort = cmp.Or(e.MetricsPort, 2381)
 	e.Heartbeat = cmp.Or(e.Heartbeat, Duration(100*time.Millisecond))
 	e.Election = cmp.Or(e.Election, Duration(time.Second))

@@ -91,6 +91,9 @@ func (v *validator) vip() {
 	if vip.CheckTimeout > vip.CheckInterval && vip.CheckInterval > 0 {
 		v.Refuse("endpoint.vip.checkTimeout", "%s is longer than endpoint.vip.checkInterval %s: keepalived would run one check over another", vip.CheckTimeout, vip.CheckInterval)
 	}
+	if vip.Weight > 0 || vip.Weight < -253 {
+		v.Refuse("endpoint.vip.weight", "%d: want 0 for the fault state, or -1 to -253", vip.Weight)
+	}
 	v.atLeastOne("endpoint.vip.fall", vip.Fall)
 	v.atLeastOne("endpoint.vip.rise", vip.Rise)
 }

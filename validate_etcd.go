@@ -50,11 +50,21 @@ const (
 
 func (v *validator) etcd() {
 	e := v.c.Etcd
-	v.etcdVersion(e.Version)
+	if e.PlainHTTP {
+		v.plainHTTP()
+	}
+	if e.Stacked {
+		v.stacked()
+	} else {
+		v.etcdVersion(e.Version)
+	}
 	v.path("etcd.dataDir", e.DataDir)
 	v.path("etcd.binary", e.Binary)
 	v.etcdPorts(e)
 	v.etcdTimings(e)
+	if e.MetricsPort > 0 && isVersion(e.Version) && !e.Version.AtLeast(3, 3) {
+		v.Refuse("etcd.metricsPort", "etcd %s has no listener of its own for metrics, which came with 3.3: set -1", e.Version)
+	}
 	switch {
 	case e.QuotaBytes < minQuota:
 		v.Refuse("etcd.quotaBytes", "%d bytes: want at least %d (64 MiB); the default is 2 GiB", e.QuotaBytes, minQuota)
@@ -69,22 +79,45 @@ func (v *validator) etcd() {
 	}
 }
 
-// leastEtcd is the least external etcd that kubeadm accepts for a Kubernetes
-// version (constants.MinExternalEtcdVersion of its releases; v1.31 to v1.33
-// raised it to 3.5.24 in a late fix release, which etcdVersion warns of).
-func leastEtcd(k Version) Version {
-	switch {
-	case k.Minor >= 35, k.Minor == 34 && k.Patch >= 4:
-		return Version{Major: 3, Minor: 5, Patch: 24}
-	case k.Minor == 34:
-		return Version{Major: 3, Minor: 5, Patch: 21}
+// plainHTTP allows what only the time of 1.10 took for granted.
+func (v *validator) plainHTTP() {
+	const at = "etcd.plainHTTP"
+	switch k := v.c.Version; {
+	case k.Minor != MinMinor:
+		v.Refuse(at, "is for Kubernetes v1.%d alone: etcd without TLS gives the cluster to whoever reaches its port", MinMinor)
+	case v.c.Etcd.Stacked:
+		v.Refuse(at, "etcd.stacked members always have TLS")
+	default:
+		v.Warn(at, "whoever reaches etcd's port owns the cluster")
 	}
-	return Version{Major: 3, Minor: 5, Patch: 11}
+}
+
+// stacked refuses what kubeadm decides for the members it runs.
+func (v *validator) stacked() {
+	if k := v.c.Version; supported(k) && k.Minor < stackedFrom {
+		v.Refuse("etcd.stacked", "kubeadm joins stacked members from v1.%d on: leave etcd to the hosts with Kubernetes %s", stackedFrom, k)
+	}
+	own := Etcd{Stacked: true}.withDefaults(v.c.Version)
+	e := v.c.Etcd
+	for _, f := range []struct {
+		path string
+		set  bool
+	}{
+		{"etcd.version", e.Version != own.Version},
+		{"etcd.binary", e.Binary != own.Binary},
+		{"etcd.clientPort", e.ClientPort != own.ClientPort},
+		{"etcd.peerPort", e.PeerPort != own.PeerPort},
+		{"etcd.metricsPort", e.MetricsPort != own.MetricsPort},
+		{"etcd.compactionRetention", e.CompactionRetention != own.CompactionRetention},
+	} {
+		if f.set {
+			v.Refuse(f.path, "kubeadm decides it for etcd.stacked members: leave it out")
+		}
+	}
 }
 
 func (v *validator) etcdVersion(e Version) {
 	const at = "etcd.version"
-	raised := Version{Major: 3, Minor: 5, Patch: 24}
 	k := v.c.Version
 	switch {
 	case !isVersion(e):
@@ -94,8 +127,8 @@ func (v *validator) etcdVersion(e Version) {
 	case !isVersion(k) || !supported(k):
 	case e.Compare(leastEtcd(k)) < 0:
 		v.Refuse(at, "etcd %s is too old for Kubernetes %s: kubeadm wants %s or later", e, k, leastEtcd(k))
-	case e.Compare(raised) < 0:
-		v.Warn(at, "etcd %s: the last fix releases of Kubernetes v1.%d want %s or later", e, k.Minor, raised)
+	case k.Minor >= 31 && e.Compare(raisedEtcd) < 0:
+		v.Warn(at, "etcd %s: the last fix releases of Kubernetes v1.%d want %s or later", e, k.Minor, raisedEtcd)
 	}
 }
 

@@ -2,6 +2,7 @@ package quorate_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"net/netip"
@@ -85,7 +86,8 @@ func TestEachRule(t *testing.T) {
 		{"name", "label", three, func(c *cluster) { c.Name = long }},
 		{"name", "label", three, func(c *cluster) { c.Name = "a\n" }},
 		{"version", "required", three, func(c *cluster) { c.Version = quorate.Version{} }},
-		{"version", "v1.31 to v1.37", three, func(c *cluster) { c.Version.Minor = 30 }},
+		{"version", "v1.10 to v1.37", three, func(c *cluster) { c.Version = version("1.9.11") }},
+		{"version", "v1.10 to v1.37", three, func(c *cluster) { c.Version = version("1.38.0") }},
 		{"version", "not supported", three, func(c *cluster) { c.Version.Minor = 38 }},
 		{"version", "not supported", three, func(c *cluster) { c.Version.Major = 2 }},
 		{"version", "no version", three, func(c *cluster) { c.Version.Patch = -1 }},
@@ -224,6 +226,18 @@ func TestEachRule(t *testing.T) {
 		{"etcd.compactionRetention", "0 (off)", three, func(c *cluster) { c.Etcd.CompactionRetention = ms(-1) }},
 		{"etcd.snapshotCount", "or more", three, func(c *cluster) { c.Etcd.SnapshotCount = -1 }},
 
+		{"etcd.version", "v3.5.24 or later", three, func(c *cluster) { c.Etcd.Version = version("3.4.13") }},
+		{"etcd.version", "v3.1.12 or later", three, func(c *cluster) { c.Version, c.Etcd.Version = version("1.10.4"), version("3.1.11") }},
+		{"etcd.version", "v3.2.18 or later", three, func(c *cluster) { c.Version, c.Etcd.Version = version("1.27.0"), version("3.2.17") }},
+		{"etcd.version", "v3.4.13 or later", three, func(c *cluster) { c.Version, c.Etcd.Version = version("1.28.0"), version("3.4.12") }},
+		{"etcd.metricsPort", "came with 3.3", three, func(c *cluster) { c.Version, c.Etcd.MetricsPort = version("1.10.4"), 2381 }},
+		{"etcd.plainHTTP", "v1.10 alone", three, func(c *cluster) { c.Etcd.PlainHTTP = true }},
+		{"etcd.stacked", "from v1.13 on", three, func(c *cluster) { c.Version, c.Etcd.Stacked = version("1.12.10"), true }},
+		{"etcd.clientPort", "kubeadm decides", three, func(c *cluster) { c.Etcd.Stacked, c.Etcd.ClientPort = true, 12379 }},
+		{"etcd.binary", "kubeadm decides", three, func(c *cluster) { c.Etcd.Stacked, c.Etcd.Binary = true, "/bin/etcd" }},
+		{"endpoint.vip.weight", "fault state", three, func(c *cluster) { c.Endpoint.VIP.Weight = 2 }},
+
+		{"kubeadm.criSocket", "until v1.23", three, func(c *cluster) { c.Kubeadm.CRISocket = "unix:///var/run/dockershim.sock" }},
 		{"kubeadm.criSocket", "unix://", three, func(c *cluster) { c.Kubeadm.CRISocket = "/run/containerd/containerd.sock" }},
 		{"kubeadm.imageRepository", "without scheme", three, func(c *cluster) { c.Kubeadm.ImageRepository = "https://registry.example.com" }},
 		{"kubeadm.imageRepository", "slash", three, func(c *cluster) { c.Kubeadm.ImageRepository = "registry.example.com/" }},
@@ -297,7 +311,7 @@ func TestAccepted(t *testing.T) {
 	type cluster = quorate.Cluster
 	for name, with := range map[string]func(c *cluster){
 		"pre-release":   func(c *cluster) { c.Version = version("v1.37.0-rc.1") },
-		"oldest":        func(c *cluster) { c.Version = version("v1.31.0") },
+		"oldest":        func(c *cluster) { c.Version = version("v1.10.0") },
 		"etcd 3.7":      func(c *cluster) { c.Etcd.Version = version("3.7.0") },
 		"no metrics":    func(c *cluster) { c.Etcd.MetricsPort = -1 },
 		"external name": func(c *cluster) { c.Endpoint = external("api.example.com"); c.Endpoint.Port = 443 },
@@ -340,12 +354,45 @@ func TestSSHTargets(t *testing.T) {
 	}
 }
 
+// Dual-stack Services as they are today came with 1.20.
+func TestDualStackByVersion(t *testing.T) {
+	for minor, want := range map[int][]string{15: {"pods", "services"}, 19: {"pods", "services"}, 20: nil, 37: nil} {
+		c := dual()
+		c.Version.Minor = minor
+		var got []string
+		for _, p := range c.Problems().Only(quorate.Refused) {
+			got = append(got, p.Path)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("1.%d: refused at %v, want %v", minor, got, want)
+		}
+	}
+}
+
+// What is not given follows the Kubernetes version.
+func TestDefaultsByVersion(t *testing.T) {
+	for k, want := range map[string]string{
+		"1.10.4": "v3.2.18 -1 unix:///var/run/dockershim.sock",
+		"1.15.0": "v3.2.18 -1 unix:///var/run/dockershim.sock",
+		"1.23.0": "v3.2.18 -1 unix:///var/run/dockershim.sock",
+		"1.24.0": "v3.2.18 -1 unix:///var/run/containerd/containerd.sock",
+		"1.30.0": "v3.4.13 2381 unix:///var/run/containerd/containerd.sock",
+		"1.31.0": "v3.5.24 2381 unix:///var/run/containerd/containerd.sock",
+		"1.37.2": "v3.5.24 2381 unix:///var/run/containerd/containerd.sock",
+	} {
+		c := quorate.Cluster{Version: version(k)}.WithDefaults()
+		if got := fmt.Sprint(c.Etcd.Version, c.Etcd.MetricsPort, " ", c.Kubeadm.CRISocket); got != want {
+			t.Errorf("%s: %s, want %s", k, got, want)
+		}
+	}
+}
+
 // TestEveryProblemAtOnce proves that no rule hides another, and that problems
 // come in the order of the fields.
 func TestEveryProblemAtOnce(t *testing.T) {
 	c := three()
 	c.Name = "Prod"
-	c.Version = version("1.10.4")
+	c.Version = version("1.9.4")
 	c.Endpoint.Host = "192.0.2.11"
 	c.Endpoint.VIP.RouterID = 300
 	c.Services = ranges("10.244.0.0/20")

@@ -19,12 +19,13 @@ import (
 // fields of the kubelet, arguments that Quorate sets itself. Nodes runs both.
 func Check(c quorate.Cluster) quorate.Problems {
 	c = c.WithDefaults()
-	if encoderFor(c.Version) == nil {
+	if apiFor(c.Version) == 0 {
 		// Cluster.Problems refuses the version; the rest is judged by the newest.
 		c.Version = quorate.Version{Major: 1, Minor: quorate.MaxMinor}
 	}
 	k := c.Kubeadm
 	var p quorate.Problems
+	checkEra(&p, c)
 	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors)
 	checkFeatureGates(&p, "kubeadm.featureGates", k.FeatureGates, c.Version)
 	checkArgs(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs, c.Version)
@@ -33,12 +34,37 @@ func Check(c quorate.Cluster) quorate.Problems {
 	warnUnseen(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs)
 	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
 	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
-	checkDocument(&p, "kubeadm.kubelet", k.Kubelet, kubeletDocument, c.Version)
+	if c.Version.AtLeast(1, 11) {
+		checkDocument(&p, "kubeadm.kubelet", k.Kubelet, kubeletDocument, c.Version)
+	}
 	checkDocument(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxyDocument, c.Version)
 	if k.KubeProxy["mode"] == "ipvs" && c.Version.AtLeast(1, 35) {
 		p.Warn(key("kubeadm.kubeProxy", "mode"), "ipvs is deprecated from 1.35: nftables takes its place")
 	}
 	return p
+}
+
+// checkEra finds what kubeadm of the description's version cannot be told.
+func checkEra(p *quorate.Problems, c quorate.Cluster) {
+	if _, why := chooseAPI(c.Kubeadm.APIVersion, c.Version); why != "" {
+		p.Refuse("kubeadm.apiVersion", "%s", why)
+	}
+	if c.Version.AtLeast(1, 11) {
+		return
+	}
+	const only = "kubernetes"
+	if c.Name != only {
+		p.Refuse("name", "kubeadm of Kubernetes %s names every cluster %q: leave it out", c.Version, only)
+	}
+	if port := apiServerPort(c.Endpoint); c.Endpoint.Port != port {
+		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: give both the same", c.Version, port)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Kubeadm.Kubelet)) {
+		if kubeletFlagOf[name] == "" {
+			p.Refuse(key("kubeadm.kubelet", name), "kubelets of Kubernetes %s take arguments alone, and Quorate knows none for this field: want %s",
+				c.Version, strings.Join(slices.Sorted(maps.Keys(kubeletFlagOf)), ", "))
+		}
+	}
 }
 
 func checkSecrets(c quorate.Cluster, s Secrets) quorate.Problems {
@@ -48,13 +74,16 @@ func checkSecrets(c quorate.Cluster, s Secrets) quorate.Problems {
 		checkCAHashes(&p, "secrets.caHashes", s.CAHashes)
 	}
 	refuse(&p, "secrets.certificateKey", checkCertificateKey(s.CertificateKey))
+	if s.CertificateKey.Len() > 0 && !c.Version.AtLeast(1, 15) {
+		p.Refuse("secrets.certificateKey", "kubeadm takes it in its configuration from v1.15 on, and a secret has no place on a command line: leave it out, the control planes find their certificates in place")
+	}
 	return p
 }
 
 // check finds what is wrong with a Config, by its own field names.
 func (c Config) check() quorate.Problems {
 	var p quorate.Problems
-	if encoderFor(c.Version) == nil {
+	if apiFor(c.Version) == 0 {
 		p.Refuse("version", "no kubeadm configuration for Kubernetes %q: want 1.%d to 1.%d", c.Version, quorate.MinMinor, quorate.MaxMinor)
 	}
 	c.Registration.check(&p, "registration", c.Version)

@@ -167,7 +167,7 @@ func TestCheck(t *testing.T) {
 			kubeadm: quorate.Kubeadm{Kubelet: map[string]any{"cgroupDriver": nil}},
 		},
 		"an unsupported version is said once": {
-			version: "v1.20.0",
+			version: "v1.9.0",
 			kubeadm: quorate.Kubeadm{Kubelet: map[string]any{"failCgroupV1": false}},
 		},
 	}

@@ -14,8 +14,11 @@ import (
 // changed there. A Config shares maps and slices with the description.
 type Config struct {
 	// Version of Kubernetes and of the kubeadm on the node. It decides which
-	// version of the configuration API is written.
-	Version      quorate.Version
+	// version of the configuration API is written, see APIVersionFor.
+	Version quorate.Version
+	// APIVersion to write instead, "v1beta3", where kubeadm of that version
+	// reads more than one.
+	APIVersion   string
 	Registration Registration
 	// APIServer is the node's own API server; nil on a worker.
 	APIServer *APIServer
@@ -57,6 +60,11 @@ type Registration struct {
 	// IgnorePreflightErrors names preflight checks whose failure does not stop
 	// kubeadm.
 	IgnorePreflightErrors []string
+	// ImagePullPolicy of kubeadm's own pulling: Always, IfNotPresent or Never.
+	// Kubernetes 1.10, and 1.22 and later.
+	ImagePullPolicy string
+	// ImagePullSerial pulls one image at a time, kubeadm's default. 1.31 and later.
+	ImagePullSerial *bool
 }
 
 // Taint of a node.
@@ -79,18 +87,33 @@ type Init struct {
 	// TokenTTL is how long the token admits nodes. Default 24h, kubeadm's own;
 	// a negative value means for ever.
 	TokenTTL quorate.Duration
-	// ClusterName in the kubeconfigs.
+	// TokenUsages, TokenGroups and TokenDescription of the token. Default:
+	// kubeadm's, and a description that names Quorate.
+	TokenUsages, TokenGroups []string
+	TokenDescription         string
+	// ClusterName in the kubeconfigs. kubeadm 1.10 knows only "kubernetes".
 	ClusterName string
 	// Endpoint of the API for the whole cluster, host:port.
 	Endpoint string
-	// Etcd that runs outside kubeadm's care.
-	Etcd ExternalEtcd
+	// Etcd that runs outside kubeadm's care. Without endpoints kubeadm runs a
+	// member of its own on each control plane, by LocalEtcd.
+	Etcd      ExternalEtcd
+	LocalEtcd LocalEtcd
 	// Pods and Services: one range, or one of each family with the primary first.
 	Pods, Services []netip.Prefix
 	DNSDomain      string
 	// CertSANs of every API server beyond those kubeadm adds itself.
 	CertSANs        []string
 	ImageRepository string
+	// CertificatesDir on the hosts. Default /etc/kubernetes/pki.
+	CertificatesDir string
+	DNS             DNS
+	// ProxyDisabled leaves kube-proxy out. Kubernetes 1.31 and later.
+	ProxyDisabled bool
+	// EncryptionAlgorithm of the keys that kubeadm makes, and how long its
+	// certificates last. Kubernetes 1.31 and later.
+	EncryptionAlgorithm                        string
+	CertificateValidity, CACertificateValidity quorate.Duration
 	// FeatureGates of kubeadm itself.
 	FeatureGates map[string]bool
 	// The three components that run as static pods on each control plane.
@@ -108,6 +131,29 @@ type ExternalEtcd struct {
 	// Paths on every control plane: the CA certificate that etcd's server
 	// certificates chain to, and the API server's client certificate and key.
 	CAFile, CertFile, KeyFile string
+	// HTTPEndpoints are where etcd answers plain HTTP requests if it serves them
+	// apart from gRPC. Kubernetes 1.35 and later.
+	HTTPEndpoints []string
+}
+
+// LocalEtcd is the member that kubeadm runs as a static pod.
+type LocalEtcd struct {
+	// DataDir on the host. Default /var/lib/etcd.
+	DataDir string
+	// ImageRepository and ImageTag of etcd's image. Kubernetes 1.13 and later.
+	ImageRepository, ImageTag string
+	// Args are added to the command line, names without leading dashes.
+	Args map[string]string
+	// ServerCertSANs and PeerCertSANs are added to the member's certificates.
+	ServerCertSANs, PeerCertSANs []string
+}
+
+// DNS of the cluster.
+type DNS struct {
+	// ImageRepository and ImageTag of its image. Kubernetes 1.13 and later.
+	ImageRepository, ImageTag string
+	// Disabled leaves it out. Kubernetes 1.31 and later.
+	Disabled bool
 }
 
 // Component is a static pod of the control plane.
@@ -117,6 +163,8 @@ type Component struct {
 	Args map[string]string
 	// Volumes of the host that the pod mounts.
 	Volumes []Volume
+	// Env are environment variables of the pod. Kubernetes 1.31 and later.
+	Env map[string]string
 }
 
 // Volume is a file or directory of the host inside a component's pod.

@@ -29,39 +29,28 @@ const (
 	kubeProxyAPI = "kubeproxy.config.k8s.io/v1alpha1"
 )
 
-type typeMeta struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-}
-
-// encoder writes a Config that was checked in one version of kubeadm's API.
-type encoder func(Config) []any
-
-// encoderFor finds the version of the API for a version of Kubernetes, nil if
-// there is none.
-func encoderFor(v quorate.Version) encoder {
-	switch {
-	case v.Major != 1 || v.Minor < quorate.MinMinor || v.Minor > quorate.MaxMinor:
-		return nil
-	default:
-		return encodeV1beta4
-	}
-}
-
 // YAML writes the documents that kubeadm of the Config's version reads, each
 // with its keys in alphabetical order. The content is sensitive: the token is
-// in it. The error is a *quorate.InvalidError with every problem of c.
+// in it. What kubeadm takes elsewhere is not in it, see Flags and DropIn. The
+// error is a *quorate.InvalidError with every problem of c, among them every
+// field that the version cannot express.
 func (c Config) YAML() (quorate.Content, error) {
-	if err := c.check().Err("kubeadm configuration of node " + c.Registration.Name); err != nil {
+	docs, a, err := c.documents()
+	if err != nil {
 		return quorate.Content{}, err
 	}
 	var out bytes.Buffer
-	for i, doc := range encoderFor(c.Version)(c) {
+	for _, d := range fileOrder {
+		doc := docs[d]
+		if doc == nil {
+			continue
+		}
+		doc["apiVersion"], doc["kind"] = d.groupVersion(a), d.kind(a)
 		text, err := yaml.Marshal(doc)
 		if err != nil {
-			return quorate.Content{}, fmt.Errorf("kubeadm configuration of node %s, document %d: %w", c.Registration.Name, i+1, err)
+			return quorate.Content{}, fmt.Errorf("kubeadm configuration of node %s, %s: %w", c.Registration.Name, d.kind(a), err)
 		}
-		if i > 0 {
+		if out.Len() > 0 {
 			out.WriteString("---\n")
 		}
 		out.Write(text)
@@ -69,24 +58,89 @@ func (c Config) YAML() (quorate.Content, error) {
 	return quorate.Sensitive(out.Bytes()), nil
 }
 
-// componentDocuments are those of kubelet and kube-proxy that hold anything.
-func componentDocuments(i Init) []any {
-	var docs []any
-	for _, d := range []struct {
-		typeMeta
-		fields map[string]any
-	}{
-		{typeMeta{kubeletAPI, "KubeletConfiguration"}, i.Kubelet},
-		{typeMeta{kubeProxyAPI, "KubeProxyConfiguration"}, i.KubeProxy},
-	} {
-		if len(d.fields) == 0 {
-			continue
-		}
-		doc := maps.Clone(d.fields)
-		doc["apiVersion"], doc["kind"] = d.APIVersion, d.Kind
-		docs = append(docs, doc)
+// Flags are the arguments that kubeadm of the Config's version takes on its
+// command line because its configuration has no field for them, each one
+// "--name=value". The error is that of YAML.
+func (c Config) Flags() ([]string, error) {
+	docs, _, err := c.documents()
+	if err != nil {
+		return nil, err
 	}
-	return docs
+	var flags []string
+	for _, name := range slices.Sorted(maps.Keys(docs[inFlag])) {
+		values, err := listOf(docs[inFlag][name])
+		if err != nil {
+			return nil, fmt.Errorf("kubeadm's argument %s: %w", name, err)
+		}
+		flags = append(flags, "--"+name+"="+strings.Join(values, ","))
+	}
+	return flags, nil
+}
+
+// KubeletDropInPath is where DropIn stands on the host.
+const KubeletDropInPath = "/etc/systemd/system/kubelet.service.d/20-quorate.conf"
+
+// kubeletArgsPath stands for the drop-in's one variable.
+const kubeletArgsPath = "args"
+
+// DropIn tells the kubelet of Kubernetes 1.10 its arguments, for which kubeadm's
+// configuration had no field yet: a drop-in of its unit, for KubeletDropInPath.
+// systemd must read it anew (daemon-reload) before kubeadm runs. Empty for later
+// versions, and when there is nothing to tell. The error is that of YAML.
+func (c Config) DropIn() (quorate.Content, error) {
+	docs, _, err := c.documents()
+	if err != nil || docs[inDropIn] == nil {
+		return quorate.Content{}, err
+	}
+	args, err := argsForm.dec(docs[inDropIn][kubeletArgsPath])
+	if err != nil {
+		return quorate.Content{}, fmt.Errorf("the kubelet's arguments: %w", err)
+	}
+	parts := make([]string, 0, len(args))
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		parts = append(parts, "--"+name+"="+args[name])
+	}
+	return quorate.Public(fmt.Appendf(nil, "[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS=%s\"\n", strings.Join(parts, " "))), nil
+}
+
+// documents checks the Config and gives every part of it its place.
+func (c Config) documents() (documents, api, error) {
+	problems := c.check()
+	a, why := chooseAPI(c.APIVersion, c.Version)
+	if why != "" {
+		problems.Refuse("apiVersion", "%s", why)
+	}
+	var docs documents
+	if a != 0 && (c.Init == nil) != (c.Join == nil) {
+		if a == v1alpha1 && c.Init != nil {
+			c = c.withEndpointHost(&problems)
+		}
+		docs = encode(&c, a, &problems)
+		checkDropIn(&problems, docs)
+	}
+	return docs, a, problems.Err("kubeadm configuration of node " + c.Registration.Name)
+}
+
+// withEndpointHost takes the port off the endpoint, which v1alpha1 takes to be
+// that of every API server.
+func (c Config) withEndpointHost(p *quorate.Problems) Config {
+	host, why := splitEndpoint(c)
+	if why != "" {
+		p.Refuse("init.endpoint", "kubeadm of Kubernetes %s (%s) cannot express it: %s", c.Version, v1alpha1, why)
+	}
+	init := *c.Init
+	init.Endpoint, c.Init = host, &init
+	return c
+}
+
+// checkDropIn refuses what systemd would take apart or expand.
+func checkDropIn(p *quorate.Problems, docs documents) {
+	args, _ := docs[inDropIn][kubeletArgsPath].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if value, _ := args[name].(string); strings.ContainsAny(value, " \t\n\"'\\%$") {
+			p.Refuse(key("registration.kubeletArgs", name), "it stands in the kubelet's unit, which takes no spaces, quotes, backslashes, %% or $ in it")
+		}
+	}
 }
 
 // overlay lays over upon base: maps merge to any depth, everything else

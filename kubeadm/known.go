@@ -22,7 +22,7 @@ func (l lifetime) String() string {
 	switch {
 	case l.last == 0:
 		return fmt.Sprintf("it is there from 1.%d", l.first)
-	case l.first <= quorate.MinMinor:
+	case l.first <= 31:
 		return fmt.Sprintf("it was there until 1.%d", l.last)
 	}
 	return fmt.Sprintf("it was there from 1.%d to 1.%d", l.first, l.last)

@@ -2,10 +2,13 @@ package kubeadm
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -25,8 +28,9 @@ const (
 // whose own port may be another one.
 const backendPort = 6443
 
-// Node is one host's share of kubeadm's work: an Artifact with the one file
-// that kubeadm reads, and the command that reads it.
+// Node is one host's share of kubeadm's work: an Artifact with the file that
+// kubeadm reads, and with the kubelet's DropIn for Kubernetes 1.10, and the
+// command that reads it.
 type Node struct {
 	// Name of the node in the description.
 	Name   string
@@ -37,6 +41,8 @@ var _ quorate.Artifact = Node{}
 
 // Nodes gives what kubeadm is told on every node of c, in the order of its
 // Nodes: to initialise on the first control plane, to join on all others.
+// Before Kubernetes 1.12, which brought kubeadm join for control planes, each
+// of them is told to initialise, all alike but for its own name and address.
 // Defaults are applied first. The error is a *quorate.InvalidError that names
 // every problem of c and s at once, among them those that kubeadm itself
 // accepts and that fail later, on a host.
@@ -51,7 +57,7 @@ func Nodes(c quorate.Cluster, s Secrets) ([]Node, error) {
 	nodes := make([]Node, len(c.Nodes))
 	for i, n := range c.Nodes {
 		nodes[i] = Node{Name: n.Name, Config: nodeConfig(c, n, s)}
-		if n.Name == first {
+		if n.Name == first || n.Role == quorate.ControlPlane && ControlPlanesInit(c.Version) {
 			nodes[i].Config.Init = clusterInit(c, s)
 			continue
 		}
@@ -70,25 +76,35 @@ func unreported(before, more quorate.Problems) quorate.Problems {
 	return slices.DeleteFunc(more, func(p quorate.Problem) bool { return refused[p.Path] })
 }
 
-// Files gives the one file, readable by root only since the token is in it. The
-// error is a *quorate.InvalidError that names every field of Config that is
-// wrong or that this version of kubeadm cannot express.
+// Files gives the file that kubeadm reads, readable by root only since the token
+// is in it, and for Kubernetes 1.10 KubeletDropInPath. The error is a
+// *quorate.InvalidError that names every field of Config that is wrong or that
+// this version of kubeadm cannot express.
 func (n Node) Files() ([]quorate.File, error) {
 	content, err := n.Config.YAML()
 	if err != nil {
 		return nil, err
 	}
-	return []quorate.File{{Path: n.path(), Mode: 0o600, Content: content}}, nil
+	files := []quorate.File{{Path: n.path(), Mode: 0o600, Content: content}}
+	dropIn, err := n.Config.DropIn()
+	if err != nil {
+		return nil, err
+	}
+	if dropIn.Len() > 0 {
+		files = append(files, quorate.File{Path: KubeletDropInPath, Mode: 0o644, Content: dropIn})
+	}
+	return files, nil
 }
 
 // Command is the argument vector to run on the host once its Files and its
 // certificates are in place. It holds no secret, and keeps kubeadm from
-// printing any.
+// printing any. Of a Node whose Files are an error it means nothing.
 func (n Node) Command() []string {
+	flags, _ := n.Config.Flags() // Files gives the same error
 	if n.Config.Init == nil {
-		return []string{"kubeadm", "join", "--config", JoinPath}
+		return append([]string{"kubeadm", "join", "--config", JoinPath}, flags...)
 	}
-	argv := []string{"kubeadm", "init", "--config", InitPath, "--skip-token-print"}
+	argv := append([]string{"kubeadm", "init", "--config", InitPath, "--skip-token-print"}, flags...)
 	if n.Config.CertificateKey.Len() > 0 {
 		argv = append(argv, "--upload-certs", "--skip-certificate-key-print")
 	}
@@ -104,7 +120,8 @@ func (n Node) path() string {
 
 func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 	cfg := Config{
-		Version: c.Version,
+		Version:    c.Version,
+		APIVersion: c.Kubeadm.APIVersion,
 		Registration: Registration{
 			Name:                  n.Name,
 			CRISocket:             c.Kubeadm.CRISocket,
@@ -113,6 +130,9 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 			IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		},
 		Token: s.Token,
+	}
+	if kubeletByFlags(c) {
+		cfg.Registration.KubeletArgs = kubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet))
 	}
 	if n.Role == quorate.ControlPlane {
 		cfg.APIServer = &APIServer{Address: n.Address(), Port: apiServerPort(c.Endpoint)}
@@ -130,23 +150,91 @@ func apiServerPort(e quorate.Endpoint) int {
 
 func clusterInit(c quorate.Cluster, s Secrets) *Init {
 	k := c.Kubeadm
-	return &Init{
+	i := &Init{
 		TokenTTL:          s.TokenTTL,
 		ClusterName:       c.Name,
 		Endpoint:          c.Endpoint.HostPort(),
-		Etcd:              externalEtcd(c),
 		Pods:              c.Pods,
 		Services:          c.Services,
 		DNSDomain:         c.DNSDomain,
 		CertSANs:          certSANs(c),
 		ImageRepository:   k.ImageRepository,
-		FeatureGates:      k.FeatureGates,
-		APIServer:         Component{Args: k.APIServerArgs},
+		FeatureGates:      eraGates(c),
+		APIServer:         Component{Args: eraAPIServerArgs(c)},
 		ControllerManager: Component{Args: k.ControllerManagerArgs},
 		Scheduler:         Component{Args: k.SchedulerArgs},
-		Kubelet:           overlay(kubeletDefaults(), k.Kubelet),
 		KubeProxy:         overlay(nil, k.KubeProxy),
 	}
+	if c.Etcd.Stacked {
+		i.LocalEtcd = localEtcd(c)
+	} else {
+		i.Etcd = externalEtcd(c)
+	}
+	if !kubeletByFlags(c) {
+		i.Kubelet = overlay(kubeletDefaults(), k.Kubelet)
+	}
+	return i
+}
+
+// eraGates adds the gate without which kubeadm 1.20 takes no two ranges; later
+// ones have it on.
+func eraGates(c quorate.Cluster) map[string]bool {
+	if len(c.Pods) < 2 || c.Version.AtLeast(1, 21) {
+		return c.Kubeadm.FeatureGates
+	}
+	gates := map[string]bool{dualStackGate: true}
+	maps.Copy(gates, c.Kubeadm.FeatureGates)
+	return gates
+}
+
+const dualStackGate = "IPv6DualStack"
+
+// eraAPIServerArgs makes the API servers of 1.10 share the endpoints of the
+// service "kubernetes" by leases, as later ones do by themselves: the reconciler
+// they have otherwise wants to be told how many they are.
+func eraAPIServerArgs(c quorate.Cluster) map[string]string {
+	if c.Version.AtLeast(1, 11) {
+		return c.Kubeadm.APIServerArgs
+	}
+	args := map[string]string{"endpoint-reconciler-type": "lease"}
+	maps.Copy(args, c.Kubeadm.APIServerArgs)
+	return args
+}
+
+// kubeletByFlags reports whether the kubelets of a version take kubeadm's
+// settings as arguments alone: kubeadm 1.10 has a field for the kubelet's
+// configuration, and heeds it only with the gate DynamicKubeletConfig.
+func kubeletByFlags(c quorate.Cluster) bool { return !c.Version.AtLeast(1, 11) }
+
+// kubeletFlagOf names the argument that a field of KubeletConfiguration was
+// before there were files of them, from cmd/kubelet/app/options/options.go of 1.10.
+var kubeletFlagOf = map[string]string{
+	"cgroupDriver":                "cgroup-driver",
+	"clusterDNS":                  "cluster-dns",
+	"eventRecordQPS":              "event-qps",
+	"failSwapOn":                  "fail-swap-on",
+	"imageGCHighThresholdPercent": "image-gc-high-threshold",
+	"imageGCLowThresholdPercent":  "image-gc-low-threshold",
+	"maxOpenFiles":                "max-open-files",
+	"maxPods":                     "max-pods",
+	"podsPerCore":                 "pods-per-core",
+	"protectKernelDefaults":       "protect-kernel-defaults",
+	"readOnlyPort":                "read-only-port",
+	"registryBurst":               "registry-burst",
+	"registryPullQPS":             "registry-qps",
+	"resolvConf":                  "resolv-conf",
+	"rotateCertificates":          "rotate-certificates",
+	"serializeImagePulls":         "serialize-image-pulls",
+}
+
+func kubeletFlags(fields map[string]any) map[string]string {
+	args := map[string]string{}
+	for name, value := range fields {
+		if flag := kubeletFlagOf[name]; flag != "" {
+			args[flag] = strings.Trim(fmt.Sprint(value), "[]")
+		}
+	}
+	return args
 }
 
 // externalEtcd sends each API server to the member on its own host, by loopback,
@@ -154,15 +242,45 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 // server keeps a connection to each, takes turns, and holds every third request
 // for the ten seconds until the connection to a member whose host lost power is
 // found dead (TCP_USER_TIMEOUT of its etcd client). With its own alone, it is
-// either well or not ready, and then the VIP goes elsewhere.
+// either well or not ready, and then the VIP goes elsewhere. Members without TLS
+// are reached at every address, as walk-throughs of their time have it.
 func externalEtcd(c quorate.Cluster) ExternalEtcd {
 	e := ExternalEtcd{CAFile: etcdCAFile, CertFile: etcdCertFile, KeyFile: etcdKeyFile}
+	port := strconv.Itoa(c.Etcd.ClientPort)
+	if c.Etcd.PlainHTTP {
+		for _, n := range c.ControlPlanes() {
+			e.Endpoints = append(e.Endpoints, "http://"+net.JoinHostPort(n.Address().String(), port))
+		}
+		return e
+	}
 	own := netip.IPv6Loopback()
 	if c.ControlPlanes()[0].Address().Is4() {
 		own = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
-	e.Endpoints = []string{"https://" + net.JoinHostPort(own.String(), strconv.Itoa(c.Etcd.ClientPort))}
+	e.Endpoints = []string{"https://" + net.JoinHostPort(own.String(), port)}
 	return e
+}
+
+// localEtcd gives kubeadm's own members what the description tunes.
+func localEtcd(c quorate.Cluster) LocalEtcd {
+	e, own := c.Etcd, quorate.Cluster{Version: c.Version, Etcd: quorate.Etcd{Stacked: true}}.WithDefaults().Etcd
+	l := LocalEtcd{Args: map[string]string{}}
+	if e.DataDir != own.DataDir {
+		l.DataDir = e.DataDir
+	}
+	if e.Heartbeat != own.Heartbeat {
+		l.Args["heartbeat-interval"] = strconv.FormatInt(e.Heartbeat.Std().Milliseconds(), 10)
+	}
+	if e.Election != own.Election {
+		l.Args["election-timeout"] = strconv.FormatInt(e.Election.Std().Milliseconds(), 10)
+	}
+	if e.QuotaBytes != own.QuotaBytes {
+		l.Args["quota-backend-bytes"] = strconv.FormatInt(e.QuotaBytes, 10)
+	}
+	if e.SnapshotCount != own.SnapshotCount {
+		l.Args["snapshot-count"] = strconv.FormatInt(e.SnapshotCount, 10)
+	}
+	return l
 }
 
 // certSANs makes every API server's certificate good under the endpoint, under

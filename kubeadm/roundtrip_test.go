@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -64,126 +64,202 @@ func tree(depth int) *rapid.Generator[any] {
 	return rapid.OneOf(leaves...)
 }
 
-func registration(t *rapid.T) Registration {
-	return Registration{
-		Name:                  "cp-1",
-		CRISocket:             "unix://" + nasty().Draw(t, "socket"),
-		NodeIPs:               []netip.Addr{netip.MustParseAddr("fd00::1")},
-		Labels:                rapid.MapOfN(nasty(), nasty(), 0, 3).Draw(t, "labels"),
-		Taints:                rapid.SampledFrom([][]Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}}).Draw(t, "taints"),
-		KubeletArgs:           args("v", "root-dir", "image-credential-provider-config").Draw(t, "kubelet args"),
-		IgnorePreflightErrors: rapid.SliceOfN(rapid.SampledFrom([]string{"NumCPU", "port-6443", "FileContent--proc-sys-net-ipv4-ip_forward"}), 0, 3).Draw(t, "ignored"),
+// drawer draws what one version of the API can express.
+type drawer struct {
+	*rapid.T
+	api   api
+	minor int
+	roles docs
+}
+
+// can reports whether the version has a place in the file for a field.
+func (d drawer) can(field string) bool {
+	for _, l := range lenses {
+		if l.field != field {
+			continue
+		}
+		for _, p := range l.at {
+			if p.holds(d.api) && p.docs&d.roles != 0 && d.minor >= p.minor {
+				return true
+			}
+		}
 	}
+	return false
 }
 
-func volumes(t *rapid.T) []Volume {
-	return rapid.SampledFrom([][]Volume{nil, {{Name: "audit", HostPath: "/a b: c", MountPath: "/etc/audit", ReadOnly: true, PathType: "File"}}}).Draw(t, "volumes")
-}
-
-func timeouts(t *rapid.T) Timeouts {
-	d := rapid.Map(rapid.Int64Range(0, 1<<40), func(n int64) quorate.Duration { return quorate.Duration(n) })
-	return Timeouts{
-		ControlPlane: d.Draw(t, "controlPlane"), Kubelet: d.Draw(t, "kubelet"), APICall: d.Draw(t, "api"),
-		EtcdCall: d.Draw(t, "etcd"), TLSBootstrap: d.Draw(t, "bootstrap"), Discovery: d.Draw(t, "discovery"),
-	}
-}
-
-func config(t *rapid.T) Config {
-	return Config{
-		Version:      quorate.Version{Major: 1, Minor: rapid.IntRange(quorate.MinMinor, quorate.MaxMinor).Draw(t, "minor")},
-		Registration: registration(t),
-		APIServer:    &APIServer{Address: netip.MustParseAddr("fd00::1"), Port: 6443},
-		Token:        quorate.Sensitive([]byte("abcdef.0123456789abcdef")),
-		SkipPhases:   rapid.SliceOfN(nasty(), 0, 2).Draw(t, "phases"),
-		PatchesDir:   rapid.SampledFrom([]string{"", "/etc/kubernetes/patches"}).Draw(t, "patches"),
-		Timeouts:     timeouts(t),
-	}
-}
-
-// split gives the documents of a file; a document that its content could break
-// in two shows up as one too many.
-func split(text []byte) [][]byte { return bytes.Split(text, []byte("\n---\n")) }
-
-func decode[T any](t *rapid.T, doc []byte) T {
-	var out T
-	if err := yaml.UnmarshalStrict(doc, &out); err != nil {
-		t.Fatalf("%v in\n%s", err, doc)
+// maybe draws a field that the version has.
+func maybe[T any](d drawer, field string, g *rapid.Generator[T]) (out T) {
+	if d.can(field) && rapid.Bool().Draw(d.T, field+" given") {
+		out = g.Draw(d.T, field)
 	}
 	return out
 }
 
-func assertSame(t *rapid.T, want, got any) {
-	t.Helper()
-	opts := []cmp.Option{
-		cmp.AllowUnexported(v1beta4Init{}, v1beta4Cluster{}, v1beta4Join{}, v1beta4APIServer{}),
-		cmpopts.EquateEmpty(),
+func (d drawer) registration() Registration {
+	r := Registration{
+		Name:            "cp-1",
+		CRISocket:       "unix:///run/" + nasty().Draw(d.T, "socket"),
+		Taints:          maybe(d, "registration.taints", rapid.SampledFrom([][]Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}})),
+		ImagePullPolicy: maybe(d, "registration.imagePullPolicy", rapid.SampledFrom([]string{"Always", "Never"})),
+		ImagePullSerial: maybe(d, "registration.imagePullSerial", rapid.Ptr(rapid.Bool(), false)),
 	}
-	if diff := cmp.Diff(want, got, opts...); diff != "" {
-		t.Fatalf("(-told +read)\n%s", diff)
+	if d.api == v1alpha1 && len(r.Taints) > 0 {
+		r.Taints = []Taint{}
+	}
+	if d.can("registration.kubeletArgs") {
+		r.NodeIPs = rapid.SampledFrom([][]netip.Addr{nil, {netip.MustParseAddr("fd00::1")}, {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")}}).Draw(d.T, "node IPs")
+		r.Labels = rapid.SampledFrom([]map[string]string{nil, {"a/b": "c", "d": ""}}).Draw(d.T, "labels")
+		r.KubeletArgs = args("v", "root-dir").Draw(d.T, "kubelet args")
+	}
+	r.IgnorePreflightErrors = maybe(d, "registration.ignorePreflightErrors",
+		rapid.SliceOfN(rapid.SampledFrom([]string{"NumCPU", "port-6443", "FileContent--proc-sys-net-ipv4-ip_forward"}), 0, 3))
+	return r
+}
+
+func (d drawer) component(name string) Component {
+	c := Component{
+		Args: args("v", "feature-gates").Draw(d.T, name),
+		Volumes: maybe(d, "init."+name+".volumes", rapid.SampledFrom([][]Volume{
+			{{Name: "audit", HostPath: "/a b: c", MountPath: "/etc/audit", ReadOnly: true, PathType: "File"}},
+			{{Name: "x", HostPath: "/x", MountPath: "/y"}, {Name: "z", HostPath: "/x", MountPath: "/z", ReadOnly: true}},
+		})),
+		Env: maybe(d, "init."+name+".env", rapid.MapOfN(nasty(), nasty(), 0, 2)),
+	}
+	if d.api == v1alpha1 {
+		for i := range c.Volumes {
+			c.Volumes[i].ReadOnly, c.Volumes[i].PathType = true, ""
+		}
+	}
+	return c
+}
+
+func (d drawer) timeouts() Timeouts {
+	duration := rapid.Map(rapid.Int64Range(0, 1<<40), func(n int64) quorate.Duration { return quorate.Duration(n) })
+	return Timeouts{
+		ControlPlane: maybe(d, "timeouts.controlPlane", duration), Kubelet: maybe(d, "timeouts.kubelet", duration),
+		APICall: maybe(d, "timeouts.apiCall", duration), EtcdCall: maybe(d, "timeouts.etcdCall", duration),
+		TLSBootstrap: maybe(d, "timeouts.tlsBootstrap", duration), Discovery: maybe(d, "timeouts.discovery", duration),
 	}
 }
 
-// Whatever text a program puts into a Config, strict reading gives it back and
-// nothing else: no string becomes another type, field or document.
-func TestInitRoundTrips(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := config(t)
-		c.Init = &Init{
-			ClusterName:       nasty().Draw(t, "name"),
-			Endpoint:          nasty().Draw(t, "endpoint"),
-			DNSDomain:         nasty().Draw(t, "domain"),
-			Pods:              []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-			Services:          []netip.Prefix{netip.MustParsePrefix("fd02::/112"), netip.MustParsePrefix("10.96.0.0/12")},
-			CertSANs:          rapid.SliceOfN(nasty(), 0, 3).Draw(t, "sans"),
-			Etcd:              ExternalEtcd{Endpoints: []string{nasty().Draw(t, "etcd")}, CAFile: nasty().Draw(t, "ca")},
-			ImageRepository:   nasty().Draw(t, "repository"),
-			APIServer:         Component{Args: args("v", "audit-policy-file", "runtime-config", "event-ttl").Draw(t, "apiserver"), Volumes: volumes(t)},
-			ControllerManager: Component{Args: args("controllers", "bind-address").Draw(t, "controller")},
-			Scheduler:         Component{Volumes: volumes(t)},
-			KubeProxy:         map[string]any{"featureGates": rapid.MapOfN(nasty().Filter(func(s string) bool { return s != "<<" }), rapid.Bool().AsAny(), 1, 2).Draw(t, "gates")},
-		}
-		content, err := c.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		docs := split(content.Bytes())
-		if len(docs) != 3 {
-			t.Fatalf("%d documents, want Init, Cluster and KubeProxy:\n%s", len(docs), content.Bytes())
-		}
-		assertSame(t, v1beta4InitOf(c), decode[v1beta4Init](t, docs[0]))
-		assertSame(t, v1beta4ClusterOf(c), decode[v1beta4Cluster](t, docs[1]))
-		want := maps.Clone(c.Init.KubeProxy)
-		want["apiVersion"], want["kind"] = kubeProxyAPI, "KubeProxyConfiguration"
-		assertSame(t, want, decode[map[string]any](t, docs[2]))
+// list draws lists of nasty texts, never empty ones, which are none.
+func list() *rapid.Generator[[]string] { return rapid.SliceOfN(nasty(), 1, 3) }
 
-		again, err := c.YAML()
-		if err != nil || !again.Equal(content) {
-			t.Fatalf("same Config, other bytes (%v)", err)
+func (d drawer) init() *Init {
+	i := &Init{
+		TokenTTL:         rapid.SampledFrom([]quorate.Duration{0, -1, quorate.Duration(90 * time.Minute)}).Draw(d.T, "TTL"),
+		TokenUsages:      rapid.SampledFrom([][]string{nil, {"signing"}}).Draw(d.T, "usages"),
+		TokenGroups:      rapid.SampledFrom([][]string{nil, {"system:bootstrappers:x"}}).Draw(d.T, "groups"),
+		ClusterName:      nasty().Draw(d.T, "name"),
+		Endpoint:         "api.example.org:6443",
+		Pods:             rapid.SampledFrom([][]netip.Prefix{nil, {netip.MustParsePrefix("10.0.0.0/8")}}).Draw(d.T, "pods"),
+		Services:         []netip.Prefix{netip.MustParsePrefix("fd02::/112"), netip.MustParsePrefix("10.96.0.0/12")},
+		DNSDomain:        nasty().Draw(d.T, "domain"),
+		CertSANs:         maybe(d, "init.certSANs", list()),
+		ImageRepository:  nasty().Draw(d.T, "repository"),
+		CertificatesDir:  maybe(d, "init.certificatesDir", nasty()),
+		APIServer:        d.component("apiServer"),
+		Scheduler:        d.component("scheduler"),
+		TokenDescription: "",
+		DNS: DNS{
+			ImageRepository: maybe(d, "init.dns.imageRepository", nasty()), ImageTag: maybe(d, "init.dns.imageTag", nasty()),
+			Disabled: maybe(d, "init.dns.disabled", rapid.Bool()),
+		},
+		ProxyDisabled:         maybe(d, "init.proxyDisabled", rapid.Bool()),
+		EncryptionAlgorithm:   maybe(d, "init.encryptionAlgorithm", nasty()),
+		CertificateValidity:   maybe(d, "init.certificateValidity", rapid.Just(quorate.Duration(time.Hour))),
+		CACertificateValidity: maybe(d, "init.caCertificateValidity", rapid.Just(quorate.Duration(time.Hour))),
+		Kubelet:               maybe(d, "init.kubelet", rapid.SampledFrom([]map[string]any{{"cgroupDriver": "systemd"}})),
+		KubeProxy:             maybe(d, "init.kubeProxy", rapid.SampledFrom([]map[string]any{{"mode": "iptables", "clientConnection": map[string]any{"qps": json.Number("1.5")}}})),
+	}
+	if d.minor < 31 {
+		i.Kubelet, i.KubeProxy = nil, nil // the tables of their fields begin there
+	}
+	if d.api == v1alpha1 {
+		i.ClusterName = "" // its own, and so not told
+	} else {
+		i.Endpoint = nasty().Draw(d.T, "endpoint")
+		i.TokenDescription = rapid.SampledFrom([]string{"", "x: y"}).Draw(d.T, "description")
+	}
+	if rapid.Bool().Draw(d.T, "external etcd") {
+		i.Etcd = ExternalEtcd{
+			Endpoints: list().Draw(d.T, "etcd"), CAFile: nasty().Draw(d.T, "ca"), CertFile: nasty().Draw(d.T, "cert"), KeyFile: nasty().Draw(d.T, "key"),
+			HTTPEndpoints: maybe(d, "init.etcd.httpEndpoints", list()),
 		}
-	})
+	} else {
+		i.LocalEtcd = LocalEtcd{
+			DataDir: nasty().Draw(d.T, "data"), Args: args("quota-backend-bytes").Draw(d.T, "etcd args"),
+			ImageRepository: maybe(d, "init.localEtcd.imageRepository", nasty()), ImageTag: maybe(d, "init.localEtcd.imageTag", nasty()),
+			ServerCertSANs: maybe(d, "init.localEtcd.serverCertSANs", list()), PeerCertSANs: maybe(d, "init.localEtcd.peerCertSANs", list()),
+		}
+	}
+	return i
 }
 
-func TestJoinRoundTrips(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := config(t)
-		if rapid.Bool().Draw(t, "worker") {
-			c.APIServer = nil
-		}
-		c.Join = &Join{Endpoint: nasty().Draw(t, "endpoint"), CAHashes: []string{"sha256:" + string(bytes.Repeat([]byte("0"), 64))}}
-		content, err := c.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		docs := split(content.Bytes())
-		if len(docs) != 1 {
-			t.Fatalf("%d documents", len(docs))
-		}
-		got := decode[v1beta4Join](t, docs[0])
-		assertSame(t, v1beta4JoinOf(c), got)
-		if (got.NodeRegistration.Taints == nil) != (c.Registration.Taints == nil) {
-			t.Fatal("no taints and default taints were mixed up")
-		}
-	})
+// drawConfig draws a Config of any version of Kubernetes and of the API.
+func drawConfig(t *rapid.T, join bool) Config {
+	a := rapid.SampledFrom([]api{v1alpha1, v1alpha2, v1alpha3, v1beta1, v1beta2, v1beta3, v1beta4}).Draw(t, "API")
+	d := drawer{T: t, api: a, minor: rapid.IntRange(apis[a].first, apis[a].last).Draw(t, "minor"), roles: Config{}.roles()}
+	if join {
+		d.roles = inJoin
+	}
+	c := Config{
+		Version:      quorate.Version{Major: 1, Minor: d.minor},
+		Registration: d.registration(),
+		APIServer:    &APIServer{Address: netip.MustParseAddr("fd00::1"), Port: 6443},
+		Token:        quorate.Sensitive([]byte("abcdef.0123456789abcdef")),
+		SkipPhases:   maybe(d, "skipPhases", list()),
+		PatchesDir:   maybe(d, "patchesDir", rapid.Just("/etc/kubernetes/patches")),
+		Timeouts:     d.timeouts(),
+	}
+	if own := apiFor(c.Version); own != a {
+		c.APIVersion = a.String()
+	}
+	if d.can("certificateKey") && rapid.Bool().Draw(t, "certificate key") {
+		c.CertificateKey = quorate.Sensitive(bytes.Repeat([]byte("0a"), 32))
+	}
+	if !join {
+		c.Init = d.init()
+		return c
+	}
+	c.Join = &Join{Endpoint: nasty().Draw(t, "endpoint"), CAHashes: []string{"sha256:" + string(bytes.Repeat([]byte("0"), 64))}}
+	if a <= v1alpha2 || rapid.Bool().Draw(t, "worker") {
+		c.APIServer, c.CertificateKey = nil, quorate.Content{}
+	}
+	return c
+}
+
+// Whatever text a program puts into a Config, reading what was rendered gives
+// that Config back and nothing else, for every version of the API: no string
+// becomes another type, field or document, and nothing is lost.
+func TestParseGivesBackWhatWasRendered(t *testing.T) {
+	for _, join := range []bool{false, true} {
+		rapid.Check(t, func(t *rapid.T) {
+			c := drawConfig(t, join)
+			content, err := c.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, left, err := Parse(content.Bytes(), c.Version)
+			if err != nil || len(left) > 0 {
+				t.Fatalf("%v, left %v, of\n%s", err, left, content.Bytes())
+			}
+			opts := []cmp.Option{
+				cmp.Comparer(quorate.Content.Equal), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty(),
+			}
+			if diff := cmp.Diff(c, back, opts...); diff != "" {
+				t.Fatalf("(-told +read)\n%s\n%s", diff, content.Bytes())
+			}
+			if (back.Registration.Taints == nil) != (c.Registration.Taints == nil) {
+				t.Fatal("no taints and default taints were mixed up")
+			}
+			again, err := back.YAML()
+			if err != nil || !again.Equal(content) {
+				t.Fatalf("same Config, other bytes (%v)", err)
+			}
+		})
+	}
 }
 
 // A laid-over document reads back as the overlay wherever the overlay speaks,

@@ -106,7 +106,7 @@ func checkFiles(t *testing.T, out string, files map[string]string, external bool
 func TestBadInputExits2AndWritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")
-	text := "version: v1.30.0\nendpoint: {host: 192.0.2.11, vip: {routerID: 300}}\nnodes: [{name: A, role: control-plane, adresses: []}]\n"
+	text := "version: v1.9.11\nendpoint: {host: 192.0.2.11, vip: {routerID: 300}}\nnodes: [{name: A, role: control-plane, adresses: []}]\n"
 	if err := os.WriteFile(bad, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func TestTheExamplesOfThePageLoad(t *testing.T) {
 	last := blocks[len(blocks)-1]
 	for at := range all {
 		name := at[strings.LastIndexByte(at, '.')+1:]
-		if !strings.Contains(last, name+":") && !slices.Contains([]string{"endpoint.external"}, at) {
+		if !strings.Contains(last, name+":") && !slices.Contains([]string{"endpoint.external", "etcd.stacked", "etcd.plainHTTP"}, at) {
 			t.Errorf("the full example lacks %s", at)
 		}
 	}

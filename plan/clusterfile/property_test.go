@@ -22,6 +22,9 @@ func drawCluster(t *rapid.T) quorate.Cluster {
 		Name:    rapid.StringMatching(`[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?`).Draw(t, "name"),
 		Version: quorate.Version{Major: 1, Minor: rapid.IntRange(quorate.MinMinor, quorate.MaxMinor).Draw(t, "minor"), Patch: rapid.IntRange(0, 20).Draw(t, "patch")},
 	}
+	if dual {
+		c.Version.Minor = max(c.Version.Minor, 20) // before, there was none
+	}
 	families := []bool{v6}
 	if dual {
 		families = append(families, !v6)
@@ -48,6 +51,9 @@ func drawCluster(t *rapid.T) quorate.Cluster {
 	c.Endpoint = drawEndpoint(t, v6)
 	if rapid.Bool().Draw(t, "etcd") {
 		c.Etcd = quorate.Etcd{MetricsPort: -1, Heartbeat: quorate.Duration(rapid.IntRange(1, 200).Draw(t, "ms")) * quorate.Duration(time.Millisecond)}
+	}
+	if c.Version.Minor >= 13 && rapid.Bool().Draw(t, "stacked") {
+		c.Etcd.Stacked, c.Etcd.MetricsPort = true, 0
 	}
 	if rapid.Bool().Draw(t, "kubelet") {
 		c.Kubeadm.Kubelet = map[string]any{"text": rapid.StringMatching(`[ -~äß\n\t]{1,30}`).Draw(t, "text"), "n": rapid.Int64().Draw(t, "n"), "f": 0.5, "list": []any{true, nil, map[string]any{"x": "y"}}}
