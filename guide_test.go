@@ -36,7 +36,7 @@ func TestTheGuidesPageIsWhole(t *testing.T) {
 	require.NoError(t, err)
 	declared := declarations(t)
 	for _, m := range guideIdentifier.FindAllStringSubmatch(string(page), -1) {
-		require.Contains(t, declared, m[1], "docs/guide.md names it")
+		require.True(t, declared[m[1]], "docs/guide.md names %s, which does not exist", m[1])
 	}
 	var steps, mistakes []string
 	for _, row := range guideRow.FindAllStringSubmatch(string(page), -1) {
@@ -62,7 +62,7 @@ func TestTheGuidesPageIsWhole(t *testing.T) {
 	}
 }
 
-// declarations are the exported identifiers of every directory, tests among
+// declarations are the identifiers of every directory, those of its tests among
 // them, as directory.Name and, for fields and methods, directory.Type.Name. The
 // root's directory is quorate.
 func declarations(t *testing.T) map[string]bool {
