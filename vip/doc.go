@@ -30,7 +30,8 @@
 // plane's priority is 101 and all others' 100, so that any weight from -2 down
 // puts a node with a dead API server below each of the others; Instances refuses
 // one that does not. Equal priorities are well in VRRP: of two that bid at once
-// the higher address wins. A node still begins as failed, or the first one would
+// the higher address wins. Bids then lie no more than 4 ms apart, so that the VIP
+// may stop at the wrong node for a moment on its way to the right one. A node still begins as failed, or the first one would
 // take the VIP each time it boots, before its API server serves.
 //
 // nopreempt is not set, since it would keep the others from outbidding the one
