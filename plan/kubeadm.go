@@ -2,13 +2,15 @@ package plan
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 )
 
-// bootstrap runs kubeadm on a node: init on the first control plane, join on
-// every other node.
+// bootstrap runs kubeadm on a node: init on the first control plane, and join on
+// every other node or, by the version, init on every control plane.
 type bootstrap struct {
 	config   []quorate.File
 	argv     []string
@@ -21,24 +23,36 @@ type bootstrap struct {
 // initState asks the API server of this host, not the endpoint: the question
 // is whether this host was initialised. The last thing kubeadm init does is
 // kube-proxy's role binding. $1 is the local API server's URL, $2 the
-// endpoint's.
+// endpoint's, empty on a host where it may answer already: one that is
+// initialised after another, as every control plane was before Kubernetes 1.12.
+// There the first one's objects say nothing of this host, and its node, $3, must
+// have the label $4 too, which is the last thing that kubeadm does to it.
 const initState = `# was this host initialised?
 if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
-	if curl --silent --insecure --connect-timeout 1 --max-time 2 "$2/readyz" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
+	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2/readyz" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
 	exit 0
 fi
-if why=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$1" --request-timeout=10s \
-	-n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name 2>&1); then
-	echo state=done
+ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
+url=$1
+if why=$(ask -n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name); then
+	state=done
+	if [ -z "$2" ]; then
+		why=$(ask get node "$3" --show-labels --no-headers)
+		case "$why" in
+		*"$4"*) ;;
+		*) state=partial ;;
+		esac
+	fi
 else
-	echo state=partial
-	echo "why=$(printf '%s' "$why" | tail -n 1)"
+	state=partial
 fi
+echo "state=$state"
+[ "$state" = done ] || echo "why=$(printf '%s' "$why" | tail -n 1)"
 `
 
 // joinState asks for the node as the kubelet sees it. The last thing kubeadm
 // join does on a control plane is to label the node. $1 is the node's name, $2
-// "control-plane" or "worker".
+// "control-plane" or "worker", $3 the label.
 const joinState = `# has this host joined?
 if ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/bootstrap-kubelet.conf ]; then
 	echo state=absent
@@ -48,7 +62,7 @@ labels=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s
 code=$?
 case "$code $2 $labels" in
 "0 worker "*) echo state=done ;;
-"0 control-plane "*node-role.kubernetes.io/control-plane*) echo state=done ;;
+"0 control-plane "*"$3"*) echo state=done ;;
 *)
 	echo state=partial
 	echo "why=$(printf '%s' "$labels" | tail -n 1)"
@@ -101,6 +115,11 @@ func (b bootstrap) Check(ctx context.Context, h *Host) (Diff, error) {
 func (b bootstrap) Apply(ctx context.Context, h *Host, _ Diff) error {
 	if err := h.Write(ctx, asTransport(b.config)...); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(b.config, func(f quorate.File) bool { return f.Path == kubeadm.KubeletDropInPath }) {
+		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+			return err
+		}
 	}
 	if _, err := h.Run(ctx, b.argv...); err != nil || b.after == "" {
 		return err

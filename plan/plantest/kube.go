@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -28,11 +29,11 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 	c := h.cluster
 	switch {
-	case c.initialised:
+	case c.initialised && !kubeadm.ControlPlanesInit(c.c.Version):
 		return fail(in, "[ERROR] the cluster is initialised already")
 	case !h.has(config(args)):
 		return fail(in, "[ERROR] unable to read config from %q", config(args))
-	case !c.hasQuorum():
+	case !c.c.Etcd.Stacked && !c.hasQuorum():
 		return fail(in, "[ERROR ExternalEtcdVersion] etcd has no quorum")
 	}
 	if err := h.becomeControlPlane(in); err != nil {
@@ -55,11 +56,16 @@ func (h *host) kubeadmJoin(in faketransport.Invocation, args []string) error {
 	return h.register(false)
 }
 
-// becomeControlPlane wants what kubeadm wants of a control plane with external
-// etcd: its authorities and the client pair for etcd, in place.
+// becomeControlPlane wants what kubeadm wants of a control plane: its
+// authorities, and the client pair for etcd, or etcd's authority to make one.
 func (h *host) becomeControlPlane(in faketransport.Invocation) error {
-	for _, name := range []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key",
-		"apiserver-etcd-client.crt", "apiserver-etcd-client.key", "etcd/ca.crt"} {
+	needed := []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt"}
+	if h.cluster.c.Etcd.Stacked {
+		needed = append(needed, "etcd/ca.key")
+	} else {
+		needed = append(needed, "apiserver-etcd-client.crt", "apiserver-etcd-client.key")
+	}
+	for _, name := range needed {
 		if !h.has("/etc/kubernetes/pki/" + name) {
 			return fail(in, "[ERROR] /etc/kubernetes/pki/%s does not exist", name)
 		}
@@ -86,8 +92,6 @@ func config(args []string) string {
 	return ""
 }
 
-const taint = "node-role.kubernetes.io/control-plane"
-
 // kubectl answers what the recipe asks of the API server.
 func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	args = withoutConnection(args)
@@ -111,7 +115,7 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 			h.cluster.nodes[name].tainted = false
 		}
 		return nil
-	case args[0] == "diff" || args[0] == "apply":
+	case args[0] == "diff" || args[0] == "apply" || args[0] == "get" && slices.Contains(args, "-f"):
 		return h.manifest(in, args[0])
 	}
 	return fail(in, "kubectl: %q is not simulated", args)
@@ -142,7 +146,7 @@ func (h *host) listNodes(in faketransport.Invocation, taints bool) error {
 		if taints {
 			rest = ""
 			if registered.tainted {
-				rest = taint
+				rest = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
 			}
 		}
 		if err := say(in, "%s %s\n", n.Name, rest); err != nil {
@@ -159,13 +163,13 @@ func (h *host) getNode(in faketransport.Invocation, name string) error {
 	}
 	labels := "kubernetes.io/hostname=" + name
 	if n.Role == quorate.ControlPlane {
-		labels += "," + taint + "="
+		labels += "," + kubeadm.ControlPlaneLabel(h.cluster.c.Version) + "="
 	}
 	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.c.Version, labels)
 }
 
-// manifest remembers what has been applied; kubectl diff exits with 1 where
-// that differs.
+// manifest remembers what has been applied; kubectl diff, and get, exit with 1
+// where that differs.
 func (h *host) manifest(in faketransport.Invocation, verb string) error {
 	b, err := io.ReadAll(in.Stdin)
 	if err != nil {
