@@ -4,13 +4,16 @@ LINT := .ci/bin/golangci-lint
 MODULES := . etcd/etcdclient/e2e examples/quickstart examples/lab
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test lint oracle importer e2e
+.PHONY: demo test sweep lint oracle importer e2e
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
 
 test: ## Every test that needs neither root nor other hosts.
 	go test -race ./... ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
+
+sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
+	go test -count=1 -v -run '^TestCrashSweep' ./plan
 
 lint: $(LINT) ## Vet and lint every module.
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

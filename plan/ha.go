@@ -341,7 +341,10 @@ func (r *recipe) bootstrapID(n quorate.Node) ID {
 // bootstrap is kubeadm init or join. The first control plane comes before all
 // others, and the others, one after another, before the workers.
 func (r *recipe) bootstrap(n quorate.Node) Step {
-	b := bootstrap{config: r.kubeadmFiles[n.Name], argv: r.kubeadm[n.Name].Command(), endpoint: r.c.Endpoint.HostPort()}
+	b := bootstrap{
+		config: r.kubeadmFiles[n.Name], argv: r.kubeadm[n.Name].Command(), endpoint: r.c.Endpoint.HostPort(),
+		node: n.Name, reset: resetCommand(r.c), certs: r.controlPlaneCerts[n.Name],
+	}
 	s := Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []ID{r.prepared(n)}}
 	label := kubeadm.ControlPlaneLabel(r.c.Version)
 	if n.Role == quorate.ControlPlane {

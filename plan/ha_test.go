@@ -1,13 +1,16 @@
 package plan_test
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -209,21 +212,61 @@ func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
 	require.True(t, sum.Changed())
 }
 
-func TestAHalfFinishedInitIsReportedNotRepeated(t *testing.T) {
+// What an earlier run began and did not end is taken back, and begun anew; what
+// no run of ours began, or what was complete once, is never reset.
+func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
+	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
+		t.Run(host, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := three()
+				hosts := fakeCluster(t, c)
+				p, err := plan.HA(config(t, c))
+				require.NoError(t, err)
+				cut := faketransport.Fault{
+					On: func(op faketransport.Op) bool {
+						return op.Kind == faketransport.Run && op.Argv[0] == "kubeadm" && (op.Argv[1] == "init" || op.Argv[1] == "join")
+					},
+					Nth: 1,
+					Before: func(ctx context.Context, op faketransport.Op) error {
+						return errors.Join(hosts.CutKubeadm(host), faketransport.Reset(ctx, op))
+					},
+				}
+				hosts.Host(host).Inject(cut)
+				_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.NoError(t, err, "the same run tries again once the connection is back")
+				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+				require.Len(t, commands(hosts, host, "kubeadm reset"), 1)
+				require.Contains(t, commands(hosts, host, "kubeadm reset")[0], "--force")
+
+				again, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.NoError(t, err)
+				require.False(t, again.Changed())
+
+				// The same looks on a node that was complete: its API server is
+				// away, and all the rest is somebody's cluster.
+				require.NoError(t, hosts.CutKubeadm(host))
+				if host == "worker-1" {
+					return // it has nothing of its own to answer
+				}
+				_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.ErrorContains(t, err, "has been complete, and does not answer now")
+				require.Len(t, commands(hosts, host, "kubeadm reset"), 1)
+			})
+		})
+	}
+}
+
+// A half-finished init of which nobody knows who began it is reported.
+func TestAnotherHandsInitIsReportedNotRepaired(t *testing.T) {
 	c := three()
 	hosts := fakeCluster(t, c)
 	p, err := plan.HA(config(t, c))
 	require.NoError(t, err)
-	cp1 := hosts.Host("cp-1")
-	cp1.Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "timed out waiting for the condition"))
+	require.NoError(t, hosts.Host("cp-1").Put(adminConf()))
 	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.ErrorContains(t, err, "step init/cp-1 on cp-1: apply")
-	require.ErrorContains(t, err, "timed out waiting for the condition")
-
-	require.NoError(t, cp1.Put(adminConf()))
-	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.ErrorContains(t, err, "kubeadm init has been begun here and is not complete")
+	require.ErrorContains(t, err, "kubeadm init was not begun by an earlier run")
 	require.ErrorContains(t, err, "kubeadm reset --force")
+	require.Empty(t, commands(hosts, "cp-1", "kubeadm reset"))
 }
 
 func TestBadInputGivesEveryProblemAndTouchesNothing(t *testing.T) {
@@ -355,7 +398,7 @@ func TestAnotherControlPlanesInitIsItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, hosts.Host("cp-2").Put(adminConf()))
 	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.ErrorContains(t, err, "kubeadm init has been begun here and is not complete")
+	require.ErrorContains(t, err, "kubeadm init was not begun by an earlier run")
 	require.ErrorContains(t, err, "init/cp-2")
 }
 

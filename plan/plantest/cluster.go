@@ -121,6 +121,7 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("ctr", h.ctr)
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
+	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
 	h.script("curl", func(faketransport.Invocation, []string) error { return faketransport.Exit(7) })
 	driver := "systemd"
 	if given, ok := c.c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {

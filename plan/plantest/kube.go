@@ -3,6 +3,7 @@ package plantest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 		return h.kubeadmInit(in, args)
 	case "join":
 		return h.kubeadmJoin(in, args)
+	case "reset":
+		h.kubeadmReset()
+		return nil
 	}
 	return fail(in, "kubeadm: %q is not simulated", args)
 }
@@ -78,6 +82,40 @@ func (h *host) becomeControlPlane(in faketransport.Invocation) error {
 	return h.register(true)
 }
 
+// CutKubeadm leaves a host as a kubeadm init or join leaves it that is killed
+// half-way: files of its own, a kubelet that runs, and nothing that the API
+// server would know. What it was begun with, the recipe has written before.
+func (c *Cluster) CutKubeadm(hostName string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	if h == nil {
+		return fmt.Errorf("plantest: no host %q", hostName)
+	}
+	paths := []string{"/etc/kubernetes/bootstrap-kubelet.conf"}
+	if h.node.Role == quorate.ControlPlane {
+		paths = append(paths, "/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/kube-apiserver.yaml")
+	}
+	for _, path := range paths {
+		if err := h.Put(transport.File{Path: path, Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))}); err != nil {
+			return err
+		}
+	}
+	h.unit("kubelet.service").active = true
+	return nil
+}
+
+// kubeadmReset takes everything below /etc/kubernetes away but kubeadm's own
+// input, as kubeadm does, and stops the kubelet. The cluster finds out later.
+func (h *host) kubeadmReset() {
+	for _, path := range h.Files() {
+		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/kubeadm-") {
+			h.Delete(path)
+		}
+	}
+	h.unit("kubelet.service").active = false
+}
+
 func (h *host) register(tainted bool) error {
 	h.cluster.nodes[h.node.Name] = &node{tainted: tainted}
 	h.unit("kubelet.service").active = true
@@ -98,7 +136,7 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	if args[0] == "version" {
 		return say(in, "Client Version: %s\n", h.cluster.c.Version)
 	}
-	if !h.cluster.initialised {
+	if !h.cluster.initialised || !h.answers() {
 		return fail(in, "The connection to the server was refused - did you specify the right host or port?")
 	}
 	switch line := strings.Join(args, " "); {
@@ -110,6 +148,9 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return h.getNode(in, args[2])
 	case args[0] == "wait":
 		return nil
+	case strings.HasPrefix(line, "delete node "):
+		delete(h.cluster.nodes, args[2])
+		return nil
 	case args[0] == "taint":
 		for _, name := range args[2 : len(args)-1] {
 			h.cluster.nodes[name].tainted = false
@@ -119,6 +160,12 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return h.manifest(in, args[0])
 	}
 	return fail(in, "kubectl: %q is not simulated", args)
+}
+
+// answers reports whether the API server that kubectl on this host asks is
+// there: its own, where it has one, which a kubeadm that was killed never saw.
+func (h *host) answers() bool {
+	return !h.has("/etc/kubernetes/bootstrap-kubelet.conf") || !h.has("/etc/kubernetes/admin.conf")
 }
 
 // withoutConnection leaves out how the API server is reached.
