@@ -1,14 +1,16 @@
-// Command tablegen writes the tables of the fields that KubeletConfiguration
-// and KubeProxyConfiguration have in each minor of Kubernetes. It reads them
-// from the source of one release of every minor, the Go module
-// k8s.io/kubernetes and the modules published beside it, and downloads what the
-// module cache lacks; run it by go generate in package kubeadm.
+// Command tablegen writes the tables of what each minor of Kubernetes knows:
+// the fields of KubeletConfiguration and KubeProxyConfiguration, the arguments
+// of the components, kubeadm's feature gates. It reads them from the source of
+// one release of every minor, the Go module k8s.io/kubernetes and the modules
+// published beside it, and downloads what the module cache lacks (some 4 GB);
+// run it by go generate in package kubeadm.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/format"
 	"log"
 	"maps"
@@ -16,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 )
 
 // samples are one release of each minor, a late one: patches have added
@@ -24,8 +27,8 @@ var samples = []release{
 	{minor: 10, patch: 13},
 	{minor: 11, patch: 10},
 	{minor: 12, patch: 10},
-	{minor: 13, patch: 12},
-	{minor: 14, patch: 10},
+	{minor: 13, patch: 12, klog: "v0.0.0-20181108234604-8139d8cb77af"},
+	{minor: 14, patch: 10, klog: "v0.2.1-0.20190311220308-8e90cee79f82"},
 	{minor: 15, patch: 12},
 	{minor: 16, patch: 15},
 	{minor: 17, patch: 17},
@@ -55,19 +58,33 @@ func main() {
 	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	kubelet, kubeProxy := table{}, table{}
+	kubelet, kubeProxy, gates, checks := table{}, table{}, table{}, table{}
+	flags := make([]table, len(components))
 	for _, r := range samples {
 		s := newSource(ctx, r)
 		kubelet.addFields(s, kubeletConfiguration)
 		kubeProxy.addFields(s, kubeProxyConfiguration)
+		gates.addFeatureGates(s)
+		checks.addPreflightChecks(s)
+		for i, c := range components {
+			if flags[i] == nil {
+				flags[i] = table{}
+			}
+			flags[i].addFlags(s, c)
+		}
 	}
 	writeFields("fields_kubelet.go", "kubeletFields", "KubeletConfiguration", kubelet)
 	writeFields("fields_kubeproxy.go", "kubeProxyFields", "KubeProxyConfiguration", kubeProxy)
+	writeFlags("flags_components.go", flags)
+	writeLifetimes("featuregates.go", "featureGates", "of kubeadm, from cmd/kubeadm/app/features.", gates)
+	writeLifetimes("preflight.go", "preflightChecks", "are those whose names hold no port, file or service, from\n// cmd/kubeadm/app/preflight.", checks)
 }
 
 // release is a version of Kubernetes whose source is read.
 type release struct {
 	minor, patch int
+	// klog is the version of k8s.io/klog, where no go.mod names it.
+	klog string
 }
 
 // module gives the directory of a module in the module cache, "" if there is no
@@ -132,5 +149,13 @@ func write(file, body string) {
 	}
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		log.Fatal(err)
+	}
+}
+
+// entries writes a line for each name.
+func (t table) entries(b *strings.Builder) {
+	for _, name := range t.names() {
+		first, last := t.lifetime(name)
+		fmt.Fprintf(b, "\t%q: {%d, %d},\n", name, first, last)
 	}
 }

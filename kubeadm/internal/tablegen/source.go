@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,8 +13,9 @@ import (
 // source finds the packages of one release.
 type source struct {
 	release
-	ctx  context.Context
-	dirs map[string]string // of modules, "" for those not there
+	ctx    context.Context
+	dirs   map[string]string // of modules, "" for those not there
+	loaded *loader
 }
 
 func newSource(ctx context.Context, r release) *source {
@@ -39,6 +41,13 @@ func (s *source) module(path string, versions ...string) string {
 // types or register flags; the others are large, and are not read.
 var ofInterest = regexp.MustCompile(`\Ak8s\.io/(apimachinery|apiserver|component-base|cloud-provider|controller-manager|kubelet|kube-proxy)\z`)
 
+const (
+	// pflagVersion serves for every release: the signatures never changed.
+	pflagVersion = "v1.0.5"
+	// glogVersion is what every release until 1.12 had.
+	glogVersion = "v0.0.0-20141105023935-44145f04b68c"
+)
+
 // dir gives the directory of a package, "" if it is not read.
 func (s *source) dir(path string) string {
 	elements := strings.SplitN(path, "/", 3)
@@ -48,8 +57,19 @@ func (s *source) dir(path string) string {
 	root, rest := strings.Join(elements[:2], "/"), strings.Join(elements[2:], "/")
 	var dir string
 	switch staged := filepath.Join(s.kubernetes(), "staging/src", root); {
+	case path == pflagPath:
+		return s.module(path, pflagVersion)
+	case path == "github.com/golang/glog":
+		return s.module(path, glogVersion)
 	case root == "k8s.io/kubernetes":
 		dir = s.kubernetes()
+	case root == "k8s.io/klog":
+		version := s.klogVersion()
+		if strings.HasPrefix(rest, "v2") {
+			root, rest = "k8s.io/klog/v2", strings.TrimPrefix(rest[2:], "/")
+			version = s.required("k8s.io/klog/v2")
+		}
+		dir = s.module(root, version)
 	case exists(staged): // until 1.14, all in one module
 		dir = staged
 	case ofInterest.MatchString(root):
@@ -69,6 +89,27 @@ func (s *source) published() []string {
 		versions = append(versions, fmt.Sprintf("v0.%d.%d", s.minor, max(patch, 0)))
 	}
 	return versions
+}
+
+func (s *source) klogVersion() string {
+	if s.klog != "" {
+		return s.klog
+	}
+	return s.required("k8s.io/klog")
+}
+
+// required is the version of a module in go.mod, "" if it is not there.
+// Kubernetes has a go.mod from 1.15.
+func (s *source) required(path string) string {
+	text, err := os.ReadFile(filepath.Join(s.kubernetes(), "go.mod"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\s` + regexp.QuoteMeta(path) + ` (v\S+)`).FindSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	return string(found[1])
 }
 
 func exists(path string) bool {
