@@ -71,9 +71,6 @@ var (
 // configuration: to any depth, each must be one that this version has, of the
 // right kind. kubeadm and the components only warn of others and ignore them.
 func checkDocument(p *quorate.Problems, at string, fields map[string]any, d document, v quorate.Version) {
-	if !v.AtLeast(1, 31) {
-		return // the tables begin there
-	}
 	plain, err := plainFields(fields)
 	if err != nil {
 		p.Refuse(at, "cannot be written as YAML: %v", err)
