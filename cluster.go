@@ -129,8 +129,8 @@ type VIP struct {
 	// CheckTimeout of one check, whole seconds, at most CheckInterval. Default 1s.
 	CheckTimeout Duration `json:"checkTimeout,omitempty"`
 	// Weight, when not zero, is added to a node's priority while its check
-	// fails, instead of putting it in the fault state: -1 to -253, and larger
-	// than the difference of any two priorities, which lie up to 166 apart.
+	// fails, instead of putting it in the fault state: -1 to -253, and of a size
+	// larger than the difference of any two priorities, which then lie 1 apart.
 	// With it a VIP always has a holder, if need be one of the dead: leave it
 	// at zero unless that is what you want.
 	Weight int `json:"weight,omitempty"`

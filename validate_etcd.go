@@ -71,8 +71,11 @@ func (v *validator) etcd() {
 	case e.QuotaBytes > suggestedQuota:
 		v.Warn("etcd.quotaBytes", "%d bytes: etcd suggests at most %d (8 GiB)", e.QuotaBytes, int64(suggestedQuota))
 	}
-	if e.CompactionRetention < 0 {
+	switch {
+	case e.CompactionRetention < 0:
 		v.Refuse("etcd.compactionRetention", "%s: want 0 (off) or more", e.CompactionRetention)
+	case isVersion(e.Version) && !e.Version.AtLeast(3, 3) && e.CompactionRetention.Std()%time.Hour != 0:
+		v.Refuse("etcd.compactionRetention", "%s: etcd %s counts whole hours", e.CompactionRetention, e.Version)
 	}
 	if e.SnapshotCount < 0 {
 		v.Refuse("etcd.snapshotCount", "%d: want 0 (etcd's own) or more", e.SnapshotCount)

@@ -224,6 +224,9 @@ func TestEachRule(t *testing.T) {
 		{"etcd.quotaBytes", "64 MiB", three, func(c *cluster) { c.Etcd.QuotaBytes = 8 }},
 		{"etcd.quotaBytes", "64 MiB", three, func(c *cluster) { c.Etcd.QuotaBytes = -1 }},
 		{"etcd.compactionRetention", "0 (off)", three, func(c *cluster) { c.Etcd.CompactionRetention = ms(-1) }},
+		{"etcd.compactionRetention", "whole hours", three, func(c *cluster) {
+			c.Version, c.Etcd.CompactionRetention = version("1.10.4"), quorate.Duration(90*time.Minute)
+		}},
 		{"etcd.snapshotCount", "or more", three, func(c *cluster) { c.Etcd.SnapshotCount = -1 }},
 
 		{"etcd.version", "v3.5.24 or later", three, func(c *cluster) { c.Etcd.Version = version("3.4.13") }},

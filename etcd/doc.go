@@ -22,10 +22,18 @@
 //
 // # What the unit does
 //
-// Clients and peers speak TLS, 1.2 or later as etcd has it, and must present a certificate of
-// etcd's own authority; there is no switch that turns it off. A member listens
-// on its node's addresses and on loopback, and metrics and health are served by
-// plain HTTP on loopback alone.
+// Clients and peers speak TLS, 1.2 or later as etcd has it, and must present a
+// certificate of etcd's own authority. Etcd.PlainHTTP, which is for Kubernetes
+// 1.10 alone, turns that off and asks for no certificates. A member listens on
+// its node's addresses and on loopback, and from etcd 3.3 on metrics and health
+// are served by plain HTTP on loopback alone.
+//
+// The flags are those that Etcd.Version has: a listener for metrics and
+// compaction by anything but whole hours from 3.3 on, the choice of a logger
+// from 3.4 on, before which etcdctl must also be told to speak version 3 of the
+// API (etcd's CHANGELOG-3.3 and CHANGELOG-3.4).
+//
+// Stacked members are kubeadm's: there is nothing to render for them.
 //
 // Type=notify: the unit is "started" once the member has joined a quorum, so the
 // first member of a new cluster waits for the second, without limit

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // flag is one --name=value of etcd.
@@ -45,7 +46,7 @@ func (m Member) identity() []flag {
 func (m Member) initialCluster() string {
 	parts := make([]string, len(m.Peers))
 	for i, p := range m.sortedPeers() {
-		parts[i] = p.Name + "=" + secureURL(p.Address, m.Etcd.PeerPort)
+		parts[i] = p.Name + "=" + addressURL(m.scheme(), p.Address, m.Etcd.PeerPort)
 	}
 	return strings.Join(parts, ",")
 }
@@ -56,12 +57,12 @@ func (m Member) sortedPeers() []Peer {
 
 func (m Member) listeners() []flag {
 	loopbacks := m.loopbacks()
-	first := m.Addresses[:1]
+	scheme, first := m.scheme(), m.Addresses[:1]
 	flags := []flag{
-		{"listen-client-urls", urls("https", m.Etcd.ClientPort, slices.Concat(m.Addresses, loopbacks))},
-		{"advertise-client-urls", urls("https", m.Etcd.ClientPort, first)},
-		{"listen-peer-urls", urls("https", m.Etcd.PeerPort, m.Addresses)},
-		{"initial-advertise-peer-urls", urls("https", m.Etcd.PeerPort, first)},
+		{"listen-client-urls", urls(scheme, m.Etcd.ClientPort, slices.Concat(m.Addresses, loopbacks))},
+		{"advertise-client-urls", urls(scheme, m.Etcd.ClientPort, first)},
+		{"listen-peer-urls", urls(scheme, m.Etcd.PeerPort, m.Addresses)},
+		{"initial-advertise-peer-urls", urls(scheme, m.Etcd.PeerPort, first)},
 	}
 	if m.Etcd.MetricsPort > 0 {
 		flags = append(flags, flag{"listen-metrics-urls", urls("http", m.Etcd.MetricsPort, loopbacks)})
@@ -70,6 +71,9 @@ func (m Member) listeners() []flag {
 }
 
 func (m Member) security() []flag {
+	if m.Etcd.PlainHTTP {
+		return []flag{{"client-cert-auth", "false"}, {"peer-client-cert-auth", "false"}}
+	}
 	in := func(file string) string { return m.PKIDir + "/" + file }
 	return []flag{
 		{"client-cert-auth", "true"},
@@ -90,11 +94,19 @@ func (m Member) tuning() []flag {
 		{"election-timeout", strconv.FormatInt(e.Election.Std().Milliseconds(), 10)},
 		{"quota-backend-bytes", strconv.FormatInt(e.QuotaBytes, 10)},
 	}
-	if e.CompactionRetention > 0 {
+	switch {
+	case e.CompactionRetention == 0:
+	case e.Version.AtLeast(3, 3):
 		flags = append(flags, flag{"auto-compaction-mode", "periodic"}, flag{"auto-compaction-retention", e.CompactionRetention.String()})
+	default:
+		// Periods only, and those in hours.
+		flags = append(flags, flag{"auto-compaction-retention", strconv.Itoa(int(e.CompactionRetention.Std() / time.Hour))})
 	}
 	if e.SnapshotCount > 0 {
 		flags = append(flags, flag{"snapshot-count", strconv.FormatInt(e.SnapshotCount, 10)})
 	}
-	return append(flags, flag{"logger", "zap"}, flag{"log-outputs", "stderr"})
+	if e.Version.AtLeast(3, 4) {
+		flags = append(flags, flag{"logger", "zap"}, flag{"log-outputs", "stderr"})
+	}
+	return flags
 }

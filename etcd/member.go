@@ -53,10 +53,13 @@ type Member struct {
 	Token string
 	// State is New unless given.
 	State State
-	// PKIDir with the certificates. Default PKIDir.
+	// PKIDir with the certificates. Default PKIDir. Not used with PlainHTTP.
 	PKIDir string
+	// Kubernetes is the version that the members serve. It decides the defaults
+	// of Etcd and what is refused there. Zero means the newest.
+	Kubernetes quorate.Version
 	// Etcd holds what is the same for every member; its zero fields mean the
-	// defaults of quorate.Etcd.
+	// defaults of quorate.Etcd. Stacked is refused: kubeadm runs such a member.
 	Etcd quorate.Etcd
 	// ExtraFlags are added to etcd's command line, by name without leading
 	// dashes, for what has no field here. One that a field already sets is
@@ -66,13 +69,17 @@ type Member struct {
 
 var _ quorate.Artifact = Member{}
 
-// Members gives the member of each control plane, in the order of the nodes.
-// The error is the *quorate.InvalidError of c.Validate.
+// Members gives the member of each control plane, in the order of the nodes,
+// and none for Etcd.Stacked, whose members are kubeadm's to make. The error is
+// the *quorate.InvalidError of c.Validate.
 func Members(c quorate.Cluster) ([]Member, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c = c.WithDefaults()
+	if c.Etcd.Stacked {
+		return nil, nil
+	}
 	nodes := c.ControlPlanes()
 	peers := make([]Peer, len(nodes))
 	for i, n := range nodes {
@@ -81,13 +88,14 @@ func Members(c quorate.Cluster) ([]Member, error) {
 	members := make([]Member, len(nodes))
 	for i, n := range nodes {
 		members[i] = Member{
-			Name:      n.Name,
-			Addresses: slices.Clone(n.Addresses),
-			Peers:     slices.Clone(peers),
-			Token:     c.Name + "-etcd",
-			State:     New,
-			PKIDir:    PKIDir,
-			Etcd:      c.Etcd,
+			Name:       n.Name,
+			Addresses:  slices.Clone(n.Addresses),
+			Peers:      slices.Clone(peers),
+			Token:      c.Name + "-etcd",
+			State:      New,
+			PKIDir:     PKIDir,
+			Kubernetes: c.Version,
+			Etcd:       c.Etcd,
 		}
 	}
 	return members, nil
@@ -108,14 +116,22 @@ func (m Member) ClientURL() string {
 	if len(m.Addresses) == 0 {
 		return ""
 	}
-	return secureURL(m.Addresses[0], m.withDefaults().Etcd.ClientPort)
+	return addressURL(m.scheme(), m.Addresses[0], m.withDefaults().Etcd.ClientPort)
 }
 
 func (m Member) withDefaults() Member {
 	m.State = cmp.Or(m.State, New)
 	m.PKIDir = cmp.Or(m.PKIDir, PKIDir)
-	m.Etcd = quorate.Cluster{Etcd: m.Etcd}.WithDefaults().Etcd
+	m.Etcd = quorate.Cluster{Version: m.Kubernetes, Etcd: m.Etcd}.WithDefaults().Etcd
 	return m
+}
+
+// scheme of the URLs of clients and peers.
+func (m Member) scheme() string {
+	if m.Etcd.PlainHTTP {
+		return "http"
+	}
+	return "https"
 }
 
 // loopbacks are the addresses for clients on the host itself: one of each
@@ -137,8 +153,6 @@ func (m Member) loopbacks() []netip.Addr {
 	}
 	return out
 }
-
-func secureURL(a netip.Addr, port int) string { return addressURL("https", a, port) }
 
 func addressURL(scheme string, a netip.Addr, port int) string {
 	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(a.String(), strconv.Itoa(port))}

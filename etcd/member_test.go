@@ -59,6 +59,13 @@ func cluster(addresses ...[]string) quorate.Cluster {
 	return c
 }
 
+// withEtcd is a cluster of a minor of Kubernetes that runs a version of etcd.
+func withEtcd(c quorate.Cluster, minor int, e quorate.Version) quorate.Cluster {
+	c.Version = quorate.Version{Major: 1, Minor: minor}
+	c.Etcd = quorate.Etcd{Version: e, CompactionRetention: quorate.Duration(90 * time.Minute)}
+	return c
+}
+
 func prefixes(all ...string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range all {
@@ -74,7 +81,16 @@ func goldenCases() map[string]quorate.Cluster {
 		Heartbeat: quorate.Duration(250 * time.Millisecond), Election: quorate.Duration(2500 * time.Millisecond),
 		QuotaBytes: 8 << 30, CompactionRetention: quorate.Duration(time.Hour), SnapshotCount: 10000,
 	}
+	old := quorate.Version{Major: 1, Minor: 10, Patch: 4}
+	plain := cluster([]string{"10.0.0.1"}, []string{"10.0.0.2"}, []string{"10.0.0.3"})
+	plain.Version, plain.Etcd = old, quorate.Etcd{PlainHTTP: true, CompactionRetention: quorate.Duration(8 * time.Hour)}
+	secure := cluster([]string{"10.0.0.1"})
+	secure.Version = old
 	return map[string]quorate.Cluster{
+		"plain-http": plain,
+		"etcd-3.2":   secure,
+		"etcd-3.3":   withEtcd(cluster([]string{"10.0.0.1"}), 16, quorate.Version{Major: 3, Minor: 3, Patch: 15}),
+		"etcd-3.4":   withEtcd(cluster([]string{"10.0.0.1"}), 20, quorate.Version{Major: 3, Minor: 4, Patch: 13}),
 		"one-ipv4":   cluster([]string{"10.0.0.1"}),
 		"three-ipv4": cluster([]string{"10.0.0.1"}, []string{"10.0.0.2"}, []string{"10.0.0.3"}),
 		"three-ipv6": cluster([]string{"fd00::1"}, []string{"fd00::2"}, []string{"fd00::3"}),
@@ -148,6 +164,9 @@ func three(t *testing.T) etcd.Member {
 // and keeps its PKI where kubeadm reset empties it (8).
 func TestWhatTheGuideGetsWrong(t *testing.T) {
 	for name, c := range goldenCases() {
+		if c.Etcd.PlainHTTP {
+			continue // asked for, and for the guide's own version alone
+		}
 		members, err := etcd.Members(c)
 		require.NoError(t, err)
 		for _, m := range members {
@@ -163,6 +182,89 @@ func TestWhatTheGuideGetsWrong(t *testing.T) {
 				require.NotContains(t, arg, "/etc/kubernetes")
 			}
 			require.NotContains(t, options(t, m), "Unit.Conflicts")
+		}
+	}
+}
+
+func TestPlainHTTPIsAskedForAndForKubernetes110Alone(t *testing.T) {
+	c := goldenCases()["plain-http"]
+	members, err := etcd.Members(c)
+	require.NoError(t, err)
+	require.Equal(t, []string{"http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"}, etcd.ClientEndpoints(members))
+	for _, f := range files(t, members[0]) {
+		for _, no := range []string{"https:", "/pki", "cert-file", "key-file", "ca-file", "=true"} {
+			require.NotContains(t, strings.ReplaceAll(f.Content.String(), "https://etcd.io/docs/", ""), no, f.Path)
+		}
+	}
+	for minor := 11; minor <= quorate.MaxMinor; minor++ {
+		m := members[0]
+		m.Kubernetes.Minor, m.Etcd.Version = minor, quorate.Version{}
+		requireProblem(t, m.Validate(), "etcd.plainHTTP")
+		c.Version, c.Etcd.Version = m.Kubernetes, quorate.Version{}
+		_, err := etcd.Members(c)
+		requireProblem(t, err, "etcd.plainHTTP")
+	}
+	byHand := members[0]
+	byHand.Kubernetes, byHand.Etcd.Version = quorate.Version{}, quorate.Version{}
+	requireProblem(t, byHand.Validate(), "etcd.plainHTTP")
+}
+
+func requireProblem(t *testing.T, err error, path string) {
+	t.Helper()
+	var invalid *quorate.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Len(t, invalid.Problems, 1)
+	require.Equal(t, path, invalid.Problems[0].Path)
+}
+
+func TestStackedMembersAreKubeadms(t *testing.T) {
+	c := goldenCases()["three-ipv4"]
+	c.Etcd.Stacked = true
+	members, err := etcd.Members(c)
+	require.NoError(t, err)
+	require.Empty(t, members)
+	m := three(t)
+	m.Etcd = c.Etcd
+	requireProblem(t, m.Validate(), "etcd.stacked")
+}
+
+// No member is given a flag that its etcd does not know, which would not start,
+// and none goes without one that it has.
+func TestFlagsAreThoseOfTheVersion(t *testing.T) {
+	since := map[string]quorate.Version{
+		"auto-compaction-retention": {Major: 3, Minor: 1},
+		"auto-compaction-mode":      {Major: 3, Minor: 3},
+		"listen-metrics-urls":       {Major: 3, Minor: 3},
+		"logger":                    {Major: 3, Minor: 4},
+		"log-outputs":               {Major: 3, Minor: 4},
+	}
+	for minor := 1; minor <= 7; minor++ {
+		m := three(t)
+		m.Kubernetes = quorate.Version{Major: 1, Minor: 10}
+		m.Etcd = quorate.Etcd{Version: quorate.Version{Major: 3, Minor: minor, Patch: 30}, CompactionRetention: quorate.Duration(2 * time.Hour)}
+		argv, err := m.Argv()
+		require.NoError(t, err)
+		flags := map[string]string{}
+		for _, arg := range argv[1:] {
+			name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+			flags[name] = value
+		}
+		for name, first := range since {
+			_, has := flags[name]
+			require.Equal(t, m.Etcd.Version.AtLeast(first.Major, first.Minor), has, "%s in etcd %s", name, m.Etcd.Version)
+		}
+		want := "2h0m0s"
+		if minor < 3 {
+			want = "2"
+		}
+		require.Equal(t, want, flags["auto-compaction-retention"])
+		require.Equal(t, minor < 4, strings.Contains(files(t, m)[0].Content.String(), "ETCDCTL_API=\"3\"\n"))
+
+		m.Etcd.CompactionRetention = quorate.Duration(90 * time.Minute)
+		if minor < 3 {
+			requireProblem(t, m.Validate(), "etcd.compactionRetention")
+		} else {
+			require.NoError(t, m.Validate())
 		}
 	}
 }

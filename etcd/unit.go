@@ -35,16 +35,23 @@ func (m Member) Files() ([]quorate.File, error) {
 func (m Member) env() []byte {
 	endpoints := make([]string, len(m.Peers))
 	for i, p := range m.sortedPeers() {
-		endpoints[i] = secureURL(p.Address, m.Etcd.ClientPort)
+		endpoints[i] = addressURL(m.scheme(), p.Address, m.Etcd.ClientPort)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# etcdctl on this host: set -a; . %s; etcdctl endpoint health\n", EnvPath)
-	for _, v := range []flag{
-		{"ETCDCTL_ENDPOINTS", strings.Join(endpoints, ",")},
-		{"ETCDCTL_CACERT", m.PKIDir + "/ca.crt"},
-		{"ETCDCTL_CERT", m.PKIDir + "/server.crt"},
-		{"ETCDCTL_KEY", m.PKIDir + "/server.key"},
-	} {
+	var vars []flag
+	if !m.Etcd.Version.AtLeast(3, 4) {
+		vars = append(vars, flag{"ETCDCTL_API", "3"}) // what later ones speak by themselves
+	}
+	vars = append(vars, flag{"ETCDCTL_ENDPOINTS", strings.Join(endpoints, ",")})
+	if !m.Etcd.PlainHTTP {
+		vars = append(vars,
+			flag{"ETCDCTL_CACERT", m.PKIDir + "/ca.crt"},
+			flag{"ETCDCTL_CERT", m.PKIDir + "/server.crt"},
+			flag{"ETCDCTL_KEY", m.PKIDir + "/server.key"},
+		)
+	}
+	for _, v := range vars {
 		fmt.Fprintf(&b, "%s=\"%s\"\n", v.name, v.value)
 	}
 	return []byte(b.String())

@@ -97,7 +97,11 @@ func (m Member) peers(p *quorate.Problems) {
 // made by hand is refused for what a cluster would be. Only that path's
 // problems are of interest: there is no cluster here.
 func (m Member) settings(p *quorate.Problems) {
-	for _, problem := range (quorate.Cluster{Etcd: m.Etcd}).Problems().Only(quorate.Refused) {
+	if m.Etcd.Stacked {
+		p.Refuse("etcd.stacked", "kubeadm runs stacked members: there is nothing to render for them")
+		return
+	}
+	for _, problem := range (quorate.Cluster{Version: m.Kubernetes, Etcd: m.Etcd}).Problems().Only(quorate.Refused) {
 		if strings.HasPrefix(problem.Path, "etcd.") {
 			*p = append(*p, problem)
 		}

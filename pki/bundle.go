@@ -16,6 +16,8 @@ type Bundle struct{ held *bundle }
 
 type bundle struct {
 	cluster        string
+	stacked        bool // kubeadm runs etcd
+	controlPlanes  []string
 	cfg            Config
 	ca             map[AuthorityName]*pair
 	brought        map[AuthorityName]bool
@@ -36,12 +38,11 @@ var authorities = []struct {
 	commonName string
 	key        func(Keys) KeyAlgorithm
 	brought    func(Config) *Authority
-	onHosts    bool // kubeadm signs with its key
 }{
 	// "etcd" is the guide's name; the others are kubeadm's.
-	{EtcdCA, "etcd", func(k Keys) KeyAlgorithm { return k.EtcdCA }, func(c Config) *Authority { return c.EtcdCA }, false},
-	{KubernetesCA, "kubernetes", func(k Keys) KeyAlgorithm { return k.KubernetesCA }, func(c Config) *Authority { return c.KubernetesCA }, true},
-	{FrontProxyCA, "front-proxy-ca", func(k Keys) KeyAlgorithm { return k.FrontProxyCA }, func(c Config) *Authority { return c.FrontProxyCA }, true},
+	{EtcdCA, "etcd", func(k Keys) KeyAlgorithm { return k.EtcdCA }, func(c Config) *Authority { return c.EtcdCA }},
+	{KubernetesCA, "kubernetes", func(k Keys) KeyAlgorithm { return k.KubernetesCA }, func(c Config) *Authority { return c.KubernetesCA }},
+	{FrontProxyCA, "front-proxy-ca", func(k Keys) KeyAlgorithm { return k.FrontProxyCA }, func(c Config) *Authority { return c.FrontProxyCA }},
 }
 
 // Where the certificates stand on hosts. etcd's are outside /etc/kubernetes/pki
@@ -52,9 +53,13 @@ const (
 )
 
 // EtcdMember gives the files of a control plane's etcd member, ordered by path,
-// in /etc/etcd/pki: ca.crt, peer.crt, peer.key, server.crt and server.key. Any
-// other node is an *UnknownNodeError.
+// in /etc/etcd/pki: ca.crt, peer.crt, peer.key, server.crt and server.key; none
+// with Etcd.Stacked, whose members find all in ControlPlane's. Any other node is
+// an *UnknownNodeError.
 func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
+	if b.held.stacked {
+		return nil, b.held.known(node)
+	}
 	server, err := b.held.leaf(node, EtcdServer)
 	if err != nil {
 		return nil, err
@@ -77,14 +82,33 @@ func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
 // Kubernetes authorities with their keys, the service accounts' key pair, and
 // the API server's client pair for etcd with etcd's trust file. Any other node
 // is an *UnknownNodeError.
+//
+// With Etcd.Stacked the key of etcd's authority takes the client pair's place.
+// That is the one case in which it leaves the program that made it: kubeadm
+// itself issues the members' certificates, and the clients', on each host, when
+// it runs there and whenever it renews them. Whoever breaks into one control
+// plane can then issue certificates for all of etcd; members of one's own, the
+// default, keep that from them.
 func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
-	client, err := b.held.leaf(node, APIServerEtcdClient)
-	if err != nil {
+	h := b.held
+	if err := h.known(node); err != nil {
 		return nil, err
 	}
-	h := b.held
 	kubernetes, frontProxy := h.ca[KubernetesCA], h.ca[FrontProxyCA]
-	return byPath(
+	var forEtcd []quorate.File
+	if h.stacked {
+		forEtcd = append(forEtcd, secretFile(kubernetesDir+"etcd/ca.key", h.ca[EtcdCA].key.pem))
+	} else {
+		client, err := h.leaf(node, APIServerEtcdClient)
+		if err != nil {
+			return nil, err
+		}
+		forEtcd = append(forEtcd,
+			publicFile(kubernetesDir+"apiserver-etcd-client.crt", encodeCerts(client.all())),
+			secretFile(kubernetesDir+"apiserver-etcd-client.key", client.key.pem),
+		)
+	}
+	return byPath(append(forEtcd,
 		publicFile(kubernetesDir+"ca.crt", encodeCerts(kubernetes.anchor())),
 		secretFile(kubernetesDir+"ca.key", kubernetes.key.pem),
 		publicFile(kubernetesDir+"front-proxy-ca.crt", encodeCerts(frontProxy.anchor())),
@@ -92,9 +116,7 @@ func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
 		secretFile(kubernetesDir+"sa.key", h.serviceAccount.key.pem),
 		publicFile(kubernetesDir+"sa.pub", h.serviceAccount.publicPEM),
 		publicFile(kubernetesDir+"etcd/ca.crt", encodeCerts(h.ca[EtcdCA].anchor())),
-		publicFile(kubernetesDir+"apiserver-etcd-client.crt", encodeCerts(client.all())),
-		secretFile(kubernetesDir+"apiserver-etcd-client.key", client.key.pem),
-	), nil
+	)...), nil
 }
 
 // anchor is what a trust file holds, see NewAuthority.
@@ -146,7 +168,8 @@ func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
 }
 
 // Leaf gives a copy of a leaf's certificate. The node is empty for
-// OperatorEtcdClient. A node without it is an *UnknownNodeError.
+// OperatorEtcdClient. A node without it is an *UnknownNodeError, and a control
+// plane whose leaves kubeadm issues a *StackedError.
 func (b *Bundle) Leaf(node string, kind LeafKind) (*x509.Certificate, error) {
 	p, err := b.held.leaf(node, kind)
 	if err != nil {
@@ -167,13 +190,18 @@ func (b *bundle) leaf(node string, kind LeafKind) (*pair, error) {
 	if p, ok := b.leaves[leafSpec{kind: kind, node: node}.name()]; ok {
 		return p, nil
 	}
-	unknown := &UnknownNodeError{Node: node}
-	for _, s := range b.specs {
-		if s.kind == EtcdServer {
-			unknown.Known = append(unknown.Known, s.node)
-		}
+	if b.stacked && b.known(node) == nil {
+		return nil, &StackedError{node, kind}
 	}
-	return nil, unknown
+	return nil, &UnknownNodeError{node, slices.Clone(b.controlPlanes)}
+}
+
+// known is nil for a control plane, and an *UnknownNodeError for any other node.
+func (b *bundle) known(node string) error {
+	if slices.Contains(b.controlPlanes, node) {
+		return nil
+	}
+	return &UnknownNodeError{node, slices.Clone(b.controlPlanes)}
 }
 
 // String names the cluster: it shows no key.

@@ -21,11 +21,13 @@ import (
 //	cfssl gencert -initca ca-csr.json | cfssljson -bare ca -
 //	cfssl gencert -ca=ca.pem -ca-key=ca-key.pem -config=ca-config.json -profile=server nodes/NODE.json | cfssljson -bare server
 //
+// For stacked members, whose certificates kubeadm issues, the first two are all.
+//
 // Nothing in them is secret. Errors are the *quorate.InvalidError of New.
 // ca-csr.json asks for the authority that would be made here, also when
 // Config.EtcdCA brings one.
 func CFSSL(cluster quorate.Cluster, cfg Config) ([]quorate.File, error) {
-	cfg = cfg.withDefaults()
+	cfg = cfg.withDefaults(cluster)
 	if err := problems(cluster, cfg).Err("certificates"); err != nil {
 		return nil, err
 	}
@@ -37,12 +39,33 @@ func CFSSL(cluster quorate.Cluster, cfg Config) ([]quorate.File, error) {
 	files := []quorate.File{
 		jsonFile("ca-config.json", jsonPolicy(cfg)),
 		jsonFile("ca-csr.json", ca),
-		jsonFile("client.json", jsonRequest{CN: cfg.APIServerClientName, Key: leafKey}),
 	}
+	if cluster.Etcd.Stacked {
+		return files, nil
+	}
+	files = append(files, jsonFile("client.json", jsonRequest{CN: cfg.APIServerClientName, Key: leafKey}))
 	for _, n := range cluster.ControlPlanes() {
 		files = append(files, jsonFile("nodes/"+n.Name+".json", jsonRequest{CN: commonName(n.Name), Hosts: nodeHosts(n), Key: leafKey}))
 	}
 	return byPath(files...), nil
+}
+
+// CFSSLDefaultRequest gives config.json: what `cfssl print-defaults csr` prints,
+// with a node's name and first address in the place of its examples, as
+// walk-throughs make it on each host with sed. It asks for the node's server and
+// peer certificates, which do not answer to loopback and say that the node is in
+// San Francisco: CFSSL's own nodes/NODE.json is the better one. The error is a
+// *quorate.InvalidError for all but a control plane with a name and an address.
+func CFSSLDefaultRequest(n quorate.Node) (quorate.File, error) {
+	if err := problems(quorate.Cluster{Nodes: []quorate.Node{n}}, Config{}.withDefaults(quorate.Cluster{})).Err("certificate request"); err != nil {
+		return quorate.File{}, err
+	}
+	return jsonFile("config.json", jsonRequest{
+		CN:    commonName(n.Name),
+		Hosts: []string{n.Name, n.Address().String()},
+		Key:   jsonKey(ECDSAP256),
+		Names: []jsonName{{C: "US", ST: "CA", L: "San Francisco"}},
+	}), nil
 }
 
 // cfsslCAValidity is how long cfssl makes an authority whose request does not
@@ -67,7 +90,13 @@ type (
 		CN    string      `json:"CN"`
 		Hosts []string    `json:"hosts,omitempty"`
 		Key   jsonKeyKind `json:"key"`
+		Names []jsonName  `json:"names,omitempty"`
 		CA    *jsonCA     `json:"ca,omitempty"`
+	}
+	jsonName struct {
+		C  string `json:"C"`
+		ST string `json:"ST"`
+		L  string `json:"L"`
 	}
 	jsonKeyKind struct {
 		Algo string `json:"algo"`

@@ -4,14 +4,18 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cloudflare/cfssl/cli"
+	printdefaults "github.com/cloudflare/cfssl/cli/printdefault"
 	"github.com/cloudflare/cfssl/config"
 	"github.com/cloudflare/cfssl/csr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/pki"
 )
 
@@ -78,6 +82,49 @@ func TestCFSSLReadsTheFiles(t *testing.T) {
 			assert.Equal(t, "87600h", request.CA.Expiry)
 		}
 	}
+}
+
+// The request is, but for a blank line at the end, what cfssl's own default becomes by the guide's
+// three substitutions. They put the host's name and address in as they are: the
+// guide's two greps for the address lost their backslashes and find nothing.
+func TestCFSSLDefaultRequestIsWhatSedMakes(t *testing.T) {
+	node := clusterOf(1).Nodes[0]
+	want := printDefaults(t, "csr")
+	firstInEachLine := func(old, with string) {
+		lines := strings.SplitAfter(want, "\n")
+		for i := range lines {
+			lines[i] = strings.Replace(lines[i], old, with, 1)
+		}
+		want = strings.Join(lines, "")
+	}
+	firstInEachLine("www.example.net", "192.0.2.1")
+	firstInEachLine("example.net", "cp-1")
+	got, err := pki.CFSSLDefaultRequest(node)
+	require.NoError(t, err)
+	assert.Equal(t, "config.json", got.Path)
+	assert.Equal(t, strings.TrimSpace(want)+"\n", got.Content.String())
+
+	var invalid *quorate.InvalidError
+	_, err = pki.CFSSLDefaultRequest(quorate.Node{Name: "cp-1", Role: quorate.ControlPlane})
+	require.ErrorAs(t, err, &invalid)
+	_, err = pki.CFSSLDefaultRequest(clusterOf(1).Nodes[1])
+	require.ErrorAs(t, err, &invalid, "a worker has no member")
+}
+
+// printDefaults is what `cfssl print-defaults` prints.
+func printDefaults(t *testing.T, what string) string {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	require.NoError(t, err)
+	stdout := os.Stdout
+	os.Stdout = file
+	err = printdefaults.Command.Main([]string{what}, cli.Config{})
+	os.Stdout = stdout
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	text, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	return string(text)
 }
 
 func TestCFSSLGolden(t *testing.T) {

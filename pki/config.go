@@ -34,9 +34,10 @@ type Config struct {
 	// nil makes them here. The key of a brought authority is never part of
 	// Bundle.Store: give the authority again at every Load.
 	//
-	// KubernetesCA and FrontProxyCA need a key that can be exported, since
-	// kubeadm signs with it on the hosts; any other is refused by an
-	// *AuthorityError with NotExportable.
+	// KubernetesCA and FrontProxyCA, and EtcdCA if the cluster's members are
+	// stacked, need a key that can be exported, since kubeadm signs with it on
+	// the hosts; any other is refused by an *AuthorityError with NotExportable.
+	// Before Kubernetes 1.15 kubeadm reads RSA keys alone.
 	EtcdCA       *Authority
 	KubernetesCA *Authority
 	FrontProxyCA *Authority
@@ -74,7 +75,9 @@ const (
 // connections, where it costs a fraction of RSA at a higher strength than
 // RSA2048. ServiceAccount defaults to RSA2048, as kubeadm's, because its tokens
 // also go to relying parties outside the cluster, some of which verify RS256
-// only.
+// only. What kubeadm reads on the hosts is RSA2048 for the minors whose kubeadm
+// reads nothing else: authorities before Kubernetes 1.15, ServiceAccount before
+// 1.22.
 type Keys struct {
 	EtcdCA         KeyAlgorithm
 	KubernetesCA   KeyAlgorithm
@@ -119,14 +122,14 @@ func DefaultProfiles() map[string]Profile {
 // defaultRenewBefore is long enough for a monthly run to renew in time.
 const defaultRenewBefore = 30 * 24 * time.Hour
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(cluster quorate.Cluster) Config {
 	profiles := DefaultProfiles()
 	maps.Copy(profiles, c.Profiles)
 	c.Profiles = profiles
 	c.CAValidity = cmp.Or(c.CAValidity, 10*365*24*time.Hour)
 	c.Backdate = cmp.Or(c.Backdate, 5*time.Minute)
 	c.APIServerClientName = cmp.Or(c.APIServerClientName, "kube-apiserver-etcd-client")
-	c.Keys = c.Keys.withDefaults()
+	c.Keys = c.Keys.withDefaults(cluster)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -136,7 +139,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (k Keys) withDefaults() Keys {
+func (k Keys) withDefaults(cluster quorate.Cluster) Keys {
+	if rsaAuthorities(cluster.Version) {
+		k.KubernetesCA = cmp.Or(k.KubernetesCA, RSA2048)
+		k.FrontProxyCA = cmp.Or(k.FrontProxyCA, RSA2048)
+		if onHosts(cluster, EtcdCA) {
+			k.EtcdCA = cmp.Or(k.EtcdCA, RSA2048)
+		}
+	}
 	k.EtcdCA = cmp.Or(k.EtcdCA, ECDSAP256)
 	k.KubernetesCA = cmp.Or(k.KubernetesCA, ECDSAP256)
 	k.FrontProxyCA = cmp.Or(k.FrontProxyCA, ECDSAP256)

@@ -19,7 +19,9 @@
 //	nodes/NODE/apiserver-etcd-client.*      /etc/kubernetes/pki/apiserver-etcd-client.crt, .key
 //
 // The key of etcd's authority is on no host: leaves are issued here and only
-// they travel. The keys of the two Kubernetes authorities are on every control
+// they travel. Stacked members (quorate.Etcd.Stacked) are the exception: kubeadm
+// issues their leaves on the hosts, so etcd/ca.key is beside etcd/ca.crt in
+// /etc/kubernetes/pki/etcd there, and the store has no nodes. The keys of the two Kubernetes authorities are on every control
 // plane, since kubeadm issues its own leaves there with them.
 //
 // Everything is pure: no file is read or written, nothing is printed, and with

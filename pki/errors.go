@@ -70,6 +70,17 @@ func (e *VerifyError) Error() string { return "verify " + e.File + ": " + e.Err.
 // Unwrap gives the cause.
 func (e *VerifyError) Unwrap() error { return e.Err }
 
+// StackedError tells that a bundle has no such leaf for a control plane, since
+// kubeadm issues those of stacked members on their hosts.
+type StackedError struct {
+	Node string
+	Kind LeafKind
+}
+
+func (e *StackedError) Error() string {
+	return fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node)
+}
+
 // UnknownNodeError tells that a bundle has nothing for a node: it is no control
 // plane of the cluster that the bundle was made for.
 type UnknownNodeError struct {

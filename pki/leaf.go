@@ -47,6 +47,9 @@ func (s leafSpec) name() string {
 // leafSpecs gives every leaf of a cluster, in the order in which they are issued.
 func leafSpecs(c quorate.Cluster, cfg Config) []leafSpec {
 	specs := []leafSpec{{kind: OperatorEtcdClient, commonName: operatorName, profile: ProfileClient}}
+	if c.Etcd.Stacked {
+		return specs // kubeadm issues the others on the hosts
+	}
 	for _, n := range c.ControlPlanes() {
 		hosts := nodeHosts(n)
 		specs = append(specs,

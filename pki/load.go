@@ -57,6 +57,14 @@ func New(cluster quorate.Cluster, cfg Config) (*Bundle, error) {
 	return b, err
 }
 
+func names(nodes []quorate.Node) []string {
+	var out []string
+	for _, n := range nodes {
+		out = append(out, n.Name)
+	}
+	return out
+}
+
 // Load makes a bundle from the files of a Store, such as os.DirFS gives them,
 // and issues only what is missing, no longer fits its node or is about to
 // expire; Changes tells what. With an empty store it does what New does. Keep
@@ -67,7 +75,7 @@ func New(cluster quorate.Cluster, cfg Config) (*Bundle, error) {
 // error): such a file is never replaced silently. Neither is an authority that
 // is missing from a store with other files, see Config.MakeMissingAuthorities.
 func Load(files fs.FS, cluster quorate.Cluster, cfg Config) (*Bundle, Changes, error) {
-	cfg = cfg.withDefaults()
+	cfg = cfg.withDefaults(cluster)
 	if err := problems(cluster, cfg).Err("certificates"); err != nil {
 		return nil, Changes{}, err
 	}
@@ -78,9 +86,10 @@ func Load(files fs.FS, cluster quorate.Cluster, cfg Config) (*Bundle, Changes, e
 	}
 	now := cfg.Now().UTC().Truncate(time.Second)
 	l := &loader{
-		stored: found, cfg: cfg, now: now, issuer: newIssuer(cfg, now),
+		cluster: cluster, stored: found, cfg: cfg, now: now, issuer: newIssuer(cfg, now),
 		bundle: &bundle{
-			cluster: cluster.WithDefaults().Name, cfg: cfg, specs: specs,
+			cluster: cluster.WithDefaults().Name, stacked: cluster.Etcd.Stacked, controlPlanes: names(cluster.ControlPlanes()),
+			cfg: cfg, specs: specs,
 			ca: map[AuthorityName]*pair{}, brought: map[AuthorityName]bool{}, leaves: map[string]*pair{},
 		},
 	}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/quorate-dev/quorate"
 )
 
 // loader makes one bundle.
 type loader struct {
+	cluster quorate.Cluster
 	stored  stored
 	cfg     Config
 	now     time.Time
@@ -21,7 +24,7 @@ func (l *loader) load() error {
 	for _, a := range authorities {
 		ca, err := l.authority(a.name, a.commonName, a.key(l.cfg.Keys), a.brought(l.cfg))
 		if err == nil {
-			err = l.usable(a.name, ca, a.onHosts)
+			err = errors.Join(l.usable(a.name, ca, onHosts(l.cluster, a.name)), l.checkEra(a.name, ca))
 		}
 		errs = append(errs, err)
 		l.bundle.ca[a.name] = ca
@@ -123,6 +126,9 @@ func (l *loader) serviceAccount() error {
 	}
 	if havePublic && !samePublicKey(public, derived) {
 		return &FileError{saPubPath, fmt.Errorf("not the public key of %s; delete it to have it derived", saKeyPath)}
+	}
+	if rsaServiceAccount(l.cluster.Version) && !isRSA(key.Public()) {
+		return &FileError{saKeyPath, fmt.Errorf("kubeadm %s reads no other keys than RSA here", l.cluster.Version)}
 	}
 	l.bundle.serviceAccount = &serviceAccount{key, derived}
 	return nil

@@ -35,7 +35,7 @@ func problems(c quorate.Cluster, cfg Config) quorate.Problems {
 	if len(seen) == 0 {
 		p.Refuse("nodes", "there is no control plane")
 	}
-	for _, problem := range cfg.problems() {
+	for _, problem := range append(cfg.problems(), cfg.Keys.eraProblems(c)...) {
 		problem.Path = "pki." + problem.Path
 		p = append(p, problem)
 	}

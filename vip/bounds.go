@@ -23,11 +23,17 @@ func (i Instance) HostLossBound() time.Duration {
 // The worst case is a server that dies just after it answered: an interval
 // passes before the first check that can fail, Fall-1 more before the last one
 // begins, and that takes its timeout. The holder then says that it stops
-// (priority 0), after which others wait for the skew alone.
+// (priority 0), after which others wait for the skew alone. With a Weight it does
+// not stop, it only bids less; others no longer heed it and wait as long as if
+// its host were dead: 3 * AdvertInterval more.
 func (i Instance) APIServerLossBound() time.Duration {
 	i = i.withDefaults()
 	v := i.Endpoint.VIP
-	return time.Duration(v.Fall)*v.CheckInterval.Std() + v.CheckTimeout.Std() + i.skew()
+	bound := time.Duration(v.Fall)*v.CheckInterval.Std() + v.CheckTimeout.Std() + i.skew()
+	if v.Weight != 0 {
+		bound += downAdverts * v.AdvertInterval.Std()
+	}
+	return bound
 }
 
 // skew is Skew_Time: (256-Priority)/256 seconds in RFC 3768, and that part of an

@@ -5,7 +5,8 @@
 //
 // # Who holds the VIP
 //
-// A node is eligible only while its own API server answers /readyz with "ok".
+// A node is eligible only while its own API server answers /readyz with "ok"
+// (/healthz before Kubernetes 1.16, which brought /readyz).
 // The check has no weight: when it fails the VRRP instance is in the fault
 // state, which no priority outweighs, and it begins there (init_fail), so a
 // host that boots, or whose API server is still starting, never takes the VIP.
@@ -22,6 +23,20 @@
 // busy host (keepalived runs at nice -20 for the same reason). Should two bid at
 // once after all, the lower one yields at the other's first advertisement.
 //
+// # Weights
+//
+// VIP.Weight asks for that recipe all the same: a failed check then takes its
+// size off the priority, and the VIP always has a holder. The first control
+// plane's priority is 101 and all others' 100, so that any weight from -2 down
+// puts a node with a dead API server below each of the others; Instances refuses
+// one that does not. Equal priorities are well in VRRP: of two that bid at once
+// the higher address wins. A node still begins as failed, or the first one would
+// take the VIP each time it boots, before its API server serves.
+//
+// nopreempt is not set, since it would keep the others from outbidding the one
+// that fails. So the first control plane takes the VIP back as soon as its API
+// server is well again, which moves it once more than without a weight.
+//
 // # How soon
 //
 // With the defaults of quorate.VIP:
@@ -29,7 +44,7 @@
 //   - Dead API server: three failed checks, one second apart, the last given one
 //     second, and the skew, as the holder gives up by an advertisement of
 //     priority 0 (RFC 3768 section 6.4.2 and RFC 5798 section 6.4.2). At most
-//     4.75 s; see Instance.APIServerLossBound.
+//     4.75 s; see Instance.APIServerLossBound. With a weight 7.61 s.
 //   - Dead host: three advertisement intervals and the skew (RFC 3768 section
 //     6.1, RFC 5798 section 6.1). At most 3.75 s; see Instance.HostLossBound.
 //
@@ -49,7 +64,8 @@
 // where the VIP's clients come out and a name in the API server's certificate
 // (localhost is none). It trusts the cluster's own authority and nothing else,
 // so another server on that port is not mistaken for the API. No credentials
-// are needed: the role system:public-info-viewer lets anyone read /readyz.
+// are needed: the role system:public-info-viewer, system:discovery before 1.14,
+// lets anyone read it.
 // curl's limit lies 200 ms below keepalived's, so that a check has ended before
 // the next begins: keepalived 2.2.7 logs that it skips a check while another
 // runs, and runs both. keepalived runs the script as root, and only if nobody

@@ -30,6 +30,8 @@ const (
 	apiServerLoss = 6 * time.Second
 	hostLoss      = 4 * time.Second
 	overlap       = time.Second
+	// With a weight a node with a dead API server is waited for like a dead host.
+	weightedLoss = 9 * time.Second
 	// answerLimit is for neighbours to learn where the VIP is, and for a probe
 	// on a busy machine.
 	answerLimit = time.Second
@@ -101,6 +103,38 @@ func failover(t *testing.T, l *lab) {
 		s.set(failing)
 	}
 	l.givenUp(t, apiServerLoss)
+}
+
+// With a weight the VIP follows the least bad node, and goes back to the first.
+func TestFailoverByWeight(t *testing.T) {
+	switch {
+	case os.Geteuid() != 0:
+		t.Skip("network namespaces need root")
+	case testing.Short():
+		t.Skip("takes half a minute")
+	}
+	tool(t, "ip")
+	c := cluster(3, "10.79.0.100", "10.79.0.%d")
+	c.Endpoint.VIP.Weight = -2
+	l := newLab(t, tool(t, "keepalived"), c)
+
+	t.Log("boot, no API server is ready: the first node holds the VIP all the same")
+	require.Equal(t, 0, l.moves(t, "boot", 10*time.Second))
+
+	t.Log("a ready one outbids it, although its own priority is lower")
+	l.servers[2].set(ready)
+	require.Equal(t, 2, l.moves(t, "another API server ready", weightedLoss))
+
+	t.Log("the first takes it back once it is ready, and loses it when it fails")
+	l.servers[0].set(ready)
+	require.Equal(t, 0, l.moves(t, "first API server ready", weightedLoss))
+	l.servers[0].set(failing)
+	require.Equal(t, 2, l.moves(t, "API server answers 500", weightedLoss))
+
+	t.Log("every API server is down: somebody holds it all the same")
+	l.servers[2].set(failing)
+	require.Equal(t, 0, l.moves(t, "every API server down", weightedLoss))
+	l.stays(t, 0, 5*time.Second)
 }
 
 // lab is the three hosts, and what is seen of them.

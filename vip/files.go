@@ -49,7 +49,7 @@ func (i Instance) Files() ([]quorate.File, error) {
 func (i Instance) check() (quorate.Content, error) {
 	limit := i.Endpoint.VIP.CheckTimeout.Std() - checkMargin
 	text, err := render(checkTemplate, map[string]any{
-		"URL":    "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + "/readyz",
+		"URL":    "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + i.readyPath(),
 		"CAFile": i.CAFile,
 		"Limit":  strconv.FormatFloat(limit.Seconds(), 'f', -1, 64),
 	})
@@ -65,7 +65,7 @@ func (i Instance) config() (quorate.Content, error) {
 	}
 	text, err := render(configTemplate, map[string]any{
 		"Node": i.Node, "ScriptUser": i.ScriptUser, "Check": CheckPath,
-		"CheckInterval": seconds(v.CheckInterval), "CheckTimeout": seconds(v.CheckTimeout), "Fall": v.Fall, "Rise": v.Rise,
+		"CheckInterval": seconds(v.CheckInterval), "CheckTimeout": seconds(v.CheckTimeout), "Fall": v.Fall, "Rise": v.Rise, "Weight": v.Weight,
 		"Version": i.vrrpVersion(), "Interface": i.Interface, "RouterID": v.RouterID, "Priority": i.Priority,
 		"AdvertInterval": seconds(v.AdvertInterval),
 		"Unicast":        !v.Multicast && len(i.Peers) > 0, "Source": i.Source, "Peers": i.Peers,

@@ -42,8 +42,12 @@ type Instance struct {
 	// Peers are the other nodes' Sources. Without any, advertisements go to
 	// the multicast group, as there is nobody else to send them to.
 	Peers []netip.Addr
-	// Priority, 1 to 254, different on every node. Required.
+	// Priority, 1 to 254, different on every node, or with Endpoint.VIP.Weight
+	// less apart than its size. Required.
 	Priority int
+	// Kubernetes is the version of the API server, which decides what the check
+	// asks of it. Zero means the newest.
+	Kubernetes quorate.Version
 	// APIServer is the address of the node's own API server that its
 	// certificate names. Default Source.
 	APIServer netip.Addr
@@ -67,10 +71,19 @@ const (
 	priorityStep    = 55
 )
 
+// With a weight, whose size must exceed every difference: the first control
+// plane's and all others'. Those may be equal, since VRRP prefers the higher
+// address then (RFC 3768 and RFC 5798, section 6.4.3).
+const (
+	weightedFirst = 101
+	weightedOther = 100
+)
+
 // Instances gives the instance of each control plane, in the order of the
 // nodes, and none for an External endpoint. The error is the
-// *quorate.InvalidError of c.Validate, or of an instance where that knows more:
-// an auth that VRRP does not take.
+// *quorate.InvalidError of c.Validate, or of the instances where they know more:
+// an auth that VRRP does not take, an Endpoint.VIP.Weight with which a node
+// whose check fails could outbid one whose check succeeds.
 func Instances(c quorate.Cluster, auth quorate.Content) ([]Instance, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -89,7 +102,8 @@ func Instances(c quorate.Cluster, auth quorate.Content) ([]Instance, error) {
 			Interface:  cmp.Or(n.Interface, c.Endpoint.VIP.Interface),
 			Source:     sources[i],
 			Peers:      slices.Delete(slices.Clone(sources), i, i+1),
-			Priority:   priority(i, len(nodes)),
+			Priority:   priority(i, len(nodes), c.Endpoint.VIP.Weight),
+			Kubernetes: c.Version,
 			APIServer:  n.Address(),
 			CAFile:     DefaultCAFile,
 			ScriptUser: DefaultScriptUser,
@@ -99,8 +113,23 @@ func Instances(c quorate.Cluster, auth quorate.Content) ([]Instance, error) {
 			return nil, err
 		}
 	}
-	return instances, nil
+	return instances, checkWeight(instances, c.Endpoint.VIP.Weight)
 }
+
+// checkWeight refuses a weight that does not put a node whose check fails below
+// every other.
+func checkWeight(instances []Instance, weight int) error {
+	var p quorate.Problems
+	highest := slices.MaxFunc(instances, byPriority)
+	lowest := slices.MinFunc(instances, byPriority)
+	if apart := highest.Priority - lowest.Priority; weight != 0 && -weight <= apart {
+		p.Refuse("endpoint.vip.weight", "%d: %s with priority %d would keep the VIP from %s with %d although its API server is dead: want %d or less",
+			weight, highest.Node, highest.Priority, lowest.Node, lowest.Priority, -apart-1)
+	}
+	return p.Err("VIP")
+}
+
+func byPriority(a, b Instance) int { return cmp.Compare(a.Priority, b.Priority) }
 
 // sources gives each node's first address of the VIP's family; none, which
 // Instance.Validate refuses, if it has no such address.
@@ -116,7 +145,13 @@ func sources(c quorate.Cluster, nodes []quorate.Node) []netip.Addr {
 }
 
 // priority of the i-th of n control planes.
-func priority(i, n int) int {
+func priority(i, n, weight int) int {
+	if weight != 0 {
+		if i == 0 {
+			return weightedFirst
+		}
+		return weightedOther
+	}
 	step := min(priorityStep, (highestPriority-lowestPriority)/max(1, n-1))
 	return highestPriority - i*step
 }
@@ -137,6 +172,15 @@ func (i Instance) address() netip.Prefix {
 		return netip.PrefixFrom(a, s.Bits())
 	}
 	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// readyPath is where the API server says whether it is ready: before 1.16, which
+// brought /readyz, only whether it is healthy.
+func (i Instance) readyPath() string {
+	if i.Kubernetes == (quorate.Version{}) || i.Kubernetes.AtLeast(1, 16) {
+		return "/readyz"
+	}
+	return "/healthz"
 }
 
 // vrrpVersion is 2 with IPv4, which has authentication, and 3 with IPv6, for

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -77,7 +79,13 @@ func goldenCases() map[string]quorate.Cluster {
 	subnet6.Endpoint.VIP.Subnet = netip.MustParsePrefix("fd00::/64")
 	multicast6 := cluster(3, "fd00::100", "fd00::%d")
 	multicast6.Endpoint.VIP.Multicast = true
+	weight := cluster(3, "10.0.0.100", "10.0.0.%d")
+	weight.Endpoint.VIP.Weight = -2
+	old := cluster(3, "10.0.0.100", "10.0.0.%d")
+	old.Version = quorate.Version{Major: 1, Minor: 10, Patch: 4}
 	return map[string]quorate.Cluster{
+		"three-weight":         weight,
+		"three-1.10":           old,
 		"one-ipv4":             cluster(1, "10.0.0.100", "10.0.0.%d"),
 		"three-ipv4":           cluster(3, "10.0.0.100", "10.0.0.%d"),
 		"five-ipv4":            cluster(5, "10.0.0.100", "10.0.0.%d"),
@@ -242,15 +250,59 @@ func TestWhatTheGuideGetsWrong(t *testing.T) {
 		for _, i := range instances(t, c) {
 			check, config := files(t, i)
 			text := string(config.Content.Bytes())
-			require.NotContains(t, text, "weight ", "%s: a dead API server must outweigh every priority", name)
-			for _, want := range []string{"init_fail", "enable_script_security", "script_user root", "state BACKUP", "nopreempt"} {
+			weight := c.Endpoint.VIP.Weight != 0 // asked for: see TestAWeightOutweighsEveryPriority
+			require.Equal(t, weight, strings.Contains(text, "    weight "), "%s: a dead API server must outweigh every priority", name)
+			require.Equal(t, weight, !strings.Contains(text, "nopreempt"), name)
+			for _, want := range []string{"init_fail", "enable_script_security", "script_user root", "state BACKUP"} {
 				require.Contains(t, text, want, name)
 			}
 			require.Equal(t, c.Endpoint.Address().Is4(), strings.Contains(text, "auth_pass "+secret+"\n"), name)
-			for _, want := range []string{"--fail", "--max-time", "--cacert", "/readyz"} {
+			path := "/readyz"
+			if !c.Version.AtLeast(1, 16) {
+				path = "/healthz"
+			}
+			for _, want := range []string{"--fail", "--max-time", "--cacert", ":" + strconv.Itoa(c.WithDefaults().Endpoint.Port) + path + "\n"} {
 				require.Contains(t, check.Content.String(), want, name)
 			}
 			require.NotContains(t, check.Content.String(), "insecure", name)
+		}
+	}
+}
+
+// read finds a number in a rendered configuration.
+func read(t *testing.T, config quorate.File, keyword string) int {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^    `+keyword+` (-?\d+)$`).FindAllSubmatch(config.Content.Bytes(), -1)
+	require.Len(t, found, 1, keyword)
+	n, err := strconv.Atoi(string(found[0][1]))
+	require.NoError(t, err)
+	return n
+}
+
+// Whatever the number of control planes, a node whose check fails bids less
+// than each whose check succeeds, or the weight is refused. keepalived keeps
+// what remains of a priority at 1 or more.
+func TestAWeightOutweighsEveryPriority(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 99} {
+		for _, weight := range []int{-1, -2, -3, -100, -253} {
+			c := cluster(n, "10.0.0.150", "10.0.0.%d")
+			c.Endpoint.VIP.Weight = weight
+			if n > 1 && weight == -1 {
+				_, err := vip.Instances(c, auth)
+				var invalid *quorate.InvalidError
+				require.ErrorAs(t, err, &invalid)
+				require.Len(t, invalid.Problems, 1)
+				require.Equal(t, "endpoint.vip.weight", invalid.Problems[0].Path)
+				require.ErrorContains(t, err, "-2 or less")
+				continue
+			}
+			highest, lowest := 0, 255
+			for _, i := range instances(t, c) {
+				_, config := files(t, i)
+				require.Equal(t, weight, read(t, config, "weight"))
+				highest, lowest = max(highest, read(t, config, "priority")), min(lowest, read(t, config, "priority"))
+			}
+			require.True(t, n == 1 || max(1, highest+weight) < lowest, "%d with %d against %d", weight, highest, lowest)
 		}
 	}
 }
@@ -273,6 +325,9 @@ func TestBoundsFollowTheFormulas(t *testing.T) {
 	}}}
 	require.Equal(t, 6*time.Second+250*time.Millisecond, i.HostLossBound(), "RFC 3768: the skew is part of a second")
 	require.Equal(t, 23*time.Second+250*time.Millisecond, i.APIServerLossBound())
+	i.Endpoint.VIP.Weight = -2
+	require.Equal(t, 29*time.Second+250*time.Millisecond, i.APIServerLossBound(), "one that bids less is waited for like one that is dead")
+	i.Endpoint.VIP.Weight = 0
 	i.Endpoint.Host = "fd00::100"
 	require.Equal(t, 6*time.Second+500*time.Millisecond, i.HostLossBound(), "RFC 5798: the skew is part of an interval")
 }

@@ -4,6 +4,9 @@
 //
 //	go run ./examples/render -cluster examples/clusters/three.yaml -out out/render
 //
+// With -form it writes the walk-through for Kubernetes 1.10 that docs/guide.md
+// reproduces, in one of two forms, from examples/clusters/guide.yaml.
+//
 // The exit code is 0, 2 for bad input (every problem stands on standard error)
 // and 1 for anything else.
 package main
@@ -20,7 +23,6 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/internal/operator"
-	"github.com/quorate-dev/quorate/plan"
 )
 
 const (
@@ -36,8 +38,8 @@ func main() {
 }
 
 type options struct {
-	cluster, out, state string
-	force               bool
+	cluster, out, state, form string
+	force                     bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -62,6 +64,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.cluster, "cluster", "", "`file` that describes the cluster (docs/cluster.md)")
 	f.StringVar(&o.out, "out", "", "`directory` to write to: empty, new, or written by render before")
 	f.StringVar(&o.state, "state", "", "`directory` that keeps authorities, token and password between runs; without it they are made anew each time")
+	f.StringVar(&o.form, "form", "", "`name` of another form than the recipe's files: "+formNames()+" (docs/guide.md)")
 	f.BoolVar(&o.force, "force", false, "write into a directory that holds other files too")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -69,6 +72,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.cluster == "" || o.out == "" || f.NArg() > 0 {
 		fmt.Fprintln(stderr, "render: want -cluster FILE and -out DIR, and nothing after the flags")
 		f.Usage()
+		return o, errors.New("usage")
+	}
+	if _, known := forms[o.form]; !known {
+		fmt.Fprintf(stderr, "render: -form %q is none of %s\n", o.form, formNames())
 		return o, errors.New("usage")
 	}
 	return o, nil
@@ -82,19 +89,19 @@ func render(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	for _, p := range c.Problems() { // only warnings are left
 		fmt.Fprintf(stderr, "%s: %s\n", o.cluster, p)
 	}
+	cfg, err := operator.Config(ctx, c, o.state)
+	if err != nil {
+		return err
+	}
+	files, err := forms[o.form](cfg)
+	if err != nil {
+		return err
+	}
 	t, err := openTree(o.out, o.force)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	cfg, err := operator.Config(ctx, c, o.state)
-	if err != nil {
-		return err
-	}
-	files, err := plan.Files(cfg)
-	if err != nil {
-		return err
-	}
 	if err := t.write(ctx, files); err != nil {
 		return err
 	}

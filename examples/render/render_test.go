@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/examples/internal/operator"
 )
 
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -55,11 +58,15 @@ func TestEveryExampleRenders(t *testing.T) {
 			if code != 0 {
 				t.Fatal(code, stderr)
 			}
-			if !strings.Contains(stdout, "cp-1: ") {
+			c, err := operator.ReadCluster(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if node := c.ControlPlanes()[0].Name; !strings.Contains(stdout, node+": ") {
 				t.Error(stdout)
 			}
 			first := snapshot(t, out)
-			checkFiles(t, out, first, strings.Contains(file, "external"))
+			checkFiles(t, out, first, c)
 			if code, _, stderr := call(t, args...); code != 0 {
 				t.Fatal(code, stderr)
 			}
@@ -76,18 +83,19 @@ func TestEveryExampleRenders(t *testing.T) {
 	}
 }
 
-func checkFiles(t *testing.T, out string, files map[string]string, external bool) {
+func checkFiles(t *testing.T, out string, files map[string]string, c quorate.Cluster) {
 	t.Helper()
+	first := c.ControlPlanes()[0].Name
 	for _, p := range []string{
-		"cp-1/etc/systemd/system/etcd.service", "cp-1/etc/etcd.env", "cp-1/etc/etcd/pki/peer.key",
-		"cp-1/etc/kubernetes/pki/sa.key", "cp-1/etc/kubernetes/kubeadm-init.yaml",
+		"/etc/systemd/system/etcd.service", "/etc/etcd.env", "/etc/etcd/pki/peer.key",
+		"/etc/kubernetes/pki/sa.key", "/etc/kubernetes/kubeadm-init.yaml",
 	} {
-		if files[p] == "" {
-			t.Errorf("%s is missing", p)
+		if files[first+p] == "" {
+			t.Errorf("%s is missing on %s", p, first)
 		}
 	}
-	if _, has := files["cp-1/etc/keepalived/keepalived.conf"]; has == external {
-		t.Errorf("keepalived.conf there: %t, external: %t", has, external)
+	if _, has := files[first+"/etc/keepalived/keepalived.conf"]; has == c.Endpoint.External {
+		t.Errorf("keepalived.conf there: %t, external: %t", has, c.Endpoint.External)
 	}
 	for p, content := range files {
 		private := strings.Contains(content, "PRIVATE KEY") || strings.Contains(p, "kubeadm-")
@@ -120,6 +128,9 @@ func TestBadInputExits2AndWritesNothing(t *testing.T) {
 		"no flag": {[]string{"-out", out}, []string{"-cluster FILE"}},
 		"more":    {[]string{"-cluster", bad, "-out", out, "x"}, []string{"nothing after the flags"}},
 		"unknown": {[]string{"-x"}, []string{"-x"}},
+		"form":    {[]string{"-cluster", "../clusters/guide.yaml", "-out", out, "-form", "guide"}, []string{"guide-exact, guide-secure"}},
+		"newer":   {[]string{"-cluster", "../clusters/three.yaml", "-out", out, "-form", "guide-exact"}, []string{"etcd.plainHTTP: is for Kubernetes v1.10 alone"}},
+		"no VIP":  {[]string{"-cluster", "../clusters/external-lb.yaml", "-out", out, "-form", "guide-exact"}, []string{"endpoint: the guide has a VIP"}},
 	} {
 		code, stdout, stderr := call(t, tt.args...)
 		if code != 2 || stdout != "" {

@@ -1,0 +1,3 @@
+#!/bin/sh
+set -eu
+kubeadm join --config /etc/kubernetes/kubeadm-join.yaml
