@@ -106,7 +106,9 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 			"init.apiServer.env: kubeadm of Kubernetes v1.30.3 (v1beta3)",
 			"timeouts.kubelet: kubeadm of Kubernetes v1.30.3 (v1beta3)",
 		}},
-		{"1.21.14", "", func(c *kubeadm.Config) { c.PatchesDir, c.Registration.ImagePullPolicy = "/etc/kubernetes/patches", "Never" },
+		{"1.21.14", "", func(c *kubeadm.Config) {
+			c.PatchesDir, c.Registration.ImagePullPolicy = "/etc/kubernetes/patches", "Never"
+		},
 			[]string{"registration.imagePullPolicy: ", "patchesDir: kubeadm of Kubernetes v1.21.14 (v1beta2) cannot express it: leave it out, or target Kubernetes v1.22 or later"}},
 		{"1.14.10", "", func(c *kubeadm.Config) { c.CertificateKey = quorate.Sensitive([]byte(markerKey)) },
 			[]string{"certificateKey: kubeadm of Kubernetes v1.14.10 (v1beta1) cannot express it: leave it out, or target Kubernetes v1.15 or later"}},
@@ -163,13 +165,15 @@ func TestCheckEras(t *testing.T) {
 		change  func(*quorate.Cluster, *kubeadm.Secrets)
 		want    []string
 	}{
-		"name in 1.10":         {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Name = "prod" }, []string{"name"}},
-		"name in 1.11":         {"1.11.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Name = "prod" }, nil},
-		"load balancer's port": {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Endpoint = quorate.Endpoint{Host: "10.0.0.9", Port: 443, External: true} }, []string{"endpoint.port"}},
-		"kubelet in 1.10":      {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.Kubelet["evictionHard"] = map[string]any{} }, []string{`kubeadm.kubelet["evictionHard"]`}},
-		"certificate key":      {"1.14.0", func(_ *quorate.Cluster, s *kubeadm.Secrets) { s.CertificateKey = quorate.Sensitive([]byte(markerKey)) }, []string{"secrets.certificateKey"}},
-		"API version":          {"1.37.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.APIVersion = "v1beta3" }, []string{"kubeadm.apiVersion"}},
-		"older API version":    {"1.26.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.APIVersion = "v1beta2" }, nil},
+		"name in 1.10": {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Name = "prod" }, []string{"name"}},
+		"name in 1.11": {"1.11.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Name = "prod" }, nil},
+		"load balancer's port": {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) {
+			c.Endpoint = quorate.Endpoint{Host: "10.0.0.9", Port: 443, External: true}
+		}, []string{"endpoint.port"}},
+		"kubelet in 1.10":   {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.Kubelet["evictionHard"] = map[string]any{} }, []string{`kubeadm.kubelet["evictionHard"]`}},
+		"certificate key":   {"1.14.0", func(_ *quorate.Cluster, s *kubeadm.Secrets) { s.CertificateKey = quorate.Sensitive([]byte(markerKey)) }, []string{"secrets.certificateKey"}},
+		"API version":       {"1.37.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.APIVersion = "v1beta3" }, []string{"kubeadm.apiVersion"}},
+		"older API version": {"1.26.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.APIVersion = "v1beta2" }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, s := eraCluster(t, tt.release, false), secrets(t)
