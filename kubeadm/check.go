@@ -56,6 +56,9 @@ func checkEra(p *quorate.Problems, c quorate.Cluster) {
 	if c.Name != only {
 		p.Refuse("name", "kubeadm of Kubernetes %s names every cluster %q: leave it out", c.Version, only)
 	}
+	if c.Endpoint.Address().Is6() {
+		p.Refuse("endpoint.host", "kubeadm of Kubernetes %s takes an IPv6 endpoint for a DNS name, and refuses it: give a DNS name of your own load balancer", c.Version)
+	}
 	if port := apiServerPort(c.Endpoint); c.Endpoint.Port != port {
 		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: give both the same", c.Version, port)
 	}

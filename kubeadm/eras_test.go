@@ -170,6 +170,10 @@ func TestCheckEras(t *testing.T) {
 		"load balancer's port": {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) {
 			c.Endpoint = quorate.Endpoint{Host: "10.0.0.9", Port: 443, External: true}
 		}, []string{"endpoint.port"}},
+		"IPv6 VIP in 1.10": {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) {
+			*c = cluster(t, 3, 1, v6)
+			c.Version, c.Pods, c.Services = version(t, "1.10.4"), prefixes("fd01::/48"), prefixes("fd02::/112")
+		}, []string{"endpoint.host"}},
 		"kubelet in 1.10":   {"1.10.4", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.Kubelet["evictionHard"] = map[string]any{} }, []string{`kubeadm.kubelet["evictionHard"]`}},
 		"certificate key":   {"1.14.0", func(_ *quorate.Cluster, s *kubeadm.Secrets) { s.CertificateKey = quorate.Sensitive([]byte(markerKey)) }, []string{"secrets.certificateKey"}},
 		"API version":       {"1.37.0", func(c *quorate.Cluster, _ *kubeadm.Secrets) { c.Kubeadm.APIVersion = "v1beta3" }, []string{"kubeadm.apiVersion"}},
