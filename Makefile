@@ -2,9 +2,10 @@
 export GOFLAGS := -buildvcs=false
 LINT := .ci/bin/golangci-lint
 MODULES := . etcd/etcdclient/e2e examples/quickstart examples/lab
+ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test sweep lint oracle importer e2e
+.PHONY: demo test sweep lint oracle oracles importer e2e
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
@@ -21,8 +22,13 @@ lint: $(LINT) ## Vet and lint every module.
 $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 	cd .ci/lint && GOWORK=off go build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-oracle: ## Everything the goldens hold, through kubeadm's own code.
+oracle: ## Everything the goldens hold, and a matrix of clusters, through the code of kubeadm's own releases.
 	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...
+	$(ORACLES) -ci
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 ./kubeadm/...
+
+oracles: ## Build the oracles of all releases, and have them judge the samples.
+	$(ORACLES)
 
 importer: ## A module outside this tree that imports every package.
 	.ci/importer
