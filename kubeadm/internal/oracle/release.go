@@ -25,7 +25,7 @@ var Releases = []Release{
 	{"1.11.10", "v1alpha2", false},
 	{"1.12.10", "v1alpha3", true},
 	{"1.13.12", "v1beta1", false},
-	{"1.14.10", "v1beta1", false},
+	{"1.14.10", "v1beta1", true},
 	{"1.15.12", "v1beta2", false},
 	{"1.17.17", "v1beta2", false},
 	{"1.21.14", "v1beta2", false},
