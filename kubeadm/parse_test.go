@@ -26,7 +26,7 @@ kubernetesVersion: v1.10.4
 nodeName: master-0
 noTaintMaster: true
 etcd:
-  endpoints: [http://10.0.1.11:2379, http://10.0.1.12:2379, http://10.0.1.13:2379]
+  endpoints: [https://10.0.1.11:2379, https://10.0.1.12:2379, https://10.0.1.13:2379]
   caFile: /etc/kubernetes/pki/etcd/ca.pem
   certFile: /etc/kubernetes/pki/etcd/client.pem
   keyFile: /etc/kubernetes/pki/etcd/client-key.pem
