@@ -2,9 +2,10 @@
 export GOFLAGS := -buildvcs=false
 LINT := .ci/bin/golangci-lint
 MODULES := . etcd/etcdclient/e2e examples/quickstart examples/lab
+ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test lint oracle importer e2e
+.PHONY: demo test sweep lint oracle oracles importer e2e
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
@@ -12,14 +13,22 @@ demo: ## A quorum of real etcd members on this machine, no root needed.
 test: ## Every test that needs neither root nor other hosts.
 	go test -race ./... ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
 
+sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
+	go test -count=1 -v -run '^TestCrashSweep' ./plan
+
 lint: $(LINT) ## Vet and lint every module.
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 	cd .ci/lint && GOWORK=off go build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-oracle: ## Everything the goldens hold, through kubeadm's own code.
+oracle: ## Everything the goldens hold, and a matrix of clusters, through the code of kubeadm's own releases.
 	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...
+	$(ORACLES) -ci
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 ./kubeadm/...
+
+oracles: ## Build the oracles of all releases, and have them judge the samples.
+	$(ORACLES)
 
 importer: ## A module outside this tree that imports every package.
 	.ci/importer

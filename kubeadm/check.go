@@ -26,7 +26,7 @@ func Check(c quorate.Cluster) quorate.Problems {
 	k := c.Kubeadm
 	var p quorate.Problems
 	checkEra(&p, c)
-	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors)
+	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors, c.Version)
 	checkFeatureGates(&p, "kubeadm.featureGates", k.FeatureGates, c.Version)
 	checkArgs(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs, c.Version)
 	checkArgs(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs, c.Version)
@@ -55,6 +55,9 @@ func checkEra(p *quorate.Problems, c quorate.Cluster) {
 	const only = "kubernetes"
 	if c.Name != only {
 		p.Refuse("name", "kubeadm of Kubernetes %s names every cluster %q: leave it out", c.Version, only)
+	}
+	if c.Endpoint.Address().Is6() {
+		p.Refuse("endpoint.host", "kubeadm of Kubernetes %s takes an IPv6 endpoint for a DNS name, and refuses it: give a DNS name of your own load balancer", c.Version)
 	}
 	if port := apiServerPort(c.Endpoint); c.Endpoint.Port != port {
 		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: give both the same", c.Version, port)
@@ -112,7 +115,7 @@ func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 		t.check(p, fmt.Sprintf("%s.taints[%d]", at, i))
 	}
 	checkArgs(p, at+".kubeletArgs", r.KubeletArgs, kubeletArgs, v)
-	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors)
+	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors, v)
 }
 
 func (t Taint) check(p *quorate.Problems, at string) {
@@ -195,14 +198,17 @@ func checkFeatureGates(p *quorate.Problems, at string, gates map[string]bool, v 
 	}
 }
 
-func checkPreflightNames(p *quorate.Problems, at string, names []string) {
+func checkPreflightNames(p *quorate.Problems, at string, names []string, v quorate.Version) {
 	for i, name := range names {
 		here := fmt.Sprintf("%s[%d]", at, i)
-		switch {
+		switch life, known := preflightCheck(name); {
 		case strings.EqualFold(name, "all"):
 			p.Warn(here, "%q silences every preflight check: name those that fail", name)
-		case !preflightPattern.MatchString(name):
+		case !known:
 			p.Refuse(here, "%q is no preflight check: kubeadm's output names them in brackets, as in [ERROR NumCPU]", name)
+		case !life.holds(v):
+			// It is without effect, and does no harm when a cluster is upgraded.
+			p.Warn(here, "kubeadm %s does not have the preflight check %q, %s", v, name, life)
 		}
 	}
 }

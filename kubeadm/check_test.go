@@ -49,7 +49,7 @@ func TestCheck(t *testing.T) {
 		},
 		"feature gates gone": {
 			kubeadm: quorate.Kubeadm{FeatureGates: map[string]bool{"EtcdLearnerMode": true}},
-			want:    []string{`kubeadm.featureGates["EtcdLearnerMode"]: kubeadm v1.37.2 does not have this feature gate, it was there until 1.32: leave it out`},
+			want:    []string{`kubeadm.featureGates["EtcdLearnerMode"]: kubeadm v1.37.2 does not have this feature gate, it was there from 1.27 to 1.32: leave it out`},
 		},
 		"arguments that follow from the description": {
 			kubeadm: quorate.Kubeadm{

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-//go:generate go run ./internal/fieldgen
+//go:generate go run ./internal/tablegen
 
-// field is one entry of the tables that internal/fieldgen makes. Their keys are
+// field is one entry of the tables that internal/tablegen makes. Their keys are
 // paths: .name for a field, [] for a list's items, {} for a map's values.
 type field struct {
 	kind kind

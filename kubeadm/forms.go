@@ -63,13 +63,6 @@ var textForm = form[string]{
 	dec: textOf,
 }
 
-// emptyTextForm is always written: its absence means something else to kubeadm.
-var emptyTextForm = form[string]{
-	set: func(string) bool { return true },
-	enc: func(s string) any { return s },
-	dec: textOf,
-}
-
 var contentForm = form[quorate.Content]{
 	set: func(c quorate.Content) bool { return c.Len() > 0 },
 	enc: func(c quorate.Content) any { return string(c.Bytes()) },

@@ -18,36 +18,43 @@ func (l lifetime) holds(v quorate.Version) bool {
 	return v.Minor >= l.first && (l.last == 0 || v.Minor <= l.last)
 }
 
+// String says when something was there to one who asked for it at another time.
 func (l lifetime) String() string {
 	switch {
 	case l.last == 0:
 		return fmt.Sprintf("it is there from 1.%d", l.first)
-	case l.first <= 31:
+	case l.first <= max(oldestMinor, quorate.MinMinor):
 		return fmt.Sprintf("it was there until 1.%d", l.last)
+	case l.first == l.last:
+		return fmt.Sprintf("it was there in 1.%d only", l.first)
 	}
 	return fmt.Sprintf("it was there from 1.%d to 1.%d", l.first, l.last)
 }
 
-// featureGates of kubeadm, from cmd/kubeadm/app/features/features.go of 1.31 to
-// 1.37. A gate from 1.31 may be older.
-var featureGates = map[string]lifetime{
-	"ControlPlaneKubeletLocalMode":     {31, 35},
-	"EtcdLearnerMode":                  {31, 32},
-	"NodeLocalCRISocket":               {32, 36},
-	"PublicKeysECDSA":                  {31, 36},
-	"RootlessControlPlane":             {31, 0},
-	"WaitForAllControlPlaneComponents": {31, 34},
-}
+// oldestMinor is the first that internal/tablegen reads: what is there from it
+// may be older.
+const oldestMinor = 10
 
-// The names of preflight checks, which kubeadm compares without regard to case,
-// from cmd/kubeadm/app/preflight/checks.go of 1.31 to 1.37.
+// The names of preflight checks that are not in preflightChecks: each holds a
+// port, a service or a file. They never changed.
 var preflightPattern = regexp.MustCompile(`(?i)\A(` + strings.Join([]string{
-	"CRI", "ContainerRuntimeVersion", "ExternalEtcdClientCertificates", "ExternalEtcdVersion", "Firewalld",
-	"Hostname", "HTTPProxy", "HTTPProxyCIDR", "ImagePull", "IsPrivilegedUser", "KubeletVersion",
-	"KubernetesVersion", "Mem", "NumCPU", "Swap", "SystemVerification",
 	`Port-[0-9]{1,5}`, `Service-[a-z0-9@._-]+`,
 	`(Dir|File)Available-[a-z0-9._-]+`, `FileContent-[a-z0-9._-]+`, `FileExisting-[a-z0-9._-]+`,
 }, "|") + `)\z`)
+
+// preflightCheck finds a preflight check of any version by its name, which
+// kubeadm compares without regard to case.
+func preflightCheck(name string) (life lifetime, known bool) {
+	if preflightPattern.MatchString(name) {
+		return lifetime{first: oldestMinor}, true
+	}
+	for check, life := range preflightChecks {
+		if strings.EqualFold(check, name) {
+			return life, true
+		}
+	}
+	return lifetime{}, false
+}
 
 // The forms of names, from k8s.io/apimachinery/pkg/util/validation.
 var (
@@ -116,7 +123,7 @@ var (
 	schedulerArgs = knownArgs{flags: schedulerFlags, mounted: []string{"/etc/kubernetes/scheduler.conf"}, owned: map[string]ownedArg{
 		"leader-elect": {true, leaderReason},
 	}}
-	kubeletArgs = knownArgs{owned: map[string]ownedArg{
+	kubeletArgs = knownArgs{flags: kubeletFlags, owned: map[string]ownedArg{
 		"node-ip":           {reason: "set nodeIPs instead"},
 		"node-labels":       {reason: "set labels instead"},
 		"hostname-override": {reason: "set name instead"},

@@ -132,7 +132,7 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 		Token: s.Token,
 	}
 	if kubeletByFlags(c) {
-		cfg.Registration.KubeletArgs = kubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet))
+		cfg.Registration.KubeletArgs = asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet))
 	}
 	if n.Role == quorate.ControlPlane {
 		cfg.APIServer = &APIServer{Address: n.Address(), Port: apiServerPort(c.Endpoint)}
@@ -227,7 +227,7 @@ var kubeletFlagOf = map[string]string{
 	"serializeImagePulls":         "serialize-image-pulls",
 }
 
-func kubeletFlags(fields map[string]any) map[string]string {
+func asKubeletFlags(fields map[string]any) map[string]string {
 	args := map[string]string{}
 	for name, value := range fields {
 		if flag := kubeletFlagOf[name]; flag != "" {

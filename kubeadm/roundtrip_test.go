@@ -172,9 +172,6 @@ func (d drawer) init() *Init {
 		Kubelet:               maybe(d, "init.kubelet", rapid.SampledFrom([]map[string]any{{"cgroupDriver": "systemd"}})),
 		KubeProxy:             maybe(d, "init.kubeProxy", rapid.SampledFrom([]map[string]any{{"mode": "iptables", "clientConnection": map[string]any{"qps": json.Number("1.5")}}})),
 	}
-	if d.minor < 31 {
-		i.Kubelet, i.KubeProxy = nil, nil // the tables of their fields begin there
-	}
 	if d.api == v1alpha1 {
 		i.ClusterName = "" // its own, and so not told
 	} else {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/transport"
@@ -23,29 +25,48 @@ func kubectl(args ...string) []string {
 type applyManifest struct {
 	name string
 	yaml quorate.Content
+	// remember keeps on the host the hash of what was applied: before 1.18
+	// kubectl diff has no exit status to go by, and before 1.13 there is none.
+	remember bool
 }
 
 // Check asks the API server, by a server-side dry run, what applying would
-// change.
+// change, or whether the objects are there and the manifest is the one applied.
 func (a applyManifest) Check(ctx context.Context, h *Host) (Diff, error) {
-	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("diff", "-f", "-")...)
+	todo := Diff{{Verb: "run", Subject: "kubectl apply " + a.name}}
+	argv := kubectl("diff", "-f", "-")
+	if a.remember {
+		argv = kubectl("get", "-o", "name", "-f", "-")
+		if diff, err := fileDiff(ctx, h, []quorate.File{a.stamp()}); err != nil || len(diff) > 0 {
+			return todo[:min(len(diff), 1)], err
+		}
+	}
+	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), argv...)
 	var exit *transport.ExitError
 	if errors.As(err, &exit) && exit.Code == 1 {
-		return Diff{{Verb: "run", Subject: "kubectl apply " + a.name}}, nil
+		return todo, nil
 	}
 	return nil, err
 }
 
+func (a applyManifest) stamp() quorate.File {
+	sum := a.yaml.SHA256()
+	return quorate.File{
+		Path: path.Join(stampDir, "manifest-"+a.name+".sha256"), Mode: 0o600,
+		Content: quorate.Public(fmt.Appendf(nil, "%x\n", sum)),
+	}
+}
+
 // Apply applies it.
 func (a applyManifest) Apply(ctx context.Context, h *Host, _ Diff) error {
-	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("apply", "-f", "-")...)
-	return err
+	if _, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("apply", "-f", "-")...); err != nil || !a.remember {
+		return err
+	}
+	return h.Write(ctx, asTransport([]quorate.File{a.stamp()})...)
 }
 
 // untaint lets ordinary pods run on the control planes.
-type untaint struct{ nodes []string }
-
-const controlPlaneTaint = "node-role.kubernetes.io/control-plane"
+type untaint struct{ nodes, taints []string }
 
 // Check lists the taints of the control planes.
 func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
@@ -57,21 +78,36 @@ func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
 	var diff Diff
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
-		if len(words) > 1 && slices.Contains(u.nodes, words[0]) && slices.Contains(words[1:], controlPlaneTaint) {
-			diff = append(diff, Change{Verb: "untaint", Subject: words[0]})
+		if len(words) == 0 || !slices.Contains(u.nodes, words[0]) {
+			continue
+		}
+		for _, key := range words[1:] {
+			if slices.Contains(u.taints, key) {
+				diff = append(diff, Change{Verb: "untaint", Subject: words[0], Detail: key})
+			}
 		}
 	}
 	return diff, nil
 }
 
-// Apply removes the taint from the nodes that have it.
+// Apply removes each taint from the nodes that have it: kubectl refuses to take
+// one from a node without it.
 func (u untaint) Apply(ctx context.Context, h *Host, d Diff) error {
-	args := []string{"taint", "nodes"}
-	for _, c := range d {
-		args = append(args, c.Subject)
+	for _, key := range u.taints {
+		args := []string{"taint", "nodes"}
+		for _, c := range d {
+			if c.Detail == key {
+				args = append(args, c.Subject)
+			}
+		}
+		if len(args) == 2 {
+			continue
+		}
+		if _, err := h.Run(ctx, kubectl(append(args, key+"-")...)...); err != nil {
+			return err
+		}
 	}
-	_, err := h.Run(ctx, kubectl(append(args, controlPlaneTaint+"-")...)...)
-	return err
+	return nil
 }
 
 // nodesReady waits until every node of the description is Ready, at the
@@ -116,8 +152,20 @@ func (r nodesReady) Check(ctx context.Context, h *Host) (Diff, error) {
 	return diff, nil
 }
 
+// readyPoll is the time between two looks where kubectl cannot wait by itself.
+const readyPoll = time.Second
+
 // Apply waits.
 func (r nodesReady) Apply(ctx context.Context, h *Host, d Diff) error {
+	if !r.cluster.Version.AtLeast(1, 11) { // kubectl wait came with it
+		for len(d) > 0 && wait(ctx, readyPoll) {
+			var err error
+			if d, err = r.Check(ctx, h); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	}
 	args := []string{"wait", "--for=condition=Ready", "--timeout=5m"}
 	for _, c := range d {
 		args = append(args, "node/"+c.Subject)

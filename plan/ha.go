@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/quorate-dev/quorate"
@@ -65,13 +66,16 @@ type Manifest struct {
 //	etcd-health             quorum, over a tunnel, with the operator's certificate
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
-//	init/NODE               kubeadm init on the first control plane
+//	init/NODE               kubeadm init on the first control plane, and on
+//	                        every one before Kubernetes 1.12
 //	manifest/NAME           the pod network and what else is given
 //	join/NODE               kubeadm join; control planes one at a time, since a
 //	                        new API server and its caches weigh on etcd, then
 //	                        all workers at once
 //	untaint                 on request
 //	ready                   every node Ready at the described version
+//
+// Stacked members of etcd are kubeadm's: then there are no steps of etcd's own.
 //
 // The error holds every problem that the description's own validation finds or,
 // if it finds none, every problem that each of the packages finds. No host is
@@ -184,6 +188,9 @@ func newRecipe(cfg HAConfig) (*recipe, error) {
 }
 
 func (r *recipe) renderEtcd() (err error) {
+	if r.c.Etcd.Stacked {
+		return nil // kubeadm's
+	}
 	if r.members, err = etcd.Members(r.c); err != nil {
 		return err
 	}
@@ -285,6 +292,9 @@ func (r *recipe) prepared(n quorate.Node) ID { return r.lastPrepared[n.Name] }
 // without waiting, since a member is up only when enough others are; a restart
 // of one that runs holds the quorum's lock until it serves again.
 func (r *recipe) etcdSteps() []Step {
+	if r.c.Etcd.Stacked {
+		return nil
+	}
 	var steps []Step
 	var prepared []ID
 	for _, n := range r.c.ControlPlanes() {
@@ -318,29 +328,54 @@ func (r *recipe) vipSteps() []Step {
 	return steps
 }
 
-// bootstrap is kubeadm init or join.
+// initialises reports whether a node is told kubeadm init, and not join.
+func (r *recipe) initialises(n quorate.Node) bool { return r.kubeadm[n.Name].Config.Init != nil }
+
+func (r *recipe) bootstrapID(n quorate.Node) ID {
+	if r.initialises(n) {
+		return nodeID("init", n)
+	}
+	return nodeID("join", n)
+}
+
+// bootstrap is kubeadm init or join. The first control plane comes before all
+// others, and the others, one after another, before the workers.
 func (r *recipe) bootstrap(n quorate.Node) Step {
-	b := bootstrap{config: r.kubeadmFiles[n.Name], argv: r.kubeadm[n.Name].Command(), endpoint: r.c.Endpoint.HostPort()}
-	s := Step{Host: n.Name, Timeout: 10 * time.Minute, After: []ID{r.prepared(n)}}
+	b := bootstrap{
+		config: r.kubeadmFiles[n.Name], argv: r.kubeadm[n.Name].Command(), endpoint: r.c.Endpoint.HostPort(),
+		node: n.Name, reset: resetCommand(r.c), certs: r.controlPlaneCerts[n.Name],
+	}
+	s := Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []ID{r.prepared(n)}}
+	label := kubeadm.ControlPlaneLabel(r.c.Version)
 	if n.Role == quorate.ControlPlane {
-		s.After = append(s.After, nodeID("certificates", n), "etcd-health")
+		s.After = append(s.After, nodeID("certificates", n))
+		if !r.c.Etcd.Stacked {
+			s.After = append(s.After, "etcd-health")
+		}
 		if !r.c.Endpoint.External {
 			s.After = append(s.After, nodeID("vip", n))
 		}
 	}
-	if n.Name == r.first.Name {
-		s.ID, s.Title = nodeID("init", n), "initialise the cluster"
-		b.check, b.args = initState, []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort()}
-	} else {
-		s.ID, s.Title = nodeID("join", n), "join the cluster"
-		s.After = append(s.After, nodeID("init", r.first))
-		if n.Role == quorate.Worker {
-			s.After = append(s.After, r.ids("join", r.c.ControlPlanes()[1:])...)
-		}
-		b.check, b.args, b.after = joinState, []string{n.Name, string(n.Role)}, registered
+	if n.Name != r.first.Name {
+		s.After = append(s.After, r.bootstrapID(r.first))
 		if n.Role == quorate.ControlPlane {
 			s.Locks = []string{"join"}
+		} else {
+			for _, cp := range r.c.ControlPlanes()[1:] {
+				s.After = append(s.After, r.bootstrapID(cp))
+			}
 		}
+	}
+	switch {
+	case n.Name == r.first.Name:
+		s.Title, b.check = "initialise the cluster", initState
+		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort(), n.Name, label}
+	case r.initialises(n):
+		s.Title, b.check = "initialise another control plane", initState
+		b.args = []string{r.localURL(n), "", n.Name, label}
+	default:
+		s.Title, b.check, b.after = "join the cluster", joinState, registered
+		b.args = []string{n.Name, string(n.Role), label}
 	}
 	s.Action = b
 	return s
@@ -356,19 +391,17 @@ func (r *recipe) localURL(n quorate.Node) string {
 // clusterSteps are what the API server does for the recipe, asked from the
 // first control plane.
 func (r *recipe) clusterSteps() []Step {
-	host, initialised := r.first.Name, nodeID("init", r.first)
-	all := []ID{initialised}
+	host, initialised := r.first.Name, r.bootstrapID(r.first)
+	var all []ID
 	for _, n := range r.c.Nodes {
-		if n.Name != r.first.Name {
-			all = append(all, nodeID("join", n))
-		}
+		all = append(all, r.bootstrapID(n))
 	}
 	var steps []Step
 	after := []ID{initialised}
 	for _, m := range r.Manifests {
 		id := ID("manifest/" + m.Name)
 		steps = append(steps, Step{
-			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: applyManifest{m.Name, m.Content},
+			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: applyManifest{m.Name, m.Content, !r.c.Version.AtLeast(1, 18)},
 		})
 		after = []ID{id}
 	}
@@ -378,11 +411,11 @@ func (r *recipe) clusterSteps() []Step {
 			names = append(names, n.Name)
 		}
 		steps = append(steps, Step{
-			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: untaint{names},
+			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: untaint{names, kubeadm.ControlPlaneTaints(r.c.Version)},
 		})
 	}
 	return append(steps, Step{
 		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
-		After: append(after, all...), Action: nodesReady{r.c},
+		After: slices.Concat(after, all), Action: nodesReady{r.c},
 	})
 }

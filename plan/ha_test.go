@@ -1,13 +1,16 @@
 package plan_test
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -209,21 +212,61 @@ func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
 	require.True(t, sum.Changed())
 }
 
-func TestAHalfFinishedInitIsReportedNotRepeated(t *testing.T) {
+// What an earlier run began and did not end is taken back, and begun anew; what
+// no run of ours began, or what was complete once, is never reset.
+func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
+	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
+		t.Run(host, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := three()
+				hosts := fakeCluster(t, c)
+				p, err := plan.HA(config(t, c))
+				require.NoError(t, err)
+				cut := faketransport.Fault{
+					On: func(op faketransport.Op) bool {
+						return op.Kind == faketransport.Run && op.Argv[0] == "kubeadm" && (op.Argv[1] == "init" || op.Argv[1] == "join")
+					},
+					Nth: 1,
+					Before: func(ctx context.Context, op faketransport.Op) error {
+						return errors.Join(hosts.CutKubeadm(host), faketransport.Reset(ctx, op))
+					},
+				}
+				hosts.Host(host).Inject(cut)
+				_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.NoError(t, err, "the same run tries again once the connection is back")
+				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+				require.Len(t, commands(hosts, host, "kubeadm reset"), 1)
+				require.Contains(t, commands(hosts, host, "kubeadm reset")[0], "--force")
+
+				again, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.NoError(t, err)
+				require.False(t, again.Changed())
+
+				// The same looks on a node that was complete: its API server is
+				// away, and all the rest is somebody's cluster.
+				require.NoError(t, hosts.CutKubeadm(host))
+				if host == "worker-1" {
+					return // it has nothing of its own to answer
+				}
+				_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+				require.ErrorContains(t, err, "has been complete, and does not answer now")
+				require.Len(t, commands(hosts, host, "kubeadm reset"), 1)
+			})
+		})
+	}
+}
+
+// A half-finished init of which nobody knows who began it is reported.
+func TestAnotherHandsInitIsReportedNotRepaired(t *testing.T) {
 	c := three()
 	hosts := fakeCluster(t, c)
 	p, err := plan.HA(config(t, c))
 	require.NoError(t, err)
-	cp1 := hosts.Host("cp-1")
-	cp1.Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "timed out waiting for the condition"))
+	require.NoError(t, hosts.Host("cp-1").Put(adminConf()))
 	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.ErrorContains(t, err, "step init/cp-1 on cp-1: apply")
-	require.ErrorContains(t, err, "timed out waiting for the condition")
-
-	require.NoError(t, cp1.Put(adminConf()))
-	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.ErrorContains(t, err, "kubeadm init has been begun here and is not complete")
+	require.ErrorContains(t, err, "kubeadm init was not begun by an earlier run")
 	require.ErrorContains(t, err, "kubeadm reset --force")
+	require.Empty(t, commands(hosts, "cp-1", "kubeadm reset"))
 }
 
 func TestBadInputGivesEveryProblemAndTouchesNothing(t *testing.T) {
@@ -281,4 +324,111 @@ func TestAControlPlaneThatLacksSomethingKeepsEtcdFromStartingAnywhere(t *testing
 	for _, n := range c.ControlPlanes() {
 		require.False(t, hosts.Active(n.Name, "etcd.service"), n.Name)
 	}
+}
+
+// Every era's procedure brings up a cluster and then changes nothing: control
+// planes initialise one after another until 1.11, and join from 1.12 on; labels,
+// taints and what kubectl can do are those of the time.
+func TestTheRecipeOfEveryEra(t *testing.T) {
+	for _, tt := range []struct {
+		minor      int
+		others     string // what kubeadm does on control planes but the first
+		taint      string
+		remembered bool // that a manifest was applied
+	}{
+		{10, "kubeadm init", "master", true},
+		{11, "kubeadm init", "master", true},
+		{12, "kubeadm join", "master", true},
+		{13, "kubeadm join", "master", true},
+		{14, "kubeadm join", "master", true},
+		{15, "kubeadm join", "master", true},
+		{17, "kubeadm join", "master", true},
+		{18, "kubeadm join", "master", false},
+		{23, "kubeadm join", "master", false},
+		{24, "kubeadm join", "control-plane", false},
+		{31, "kubeadm join", "control-plane", false},
+	} {
+		t.Run(fmt.Sprintf("1.%d", tt.minor), func(t *testing.T) {
+			c := three()
+			c.Name = ""
+			c.Version = quorate.Version{Major: 1, Minor: tt.minor, Patch: 4}
+			hosts := fakeCluster(t, c)
+			cfg := config(t, c)
+			cfg.Manifests = []plan.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
+			cfg.Untaint = true
+			p, err := plan.HA(cfg)
+			require.NoError(t, err)
+			_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+			require.NoError(t, err)
+			require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+
+			require.Len(t, commands(hosts, "cp-1", "kubeadm init"), 1)
+			require.Len(t, commands(hosts, "cp-3", tt.others), 1)
+			require.Len(t, commands(hosts, "worker-1", "kubeadm join"), 1)
+			require.NotEmpty(t, commands(hosts, "cp-1", "taint nodes cp-1 cp-2 cp-3 node-role.kubernetes.io/"+tt.taint+"-"))
+			_, err = hosts.Host("cp-1").File("/var/lib/quorate/manifest-network.sha256")
+			require.Equal(t, tt.remembered, err == nil)
+
+			again, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+			require.NoError(t, err)
+			require.False(t, again.Changed())
+		})
+	}
+}
+
+// commands gives those of a host that hold a text.
+func commands(hosts *plantest.Cluster, host, text string) []string {
+	var out []string
+	for _, c := range hosts.Host(host).Calls() {
+		if line := c.Op.String(); c.Op.Kind == faketransport.Run && strings.Contains(line, text) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// A control plane whose init was cut off is not taken for one that is done
+// because the cluster's objects are there: its own node tells.
+func TestAnotherControlPlanesInitIsItsOwn(t *testing.T) {
+	c := three()
+	c.Name, c.Version = "", quorate.Version{Major: 1, Minor: 10, Patch: 4}
+	hosts := fakeCluster(t, c)
+	cfg := config(t, c)
+	p, err := plan.HA(cfg)
+	require.NoError(t, err)
+	require.NoError(t, hosts.Host("cp-2").Put(adminConf()))
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, "kubeadm init was not begun by an earlier run")
+	require.ErrorContains(t, err, "init/cp-2")
+}
+
+// The runtime's cgroup driver is compared where the kubelet does not ask for it
+// by itself, for each runtime that can be asked.
+func TestTheCgroupDriversAgree(t *testing.T) {
+	for _, tt := range []struct {
+		minor           int
+		socket, program string
+		says, want      string
+	}{
+		{10, "", "docker", "cgroupfs", "docker manages cgroups by cgroupfs, the kubelet will by systemd"},
+		{23, "", "docker", "systemd", ""},
+		{24, "", "containerd", "  SystemdCgroup = false", "containerd manages cgroups by cgroupfs"},
+		{24, "", "containerd", "  SystemdCgroup = true", ""},
+		{33, "unix:///run/crio/crio.sock", "crio", `cgroup_manager = "cgroupfs"`, "crio manages cgroups by cgroupfs"},
+		{33, "unix:///run/crio/crio.sock", "crio", `cgroup_manager = "systemd"`, ""},
+	} {
+		c := three()
+		c.Name, c.Version, c.Kubeadm.CRISocket = "", quorate.Version{Major: 1, Minor: tt.minor}, tt.socket
+		tr, h := fakeHost(t)
+		h.Handle(faketransport.Prefix(tt.program), faketransport.Reply(tt.says+"\n"))
+		_, err := runOne(t, tr, preparation(t, preparations(t, plan.Present{}, c), "cgroup-driver"), false)
+		if tt.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		var host *plan.HostError
+		require.ErrorAs(t, err, &host)
+		require.Contains(t, host.Error(), tt.want)
+	}
+	require.NotContains(t, preparationNames(preparations(t, plan.Present{}, three())), "cgroup-driver", "1.37 asks by itself")
 }

@@ -2,13 +2,18 @@ package plan
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/transport"
 )
 
-// bootstrap runs kubeadm on a node: init on the first control plane, join on
-// every other node.
+// bootstrap runs kubeadm on a node: init on the first control plane, and join on
+// every other node or, by the version, init on every control plane.
 type bootstrap struct {
 	config   []quorate.File
 	argv     []string
@@ -16,30 +21,66 @@ type bootstrap struct {
 	args     []string
 	after    string // script that waits for what kubeadm leaves to come by itself
 	endpoint string
+
+	// What it takes to begin anew after kubeadm was cut off: the node's name, the
+	// argument vector of the reset, and the certificates that a reset takes away.
+	node  string
+	reset []string
+	certs []quorate.File
+}
+
+// kubeadmMark tells how far kubeadm has come on a host: markBegun is written with
+// its configuration, before it runs, and markDone once all that it is to leave
+// is there. So a node that was cut off half-way is told from a complete one whose
+// API server does not answer, of which nothing may ever be reset.
+const (
+	kubeadmMark = stampDir + "/kubeadm.state"
+	markBegun   = "begun"
+	markDone    = "done"
+)
+
+func mark(text string) quorate.File {
+	return quorate.File{Path: kubeadmMark, Mode: 0o600, Content: quorate.Public([]byte(text + "\n"))}
 }
 
 // initState asks the API server of this host, not the endpoint: the question
 // is whether this host was initialised. The last thing kubeadm init does is
 // kube-proxy's role binding. $1 is the local API server's URL, $2 the
-// endpoint's.
+// endpoint's, empty on a host where it may answer already: one that is
+// initialised after another, as every control plane was before Kubernetes 1.12.
+// There the first one's objects say nothing of this host, and its node, $3, must
+// have the label $4 too, which is the last thing that kubeadm does to it.
 const initState = `# was this host initialised?
+echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
+if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
-	if curl --silent --insecure --connect-timeout 1 --max-time 2 "$2/readyz" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
+	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2/readyz" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
 	exit 0
 fi
-if why=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$1" --request-timeout=10s \
-	-n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name 2>&1); then
-	echo state=done
+ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
+url=$1
+if why=$(ask -n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name); then
+	state=done
+	if [ -z "$2" ]; then
+		why=$(ask get node "$3" --show-labels --no-headers)
+		case "$why" in
+		*"$4"*) ;;
+		*) state=partial ;;
+		esac
+	fi
 else
-	echo state=partial
-	echo "why=$(printf '%s' "$why" | tail -n 1)"
+	state=partial
 fi
+echo "state=$state"
+[ "$state" = done ] || echo "why=$(printf '%s' "$why" | tail -n 1)"
 `
 
 // joinState asks for the node as the kubelet sees it. The last thing kubeadm
 // join does on a control plane is to label the node. $1 is the node's name, $2
-// "control-plane" or "worker".
+// "control-plane" or "worker", $3 the label.
 const joinState = `# has this host joined?
+echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
+if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/bootstrap-kubelet.conf ]; then
 	echo state=absent
 	exit 0
@@ -48,7 +89,7 @@ labels=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s
 code=$?
 case "$code $2 $labels" in
 "0 worker "*) echo state=done ;;
-"0 control-plane "*node-role.kubernetes.io/control-plane*) echo state=done ;;
+"0 control-plane "*"$3"*) echo state=done ;;
 *)
 	echo state=partial
 	echo "why=$(printf '%s' "$labels" | tail -n 1)"
@@ -71,40 +112,194 @@ exit 1
 
 func (b bootstrap) what() string { return strings.Join(b.argv[:2], " ") }
 
-// Check tells a node that has its place in the cluster from one that has not,
-// and refuses to touch one that is in between.
-func (b bootstrap) Check(ctx context.Context, h *Host) (Diff, error) {
+// progress is what a host says of its kubeadm.
+type progress struct {
+	state, why, mark string
+	// running says that a kubeadm of an earlier run is still at work: it outlives
+	// the connection that began it.
+	running bool
+}
+
+func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 	out, err := h.Script(ctx, b.check, b.args...)
+	if err != nil {
+		return progress{}, err
+	}
+	f := fields(out)
+	return progress{state: f["state"], why: f["why"], mark: f["mark"], running: f["running"] == "yes"}, nil
+}
+
+const (
+	stateDone    = "done"
+	stateAbsent  = "absent"
+	stateTaken   = "taken"
+	statePartial = "partial"
+)
+
+// Check tells a node that has its place in the cluster from one that has not,
+// and from one where an earlier run was cut off. It refuses to touch one that is
+// in between for another reason.
+func (b bootstrap) Check(ctx context.Context, h *Host) (Diff, error) {
+	p, err := b.progress(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	f := fields(out)
-	switch f["state"] {
-	case "done":
+	switch {
+	case p.running:
+		return Diff{{Verb: verbRepair, Subject: b.what(), Detail: "one that an earlier run began is still at work"}}, nil
+	case p.state == stateDone && p.mark == markBegun:
+		return Diff{{Verb: verbRecord, Subject: b.what(), Detail: "an earlier run ended before it could"}}, nil
+	case p.state == stateDone:
 		return nil, nil
-	case "absent":
+	case p.state == stateAbsent:
 		return Diff{{Verb: "run", Subject: b.what()}}, nil
-	case "taken":
+	case p.state == stateTaken:
 		return nil, &HostError{Host: h.Name, Faults: []HostFault{{
 			Found: "this host is not initialised, but the API already answers at " + b.endpoint,
 			Do:    "a cluster exists there: list one of its control planes first, so that this host joins it, or free the endpoint's address",
 		}}}
+	case p.mark == markBegun:
+		return Diff{{Verb: verbRepair, Subject: b.what(), Detail: "cut off half-way: " + p.why, Disruptive: true}}, nil
 	}
 	return nil, &HostError{Host: h.Name, Faults: []HostFault{{
-		Found: b.what() + " has been begun here and is not complete (" + f["why"] + ")",
+		Found: b.what() + " was not begun by an earlier run, or has been complete, and does not answer now (" + p.why + ")",
 		Do: "if the API server is only starting, run again; otherwise look at `journalctl -u kubelet`, " +
-			"then `kubeadm reset --force` on this host, and run again",
+			"and only if this node may be lost, `kubeadm reset --force` on this host, and run again",
 	}}}
 }
 
-// Apply writes kubeadm's configuration and runs it.
-func (b bootstrap) Apply(ctx context.Context, h *Host, _ Diff) error {
-	if err := h.Write(ctx, asTransport(b.config)...); err != nil {
+// The verbs of changes that are neither files nor units.
+const (
+	verbRepair = "repair"
+	verbRecord = "record"
+)
+
+// Apply runs kubeadm, having waited for what an earlier run has left, or undone it.
+func (b bootstrap) Apply(ctx context.Context, h *Host, d Diff) error {
+	switch d[0].Verb {
+	case verbRecord:
+		return h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...)
+	case verbRepair:
+		p, err := b.settle(ctx, h)
+		if err != nil {
+			return err
+		}
+		if p.state == stateDone {
+			return h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...)
+		}
+		if p.state == statePartial && p.mark != markBegun {
+			return &NotConvergedError{Left: d}
+		}
+		if p.state == statePartial {
+			return b.again(ctx, h)
+		}
+	}
+	return b.run(ctx, h)
+}
+
+const (
+	// settlePatience is how long what kubeadm began may take to be complete by
+	// itself: an API server that only starts is there within a minute.
+	settlePatience = time.Minute
+	// joinPatience is how long the cluster may take to see that a node which
+	// joined before its reset is gone: until the controller manager finds the
+	// node silent (--node-monitor-grace-period, 50 s; 40 s before 1.32) kubeadm
+	// refuses to join another of its name.
+	joinPatience  = 2 * time.Minute
+	bootstrapPoll = 2 * time.Second
+)
+
+// settle waits for a kubeadm that still runs, and then for what it leaves to be
+// complete.
+func (b bootstrap) settle(ctx context.Context, h *Host) (progress, error) {
+	for quiet := time.Duration(0); ; quiet += bootstrapPoll {
+		p, err := b.progress(ctx, h)
+		switch {
+		case err != nil:
+			return p, err
+		case p.running:
+			h.Report("waiting for the kubeadm that an earlier run began")
+			quiet = 0
+		case p.state != statePartial || quiet >= settlePatience:
+			return p, nil
+		}
+		if !wait(ctx, bootstrapPoll) {
+			return p, ctx.Err()
+		}
+	}
+}
+
+// again takes back what was begun, and begins anew. The node's object goes too
+// where this host may take it away, as a control plane that came far enough may.
+func (b bootstrap) again(ctx context.Context, h *Host) error {
+	h.Report("taking back what kubeadm has begun")
+	if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
 		return err
 	}
-	if _, err := h.Run(ctx, b.argv...); err != nil || b.after == "" {
+	if _, err := h.Run(ctx, b.reset...); err != nil {
 		return err
 	}
-	_, err := h.Script(ctx, b.after, b.args...)
-	return err
+	if len(b.certs) > 0 { // the reset has taken them away
+		if err := h.Write(ctx, asTransport(b.certs)...); err != nil {
+			return err
+		}
+	}
+	for waited := time.Duration(0); ; waited += joinPatience / 8 {
+		err := b.run(ctx, h)
+		var exit *transport.ExitError
+		if err == nil || !errors.As(err, &exit) || waited >= joinPatience {
+			return err
+		}
+		h.Report("kubeadm refuses, trying again: %v", err)
+		if p, stateErr := b.progress(ctx, h); stateErr != nil || p.state != stateAbsent {
+			return err // it has left something: a later run begins there
+		}
+		if !wait(ctx, joinPatience/8) {
+			return err
+		}
+	}
+}
+
+// forgetNode is best effort: without an administrator's file, or an API that
+// answers, the cluster finds out by itself. $1 is the node's name.
+const forgetNode = `# forget the node
+[ -e /etc/kubernetes/admin.conf ] || exit 0
+kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s delete node "$1" --ignore-not-found >/dev/null 2>&1
+exit 0
+`
+
+// run writes kubeadm's configuration, says that it is begun, runs it, and says
+// that it is done.
+func (b bootstrap) run(ctx context.Context, h *Host) error {
+	if err := h.Write(ctx, asTransport(append(slices.Clone(b.config), mark(markBegun)))...); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(b.config, func(f quorate.File) bool { return f.Path == kubeadm.KubeletDropInPath }) {
+		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	if _, err := h.Run(ctx, b.argv...); err != nil {
+		return err
+	}
+	if b.after != "" {
+		if _, err := h.Script(ctx, b.after, b.args...); err != nil {
+			return err
+		}
+	}
+	return h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...)
+}
+
+// resetCommand takes back what kubeadm did on a host. kubeadm 1.10 does not ask,
+// and so has no argument that tells it not to.
+func resetCommand(c quorate.Cluster) []string {
+	socket := c.Kubeadm.CRISocket
+	if !c.Version.AtLeast(1, 24) { // a path then
+		socket = strings.TrimPrefix(socket, "unix://")
+	}
+	argv := []string{"kubeadm", "reset", "--cri-socket", socket}
+	if c.Version.AtLeast(1, 11) {
+		return append(argv, "--force")
+	}
+	return argv
 }

@@ -55,10 +55,10 @@ func (p Packages) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, err
 		return nil, err
 	}
 	var out []Preparation
-	if n.Role == quorate.ControlPlane && p.Etcd == "" {
+	if n.Role == quorate.ControlPlane && p.Etcd == "" && !c.Etcd.Stacked {
 		out = append(out, Preparation{Name: "etcd", Title: "look for etcd", Action: programs{etcdProgram(c.Etcd)}})
 	}
-	return append(out,
+	out = append(out,
 		Preparation{Name: "packages", Title: "install packages", Timeout: 15 * time.Minute, Action: packages{
 			repositories: readable(p.Repositories),
 			version:      c.Version,
@@ -66,8 +66,8 @@ func (p Packages) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, err
 			hold:         !p.Unheld,
 		}},
 		checkPrograms(c, n),
-		services(c, readable(p.RuntimeFiles)...),
-	), nil
+	)
+	return append(out, runtime(c, readable(p.RuntimeFiles)...)...), nil
 }
 
 // packageName admits what both families call a package and its version, so

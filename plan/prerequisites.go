@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,9 +35,9 @@ type Preparation struct {
 type Present struct{}
 
 // Prepare gives the check of the programs, and sees to it that the runtime
-// runs.
+// runs, with the kubelet's cgroup driver.
 func (Present) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error) {
-	return []Preparation{checkPrograms(c, n), services(c)}, nil
+	return append([]Preparation{checkPrograms(c, n)}, runtime(c)...), nil
 }
 
 // criRuntime is a container runtime as distributions package it.
@@ -50,8 +51,19 @@ func runtimeOf(c quorate.Cluster) criRuntime {
 		return criRuntime{unit: "containerd.service", pkg: "containerd"}
 	case strings.Contains(socket, "crio"):
 		return criRuntime{unit: "crio.service", pkg: "cri-o"}
+	case strings.HasSuffix(socket, "/dockershim.sock"):
+		return criRuntime{unit: "docker.service"} // packaged under many names
 	}
 	return criRuntime{}
+}
+
+// runtime gives the runtime's preparations: that it runs, and how.
+func runtime(c quorate.Cluster, files ...quorate.File) []Preparation {
+	out := []Preparation{services(c, files...)}
+	if check, needed := checkCgroupDriver(c); needed {
+		out = append(out, check)
+	}
+	return out
 }
 
 // services starts the container runtime, with these files of its
@@ -79,7 +91,9 @@ func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
 		{name: "curl", command: "curl", args: "--version", install: "install it: the API server's health is asked with it"},
 	}
 	if n.Role == quorate.ControlPlane {
-		needed = append(needed, etcdProgram(c.Etcd))
+		if !c.Etcd.Stacked {
+			needed = append(needed, etcdProgram(c.Etcd))
+		}
 		if !c.Endpoint.External {
 			needed = append(needed, program{name: "keepalived", command: "keepalived", args: "--version",
 				install: "install it, or use an external endpoint"})
@@ -130,9 +144,16 @@ func etcdProgram(e quorate.Etcd) program {
 	}
 }
 
+// gitVersion is where kubectl before 1.28 puts its version, in the middle of a
+// line: Client Version: version.Info{Major:"1", ..., GitVersion:"v1.10.4", ...}.
+var gitVersion = regexp.MustCompile(`GitVersion:"([^"]+)"`)
+
 // printedVersion reads the last word, where kubeadm, kubelet, kubectl and etcd
 // put it: "Kubernetes v1.37.2", "Client Version: v1.37.2", "etcd Version: 3.6.16".
 func printedVersion(line string) (quorate.Version, error) {
+	if m := gitVersion.FindStringSubmatch(line); m != nil {
+		return quorate.ParseVersion(m[1])
+	}
 	return quorate.ParseVersion(line[strings.LastIndexByte(line, ' ')+1:])
 }
 

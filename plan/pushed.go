@@ -85,7 +85,7 @@ func (p Pushed) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error
 	if len(files) > 0 {
 		out = append(out, Preparation{Name: "files", Title: "push programs", Timeout: 15 * time.Minute, Action: push{files}})
 	}
-	out = append(out, checkPrograms(c, n), services(c))
+	out = append(append(out, checkPrograms(c, n)), runtime(c)...)
 	if len(archives) > 0 {
 		out = append(out, Preparation{Name: "images", Title: "import images", Timeout: 15 * time.Minute, Action: images{
 			archives: archives, socket: strings.TrimPrefix(c.Kubeadm.CRISocket, "unix://"),
@@ -108,8 +108,8 @@ func (p Pushed) problems(c quorate.Cluster) quorate.Problems {
 	}
 	archives := func(field string, archives []ImageArchive) {
 		each(field, len(archives), func(at string, i int) { archives[i].problems(&problems, at, seen) })
-		if unit := runtimeOf(c).unit; len(archives) > 0 && unit == "crio.service" {
-			problems.Refuse(field, "images are imported by ctr, and %s is not containerd's: put them into CRI-O's store yourself", c.Kubeadm.CRISocket)
+		if unit := runtimeOf(c).unit; len(archives) > 0 && (unit == "crio.service" || unit == "docker.service") {
+			problems.Refuse(field, "images are imported by ctr, and %s is not containerd's: put them into the runtime's own store yourself", c.Kubeadm.CRISocket)
 		}
 	}
 	files("files", p.Files)

@@ -364,7 +364,7 @@ func TestBadPayloadsAreRefusedAllAtOnce(t *testing.T) {
 		"controlPlaneImages[1].path", "controlPlaneImages",
 	}, paths)
 	require.ErrorContains(t, err, "/usr/local/bin/fine is that of files[0] too")
-	require.ErrorContains(t, err, "put them into CRI-O's store yourself")
+	require.ErrorContains(t, err, "put them into the runtime's own store yourself")
 	require.Empty(t, hosts.Calls(), "no host is contacted")
 	require.Zero(t, s.opened)
 

@@ -119,21 +119,21 @@ func TestFailoverByWeight(t *testing.T) {
 	l := newLab(t, tool(t, "keepalived"), c)
 
 	t.Log("boot, no API server is ready: the first node holds the VIP all the same")
-	l.settles(t, 0, "boot", 10*time.Second)
+	l.settles(t, "boot", 0, 10*time.Second)
 
 	t.Log("a ready one outbids it, although its own priority is lower")
 	l.servers[2].set(ready)
-	l.settles(t, 2, "another API server ready", weightedLoss)
+	l.settles(t, "another API server ready", 2, weightedLoss)
 
 	t.Log("the first takes it back once it is ready, and loses it when it fails")
 	l.servers[0].set(ready)
-	l.settles(t, 0, "first API server ready", weightedLoss)
+	l.settles(t, "first API server ready", 0, weightedLoss)
 	l.servers[0].set(failing)
-	l.settles(t, 2, "API server answers 500", weightedLoss)
+	l.settles(t, "API server answers 500", 2, weightedLoss)
 
 	t.Log("every API server is down: somebody holds it all the same")
 	l.servers[2].set(failing)
-	l.settles(t, 0, "every API server down", weightedLoss)
+	l.settles(t, "every API server down", 0, weightedLoss)
 	l.stays(t, 0, 5*time.Second)
 }
 
@@ -294,16 +294,23 @@ func (l *lab) moves(t *testing.T, why string, limit time.Duration) int {
 	return holder
 }
 
-// settles waits until a host holds the VIP, no longer than the limit. Before,
-// another may hold it for a moment: with a weight their bids lie 4 ms apart.
-func (l *lab) settles(t *testing.T, host int, why string, limit time.Duration) {
+// settles waits until a host holds the VIP and the API answers there, no longer
+// than the limit. Others may hold it before: with a weight the first to bid
+// takes it until one of higher priority does, whichever keepalived is up first.
+func (l *lab) settles(t *testing.T, why string, want int, limit time.Duration) {
 	t.Helper()
-	for begin := time.Now(); ; {
-		if now, _ := l.now(); now == host {
-			return
+	begin := time.Now()
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for holder, changed := l.now(); holder != want; holder, changed = l.now() {
+		select {
+		case <-changed:
+		case <-timeout.C:
+			require.FailNowf(t, "the VIP is elsewhere", "%s: host %d holds it after %s, want %d", why, holder, limit, want)
 		}
-		l.moves(t, why, limit-time.Since(begin))
 	}
+	require.Eventually(t, func() bool { return l.answers(t) == fmt.Sprint(want) }, answerLimit, 10*time.Millisecond, "%s: the API does not answer at the VIP", why)
+	t.Logf("%s: host %d holds the VIP after %s", why, want, time.Since(begin).Round(time.Millisecond))
 }
 
 // givenUp sees that from the limit on nobody holds the VIP. Before, a host whose

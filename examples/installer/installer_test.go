@@ -162,7 +162,7 @@ func TestNoSecretIsShown(t *testing.T) {
 func TestBadInputContactsNobody(t *testing.T) {
 	s := newSite(t)
 	bad := s.write(t, "bad.yaml", []byte(`
-version: v1.20.0
+version: v1.9.11
 endpoint: {host: 192.0.2.11, vip: {routerID: 256}}
 nodes:
 - {name: Cp_1, role: control-plane, addresses: [192.0.2.11]}

@@ -32,9 +32,12 @@ func TestRendered(t *testing.T) {
 		if err != nil || entry.IsDir() || !isYAML(path) {
 			return err
 		}
+		data := read(t, path)
+		if !strings.Contains(string(data), v1beta4.SchemeGroupVersion.String()) {
+			return nil // for an earlier release, whose own oracle judges it
+		}
 		found++
 		t.Run(strings.TrimPrefix(path, rendered+"/"), func(t *testing.T) {
-			data := read(t, path)
 			result := accept(t, data)
 			if len(result.Assumed) > 0 {
 				t.Errorf("left to the host or the network: %v", result.Assumed)

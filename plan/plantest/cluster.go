@@ -111,7 +111,7 @@ func (c *Cluster) add(n quorate.Node) error {
 		units: map[string]*unit{}, sysctl: map[string]string{}, images: map[string]bool{},
 	}
 	c.hosts[n.Name] = h
-	for _, name := range []string{"containerd.service", "kubelet.service", "keepalived.service"} {
+	for _, name := range []string{"containerd.service", "docker.service", "kubelet.service", "keepalived.service"} {
 		h.units[name] = &unit{} // as their packages leave them
 	}
 	h.HandleDial(h.dial)
@@ -121,7 +121,14 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("ctr", h.ctr)
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
+	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
 	h.script("curl", func(faketransport.Invocation, []string) error { return faketransport.Exit(7) })
+	driver := "systemd"
+	if given, ok := c.c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
+		driver = given
+	}
+	h.script("docker", print(driver))
+	h.script("containerd", print(fmt.Sprintf("SystemdCgroup = %v", driver == "systemd")))
 	h.script("kubelet", print("Kubernetes "+c.c.Version.String()))
 	h.script("keepalived", print("Keepalived v2.2.7 (01/16,2022)"))
 	h.script(c.c.Etcd.Binary, print("etcd Version: "+c.c.Etcd.Version.Number()))

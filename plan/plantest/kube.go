@@ -3,11 +3,13 @@ package plantest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -21,6 +23,9 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 		return h.kubeadmInit(in, args)
 	case "join":
 		return h.kubeadmJoin(in, args)
+	case "reset":
+		h.kubeadmReset()
+		return nil
 	}
 	return fail(in, "kubeadm: %q is not simulated", args)
 }
@@ -28,11 +33,11 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 	c := h.cluster
 	switch {
-	case c.initialised:
+	case c.initialised && !kubeadm.ControlPlanesInit(c.c.Version):
 		return fail(in, "[ERROR] the cluster is initialised already")
 	case !h.has(config(args)):
 		return fail(in, "[ERROR] unable to read config from %q", config(args))
-	case !c.hasQuorum():
+	case !c.c.Etcd.Stacked && !c.hasQuorum():
 		return fail(in, "[ERROR ExternalEtcdVersion] etcd has no quorum")
 	}
 	if err := h.becomeControlPlane(in); err != nil {
@@ -55,11 +60,16 @@ func (h *host) kubeadmJoin(in faketransport.Invocation, args []string) error {
 	return h.register(false)
 }
 
-// becomeControlPlane wants what kubeadm wants of a control plane with external
-// etcd: its authorities and the client pair for etcd, in place.
+// becomeControlPlane wants what kubeadm wants of a control plane: its
+// authorities, and the client pair for etcd, or etcd's authority to make one.
 func (h *host) becomeControlPlane(in faketransport.Invocation) error {
-	for _, name := range []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key",
-		"apiserver-etcd-client.crt", "apiserver-etcd-client.key", "etcd/ca.crt"} {
+	needed := []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt"}
+	if h.cluster.c.Etcd.Stacked {
+		needed = append(needed, "etcd/ca.key")
+	} else {
+		needed = append(needed, "apiserver-etcd-client.crt", "apiserver-etcd-client.key")
+	}
+	for _, name := range needed {
 		if !h.has("/etc/kubernetes/pki/" + name) {
 			return fail(in, "[ERROR] /etc/kubernetes/pki/%s does not exist", name)
 		}
@@ -70,6 +80,40 @@ func (h *host) becomeControlPlane(in faketransport.Invocation) error {
 		}
 	}
 	return h.register(true)
+}
+
+// CutKubeadm leaves a host as a kubeadm init or join leaves it that is killed
+// half-way: files of its own, a kubelet that runs, and nothing that the API
+// server would know. What it was begun with, the recipe has written before.
+func (c *Cluster) CutKubeadm(hostName string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	if h == nil {
+		return fmt.Errorf("plantest: no host %q", hostName)
+	}
+	paths := []string{"/etc/kubernetes/bootstrap-kubelet.conf"}
+	if h.node.Role == quorate.ControlPlane {
+		paths = append(paths, "/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/kube-apiserver.yaml")
+	}
+	for _, path := range paths {
+		if err := h.Put(transport.File{Path: path, Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))}); err != nil {
+			return err
+		}
+	}
+	h.unit("kubelet.service").active = true
+	return nil
+}
+
+// kubeadmReset takes everything below /etc/kubernetes away but kubeadm's own
+// input, as kubeadm does, and stops the kubelet. The cluster finds out later.
+func (h *host) kubeadmReset() {
+	for _, path := range h.Files() {
+		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/kubeadm-") {
+			h.Delete(path)
+		}
+	}
+	h.unit("kubelet.service").active = false
 }
 
 func (h *host) register(tainted bool) error {
@@ -86,15 +130,13 @@ func config(args []string) string {
 	return ""
 }
 
-const taint = "node-role.kubernetes.io/control-plane"
-
 // kubectl answers what the recipe asks of the API server.
 func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	args = withoutConnection(args)
 	if args[0] == "version" {
 		return say(in, "Client Version: %s\n", h.cluster.c.Version)
 	}
-	if !h.cluster.initialised {
+	if !h.cluster.initialised || !h.answers() {
 		return fail(in, "The connection to the server was refused - did you specify the right host or port?")
 	}
 	switch line := strings.Join(args, " "); {
@@ -106,15 +148,24 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return h.getNode(in, args[2])
 	case args[0] == "wait":
 		return nil
+	case strings.HasPrefix(line, "delete node "):
+		delete(h.cluster.nodes, args[2])
+		return nil
 	case args[0] == "taint":
 		for _, name := range args[2 : len(args)-1] {
 			h.cluster.nodes[name].tainted = false
 		}
 		return nil
-	case args[0] == "diff" || args[0] == "apply":
+	case args[0] == "diff" || args[0] == "apply" || args[0] == "get" && slices.Contains(args, "-f"):
 		return h.manifest(in, args[0])
 	}
 	return fail(in, "kubectl: %q is not simulated", args)
+}
+
+// answers reports whether the API server that kubectl on this host asks is
+// there: its own, where it has one, which a kubeadm that was killed never saw.
+func (h *host) answers() bool {
+	return !h.has("/etc/kubernetes/bootstrap-kubelet.conf") || !h.has("/etc/kubernetes/admin.conf")
 }
 
 // withoutConnection leaves out how the API server is reached.
@@ -142,7 +193,7 @@ func (h *host) listNodes(in faketransport.Invocation, taints bool) error {
 		if taints {
 			rest = ""
 			if registered.tainted {
-				rest = taint
+				rest = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
 			}
 		}
 		if err := say(in, "%s %s\n", n.Name, rest); err != nil {
@@ -159,13 +210,13 @@ func (h *host) getNode(in faketransport.Invocation, name string) error {
 	}
 	labels := "kubernetes.io/hostname=" + name
 	if n.Role == quorate.ControlPlane {
-		labels += "," + taint + "="
+		labels += "," + kubeadm.ControlPlaneLabel(h.cluster.c.Version) + "="
 	}
 	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.c.Version, labels)
 }
 
-// manifest remembers what has been applied; kubectl diff exits with 1 where
-// that differs.
+// manifest remembers what has been applied; kubectl diff, and get, exit with 1
+// where that differs.
 func (h *host) manifest(in faketransport.Invocation, verb string) error {
 	b, err := io.ReadAll(in.Stdin)
 	if err != nil {

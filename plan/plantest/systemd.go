@@ -1,14 +1,51 @@
 package plantest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
 // unit is what systemd knows of a unit.
-type unit struct{ enabled, active bool }
+type unit struct {
+	enabled, active bool
+	// with is what the unit was last started with.
+	with string
+}
+
+// unitFiles are what units read when they start, a directory by its slash.
+var unitFiles = map[string][]string{
+	"etcd.service":       {etcd.UnitPath, etcd.PKIDir + "/"},
+	"keepalived.service": {"/etc/keepalived/"},
+}
+
+// Outdated reports whether a unit of etcd or keepalived runs and was last
+// started with other files than stand on its host now: a restart is owed.
+func (c *Cluster) Outdated(hostName, unitName string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	return h != nil && unitFiles[unitName] != nil && h.running(unitName) && h.units[unitName].with != h.filesOf(unitName)
+}
+
+// filesOf hashes what a unit would start with now.
+func (h *host) filesOf(unitName string) string {
+	sum := sha256.New() // writing to a hash never fails
+	for _, path := range h.Files() {
+		if !slices.ContainsFunc(unitFiles[unitName], func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
+			continue
+		}
+		if f, err := h.File(path); err == nil {
+			_, _ = fmt.Fprintf(sum, "%s %x\n", path, sha256.Sum256(f.Data.Bytes()))
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
 
 // systemctl answers the verbs that plan.Deploy uses.
 func (h *host) systemctl(in faketransport.Invocation, args []string) error {
@@ -102,7 +139,7 @@ func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
 			return fail(in, "Job for keepalived.service failed: no configuration")
 		}
 	}
-	u.active = true
+	u.active, u.with = true, h.filesOf(name)
 	return nil
 }
 

@@ -91,6 +91,14 @@ func (h *Host) Put(files ...transport.File) error {
 	return nil
 }
 
+// Delete takes files away, and directories with all that is in them, as if by
+// another hand; what is not there is no error. It is no call and hits no fault.
+func (h *Host) Delete(paths ...string) {
+	for _, p := range paths {
+		h.fs.removeAll(p)
+	}
+}
+
 // Mkdir seeds a directory and its parents, mode 0755.
 func (h *Host) Mkdir(path string) error { return h.fs.mkdirAll(path, 0o755) }
 

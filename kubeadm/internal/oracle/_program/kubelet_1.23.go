@@ -1,0 +1,11 @@
+package main
+
+import (
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	kubelet "k8s.io/kubernetes/pkg/kubelet/apis/config"
+	kubeletvalidation "k8s.io/kubernetes/pkg/kubelet/apis/config/validation"
+)
+
+func validateKubelet(cfg *kubelet.KubeletConfiguration) error {
+	return kubeletvalidation.ValidateKubeletConfiguration(cfg, utilfeature.DefaultFeatureGate)
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"errors"
+
+	"k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util/config"
+)
+
+const initAddress, joinAddress = "localAPIEndpoint.advertiseAddress", "controlPlane.localAPIEndpoint.advertiseAddress"
+
+func loadInit(path string) (*kubeadm.InitConfiguration, error) {
+	return config.LoadInitConfigurationFromFile(path)
+}
+
+func loadJoin(path string) (*kubeadm.JoinConfiguration, error) {
+	return config.LoadJoinConfigurationFromFile(path)
+}
+
+func loadOther(_, kind string, _ map[string]interface{}) error {
+	return errors.New(kind + " is not for a file")
+}
+
+func forLoader(data string, _ []document) string { return data }

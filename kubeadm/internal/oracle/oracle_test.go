@@ -1,0 +1,149 @@
+package oracle_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+
+	"github.com/quorate-dev/quorate/kubeadm/internal/oracle"
+)
+
+// built calls f with the binary of every release that the cache directory of
+// QUORATE_ORACLES has. Under QUORATE_CI it must have all of CI's.
+func built(t *testing.T, f func(t *testing.T, r oracle.Release, binary string)) {
+	cache := os.Getenv("QUORATE_ORACLES")
+	if cache == "" {
+		t.Skip("QUORATE_ORACLES names no directory with built oracles: make oracle sets it")
+	}
+	for _, r := range oracle.Releases {
+		t.Run(r.Version, func(t *testing.T) {
+			binary, err := oracle.Path(cache, r)
+			require.NoError(t, err)
+			if _, err := os.Stat(binary); err != nil {
+				if r.CI && os.Getenv("QUORATE_CI") != "" {
+					t.Fatalf("not built: %v", err)
+				}
+				t.Skipf("not built: %v", err)
+			}
+			f(t, r, binary)
+		})
+	}
+}
+
+// Every sample gets the verdict that it is a sample of, and nothing that an
+// accepted one says is lost on the way to what kubeadm acts on.
+func TestSamples(t *testing.T) {
+	built(t, func(t *testing.T, r oracle.Release, binary string) {
+		samples, err := oracle.Samples(os.DirFS("testdata"), r)
+		require.NoError(t, err)
+		verdicts, err := oracle.Run(t.Context(), binary, filesOf(samples))
+		require.NoError(t, err)
+		for i, s := range samples {
+			if wrong := s.Wrong(verdicts[i]); wrong != "" {
+				t.Error(wrong)
+				continue
+			}
+			require.NotContains(t, fmt.Sprint(verdicts[i].Errors, verdicts[i].Warnings), "abcdef.", "%s: a token in a message", s.Name)
+			if s.Refused {
+				require.Empty(t, verdicts[i].Objects, s.Name)
+				continue
+			}
+			require.Empty(t, verdicts[i].Warnings, s.Name)
+			for _, lost := range lostOnTheWay(t, s.Data, verdicts[i].Objects) {
+				t.Errorf("%s: %s", s.Name, lost)
+			}
+		}
+	})
+}
+
+// Order and number of verdicts are those of the files, and one file does not
+// colour the next.
+func TestVerdictsStandAlone(t *testing.T) {
+	built(t, func(t *testing.T, r oracle.Release, binary string) {
+		samples, err := oracle.Samples(os.DirFS("testdata"), r)
+		require.NoError(t, err)
+		files := filesOf(samples)
+		together, err := oracle.Run(t.Context(), binary, append(files, files...))
+		require.NoError(t, err)
+		require.Equal(t, errorsOf(together[:len(files)]), errorsOf(together[len(files):]))
+		none, err := oracle.Run(t.Context(), binary, []oracle.File{})
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
+}
+
+func TestRunOfNoOracle(t *testing.T) {
+	var failed *oracle.RunError
+	_, err := oracle.Run(t.Context(), "testdata/no-such-program", nil)
+	require.ErrorAs(t, err, &failed)
+}
+
+func filesOf(samples []oracle.Sample) []oracle.File {
+	files := make([]oracle.File, len(samples))
+	for i, s := range samples {
+		files[i] = s.File
+	}
+	return files
+}
+
+func errorsOf(verdicts []oracle.Verdict) [][]string {
+	var all [][]string
+	for _, v := range verdicts {
+		all = append(all, v.Errors)
+	}
+	return all
+}
+
+// lostOnTheWay names the values that a file has and the objects lack.
+func lostOnTheWay(t *testing.T, data string, objects map[string]json.RawMessage) []string {
+	t.Helper()
+	var all []string
+	for doc := range strings.SplitSeq(data, "---\n") {
+		var written map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(doc), &written))
+		kind := fmt.Sprint(written["kind"])
+		// Objects converted from internal ones have no type; their key tells it.
+		delete(written, "kind")
+		delete(written, "apiVersion")
+		var arrived any
+		require.Contains(t, objects, kind)
+		require.NoError(t, json.Unmarshal(objects[kind], &arrived))
+		all = append(all, missing(kind, written, arrived)...)
+	}
+	return all
+}
+
+// missing names the leaves of written that arrived does not hold. A zero may be
+// absent, an empty list may not: it means no taints.
+func missing(path string, written, arrived any) []string {
+	switch w := written.(type) {
+	case map[string]any:
+		a, _ := arrived.(map[string]any)
+		var lost []string
+		for key, value := range w {
+			lost = append(lost, missing(path+"."+key, value, a[key])...)
+		}
+		return lost
+	case []any:
+		a, ok := arrived.([]any)
+		if !ok || len(a) != len(w) {
+			return []string{fmt.Sprintf("%s: wrote %v, arrived %v", path, written, arrived)}
+		}
+		var lost []string
+		for i := range w {
+			lost = append(lost, missing(fmt.Sprintf("%s[%d]", path, i), w[i], a[i])...)
+		}
+		return lost
+	}
+	absentZero := arrived == nil && (written == nil || reflect.ValueOf(written).IsZero())
+	if absentZero || reflect.DeepEqual(written, arrived) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: wrote %v, arrived %v", path, written, arrived)}
+}

@@ -1,0 +1,58 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// File is one file for kubeadm, of all its documents.
+type File struct {
+	Name string `json:"name"`
+	Data string `json:"data"`
+}
+
+// Verdict is what a release makes of a file.
+type Verdict struct {
+	Name string `json:"name"`
+	// Errors refuse the file. They repeat no token and no key.
+	Errors []string `json:"errors"`
+	// Warnings are what the release's code printed along the way.
+	Warnings []string `json:"warnings"`
+	// Objects are, by kind and as JSON, what kubeadm acts on after its
+	// defaulting, in the API version of the file, so that names are the file's.
+	// They hold tokens and keys in clear. None for a file that is refused.
+	Objects map[string]json.RawMessage `json:"objects"`
+}
+
+// Accepted tells whether nothing refuses the file.
+func (v Verdict) Accepted() bool { return len(v.Errors) == 0 }
+
+// Run has a binary that [Build] made judge files, and gives one verdict for each
+// in their order. The program gets no environment: it shall know nothing of this
+// host.
+func Run(ctx context.Context, binary string, files []File) ([]Verdict, error) {
+	input, err := json.Marshal(files)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary)
+	cmd.Env = []string{"TMPDIR=" + os.TempDir()}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, &RunError{Binary: binary, Err: err, Stderr: strings.TrimSpace(stderr.String())}
+	}
+	var verdicts []Verdict
+	if err := json.Unmarshal(stdout.Bytes(), &verdicts); err != nil {
+		return nil, &RunError{Binary: binary, Err: err}
+	}
+	if len(verdicts) != len(files) {
+		return nil, &RunError{Binary: binary, Err: fmt.Errorf("%d verdicts on %d files", len(verdicts), len(files))}
+	}
+	return verdicts, nil
+}

@@ -1,0 +1,64 @@
+package oracle
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// Sample is a file whose verdict is known beforehand.
+type Sample struct {
+	File
+	// Refused tells that the release must refuse it, with an error that contains
+	// Why.
+	Refused bool
+	Why     string
+}
+
+// Samples reads those that are for a release: API/accepted and API/refused below
+// a tree, where RELEASE in a file stands for the release's version. A refused
+// file begins with a comment, "# refused: WHY".
+func Samples(tree fs.FS, r Release) ([]Sample, error) {
+	var samples []Sample
+	for _, verdict := range []string{"accepted", "refused"} {
+		names, err := fs.Glob(tree, path.Join(r.API, verdict, "*.yaml"))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			data, err := fs.ReadFile(tree, name)
+			if err != nil {
+				return nil, err
+			}
+			s := Sample{File: File{Name: name, Data: strings.ReplaceAll(string(data), "RELEASE", r.String())}}
+			if verdict == "refused" {
+				first, _, _ := strings.Cut(s.Data, "\n")
+				why, ok := strings.CutPrefix(first, "# refused: ")
+				if !ok {
+					return nil, fmt.Errorf("%s does not say why it is refused", name)
+				}
+				s.Refused, s.Why = true, why
+			}
+			samples = append(samples, s)
+		}
+	}
+	return samples, nil
+}
+
+// Wrong says what a verdict has wrong about a sample, "" if it is right.
+func (s Sample) Wrong(v Verdict) string {
+	switch {
+	case v.Name != s.Name:
+		return fmt.Sprintf("%s: the verdict is on %q", s.Name, v.Name)
+	case !s.Refused && !v.Accepted():
+		return fmt.Sprintf("%s: refused: %q", s.Name, v.Errors)
+	case !s.Refused:
+		return ""
+	case v.Accepted():
+		return s.Name + ": accepted"
+	case !strings.Contains(strings.Join(v.Errors, "\n"), s.Why):
+		return fmt.Sprintf("%s: refused, but not for %q: %q", s.Name, s.Why, v.Errors)
+	}
+	return ""
+}

@@ -1,0 +1,241 @@
+package kubeadm_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
+)
+
+// A configuration for 1.10 as people wrote it by hand, with fields of the time
+// that a Config has no place for.
+const byHand = `apiVersion: kubeadm.k8s.io/v1alpha1
+kind: MasterConfiguration
+api:
+  advertiseAddress: 10.0.1.11
+  controlPlaneEndpoint: 10.0.1.234
+  bindPort: 6443
+kubernetesVersion: v1.10.4
+nodeName: master-0
+noTaintMaster: true
+etcd:
+  endpoints: [https://10.0.1.11:2379, https://10.0.1.12:2379, https://10.0.1.13:2379]
+  caFile: /etc/kubernetes/pki/etcd/ca.pem
+  certFile: /etc/kubernetes/pki/etcd/client.pem
+  keyFile: /etc/kubernetes/pki/etcd/client-key.pem
+networking:
+  podSubnet: 10.32.0.0/12
+apiServerCertSANs:
+- 10.0.1.234
+apiServerExtraArgs:
+  endpoint-reconciler-type: lease
+apiServerExtraVolumes:
+- name: audit
+  hostPath: /etc/audit
+  mountPath: /etc/audit
+criSocket: /var/run/dockershim.sock
+token: secret.markermarker0123
+authorizationModes: [Node, RBAC]
+cloudProvider: ""
+auditPolicy:
+  path: /etc/kubernetes/audit.yaml
+`
+
+// What one version said, another says in its own way; what is left is told.
+func TestMigrate(t *testing.T) {
+	text, left, err := kubeadm.Migrate([]byte(byHand), version(t, "v1.37.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "testdata/migrate/v1alpha1-to-v1beta4.yaml", text.Bytes())
+	var paths []string
+	for _, p := range left {
+		if p.Severity != quorate.Warned {
+			t.Errorf("%s is no warning", p)
+		}
+		paths = append(paths, p.Path)
+	}
+	want := []string{"MasterConfiguration.auditPolicy.path", "MasterConfiguration.authorizationModes", "registration.criSocket"}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Error(diff)
+	}
+
+	back, left, err := kubeadm.Migrate(text.Bytes(), version(t, "v1.10.4"))
+	if err != nil || len(left) > 0 {
+		t.Fatal(left, err)
+	}
+	checkGolden(t, "testdata/migrate/v1beta4-to-v1alpha1.yaml", back.Bytes())
+	first, _, err := kubeadm.Parse([]byte(byHand), quorate.Version{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := kubeadm.Parse(back.Bytes(), quorate.Version{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal := []cmp.Option{
+		cmp.Comparer(quorate.Content.Equal), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	}
+	if diff := cmp.Diff(first, again, equal...); diff != "" {
+		t.Errorf("forth and back is not the same (-before +after):\n%s", diff)
+	}
+}
+
+// Every golden file of every era reads back, with nothing left, and renders for
+// every later version that has the procedure, and back, without a difference.
+func TestMigrateGoldens(t *testing.T) {
+	files, err := filepath.Glob("testdata/eras/*/*.yaml")
+	if err != nil || len(files) < 40 {
+		t.Fatal(len(files), err)
+	}
+	pairs := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own quorate.Version
+		for _, era := range eras {
+			if strings.Contains(string(data), "kubeadm.k8s.io/"+era.api+"\n") {
+				own = version(t, era.release)
+			}
+		}
+		cfg, left, err := kubeadm.Parse(data, own)
+		if err != nil || len(left) > 0 || cfg.Version != own {
+			t.Fatalf("%s: %v, %v, version %s", file, left, err, cfg.Version)
+		}
+		for _, era := range eras {
+			to := version(t, era.release)
+			if to.Compare(own) < 0 {
+				continue
+			}
+			there, _, err := kubeadm.Migrate(data, to)
+			if err != nil {
+				t.Errorf("%s to %s: %v", file, era.release, err)
+				continue
+			}
+			back, _, err := kubeadm.Migrate(there.Bytes(), own)
+			if err != nil {
+				t.Errorf("%s to %s and back: %v", file, era.release, err)
+				continue
+			}
+			if diff := cmp.Diff(string(data), string(back.Bytes())); diff != "" {
+				t.Errorf("%s to %s and back:\n%s", file, era.release, diff)
+			}
+			pairs++
+		}
+	}
+	t.Logf("%d files to later versions and back", pairs)
+}
+
+func TestParseRefuses(t *testing.T) {
+	const init = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n"
+	for name, tt := range map[string]struct{ text, want string }{
+		"nothing":              {"", "no document of kubeadm's configuration"},
+		"something else":       {"apiVersion: v1\nkind: Pod\n", "no document of kubeadm's configuration"},
+		"no kind":              {"apiVersion: kubeadm.k8s.io/v1beta4\n", "has no apiVersion or no kind"},
+		"a list":               {"- a\n", "document 1: want fields with values"},
+		"no YAML":              {"a: [\n", "document 1: line"},
+		"a key twice":          {init + "certificateKey: secretsecret\ncertificateKey: b\n", "a key stands twice"},
+		"two kinds alike":      {init + "---\n" + init, "InitConfiguration: stands twice"},
+		"init and join":        {init + "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n", "JoinConfiguration: stands beside"},
+		"two versions":         {init + "---\napiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n", "ClusterConfiguration: is of kubeadm.k8s.io/v1beta3"},
+		"another form":         {init + "nodeRegistration: {name: [a]}\n", "InitConfiguration.nodeRegistration.name: want text"},
+		"args as map":          {init + "nodeRegistration: {kubeletExtraArgs: {v: \"2\"}}\n", "want a list of names and values"},
+		"an argument twice":    {init + "nodeRegistration: {kubeletExtraArgs: [{name: v, value: a}, {name: v, value: b}]}\n", "each name once"},
+		"two tokens":           {init + "bootstrapTokens: [{token: secretsecret}, {token: b}]\n", "InitConfiguration.bootstrapTokens: want a list of one item"},
+		"address":              {init + "localAPIEndpoint: {advertiseAddress: x}\n", "want an IPv4 or IPv6 address"},
+		"port":                 {init + "localAPIEndpoint: {bindPort: 1.5}\n", "want a whole number"},
+		"unknown field inside": {init + "nodeRegistration: {taints: [{key: a, effekt: b}]}\n", "unknown field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := kubeadm.Parse([]byte(tt.text), quorate.Version{})
+			var invalid *quorate.InvalidError
+			if !errors.As(err, &invalid) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v\nwant ...%s...", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "secretsecret") {
+				t.Error("a secret is told")
+			}
+		})
+	}
+}
+
+// What a Config has no field for is told by its path, without its value.
+func TestParseTellsWhatIsLeft(t *testing.T) {
+	_, left, err := kubeadm.Parse([]byte(`apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+caCertPath: /etc/kubernetes/pki/ca.crt
+discovery:
+  tlsBootstrapToken: secret.markermarker0123
+  bootstrapToken: {token: abcdef.0123456789abcdef, apiServerEndpoint: "a:1", unsafeSkipCAVerification: true, unknown: {}}
+nodeRegistration: {name: a, criSocket: /run/x.sock, empty: ""}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ResetConfiguration
+force: true
+`), version(t, "v1.37.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, p := range left {
+		paths = append(paths, p.Path)
+		if strings.Contains(p.String(), "marker") {
+			t.Errorf("a value is told: %s", p)
+		}
+	}
+	want := []string{
+		"ResetConfiguration", "JoinConfiguration.caCertPath",
+		"JoinConfiguration.discovery.bootstrapToken.unsafeSkipCAVerification", "JoinConfiguration.discovery.tlsBootstrapToken",
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// No input makes Parse panic, a refusal says why, and what it accepts and can
+// be rendered reads back as the same.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(byHand))
+	files, err := filepath.Glob("testdata/*/*/cp-[12].yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, _, err := kubeadm.Parse(data, version(t, "v1.37.2"))
+		var invalid *quorate.InvalidError
+		if err != nil {
+			if !errors.As(err, &invalid) || len(invalid.Problems) == 0 {
+				t.Fatal(err)
+			}
+			return
+		}
+		text, err := cfg.YAML()
+		if err != nil {
+			return
+		}
+		again, left, err := kubeadm.Parse(text.Bytes(), cfg.Version)
+		if err != nil || len(left) > 0 {
+			t.Fatalf("%v, left %v, of\n%s", err, left, text.Bytes())
+		}
+		if second, err := again.YAML(); err != nil || !second.Equal(text) {
+			t.Fatalf("%v\n%s\n%s", err, text.Bytes(), second.Bytes())
+		}
+	})
+}

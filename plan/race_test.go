@@ -1,0 +1,6 @@
+//go:build race
+
+package plan_test
+
+// The race detector makes the sweep five times as long.
+func init() { sweepStep = 7 }
