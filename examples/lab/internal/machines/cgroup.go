@@ -238,6 +238,8 @@ func (c cgroups) killAll(ctx context.Context) error {
 }
 
 // remove removes the groups and everything below them; they must hold no process.
+// The lab's own group, which holds those of all hosts, stays: another host may be
+// making its own below it at this moment.
 func (c cgroups) remove(ctx context.Context) error {
 	for _, dir := range c {
 		err := poll(ctx, 20*time.Millisecond, func() (bool, error) {
@@ -247,9 +249,15 @@ func (c cgroups) remove(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("remove cgroup %s: %w", dir, err)
 		}
-		_ = os.Remove(filepath.Dir(dir)) // the lab's own, once its last host is gone
 	}
 	return nil
+}
+
+// removeLab removes the lab's own groups once its last host is gone.
+func (c cgroups) removeLab() {
+	for _, dir := range c {
+		_ = os.Remove(filepath.Dir(dir)) // refused while it holds a host's
+	}
 }
 
 // removeGroups reports whether a directory of groups is gone.

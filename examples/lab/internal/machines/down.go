@@ -46,7 +46,9 @@ func (l *Lab) removeHost(ctx context.Context, h *hostState) error {
 	if err := l.powerCut(ctx, h); err != nil {
 		return err
 	}
-	return errors.Join(deleteVeth(ctx, l.state.Spec.Bridge, h.Name), h.Cgroups.remove(ctx))
+	err := errors.Join(deleteVeth(ctx, l.state.Spec.Bridge, h.Name), h.Cgroups.remove(ctx))
+	h.Cgroups.removeLab() // hosts are removed one after another
+	return err
 }
 
 func removeFiles(ctx context.Context, dir string) error {
