@@ -20,10 +20,11 @@ import (
 // link cfssl. The files must be the same at every call.
 type Certs interface {
 	// EtcdMember gives what a node's etcd member needs, as etcd.Paths names it.
-	// The etcd CA's key is never among it.
+	// The etcd CA's key is never among it: it travels only where kubeadm runs
+	// stacked members and signs for them itself, see ControlPlane.
 	EtcdMember(node string) ([]quorate.File, error)
 	// ControlPlane gives what a control plane needs in /etc/kubernetes/pki
-	// before kubeadm runs.
+	// before kubeadm runs; with stacked members etcd's authority, key and all.
 	ControlPlane(node string) ([]quorate.File, error)
 	// CAHashes are the discovery hashes of the Kubernetes CA's certificates.
 	CAHashes() []string
@@ -369,7 +370,7 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 	switch {
 	case n.Name == r.first.Name:
 		s.Title, b.check = "initialise the cluster", initState
-		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort(), n.Name, label}
+		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
 	case r.initialises(n):
 		s.Title, b.check = "initialise another control plane", initState
 		b.args = []string{r.localURL(n), "", n.Name, label}
@@ -379,6 +380,14 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 	}
 	s.Action = b
 	return s
+}
+
+// healthPath is where an API server tells that it is well: /readyz came with 1.16.
+func (r *recipe) healthPath() string {
+	if r.c.Version.AtLeast(1, 16) {
+		return "/readyz"
+	}
+	return "/healthz"
 }
 
 // localURL is the API server of a control plane itself, whatever the endpoint

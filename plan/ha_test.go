@@ -402,6 +402,27 @@ func TestAnotherControlPlanesInitIsItsOwn(t *testing.T) {
 	require.ErrorContains(t, err, "init/cp-2")
 }
 
+// A cluster that answers at the endpoint is noticed by what API servers of the
+// version tell of their health.
+func TestATakenEndpointIsNoticedInEveryEra(t *testing.T) {
+	for minor, path := range map[int]string{10: "/healthz", 15: "/healthz", 16: "/readyz", 37: "/readyz"} {
+		c := three()
+		c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
+		hosts := fakeCluster(t, c)
+		p, err := plan.HA(config(t, c))
+		require.NoError(t, err)
+		hosts.Host("cp-1").Handle(faketransport.Prefix("curl"), func(_ context.Context, in faketransport.Invocation) error {
+			if in.Argv[len(in.Argv)-1] != "https://192.0.2.10:6443"+path {
+				return faketransport.Exit(22)
+			}
+			_, err := in.Stdout.Write([]byte("ok"))
+			return err
+		})
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+		require.ErrorContains(t, err, "the API already answers at 192.0.2.10:6443", "1.%d", minor)
+	}
+}
+
 // The runtime's cgroup driver is compared where the kubelet does not ask for it
 // by itself, for each runtime that can be asked.
 func TestTheCgroupDriversAgree(t *testing.T) {

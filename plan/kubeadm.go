@@ -45,8 +45,8 @@ func mark(text string) quorate.File {
 
 // initState asks the API server of this host, not the endpoint: the question
 // is whether this host was initialised. The last thing kubeadm init does is
-// kube-proxy's role binding. $1 is the local API server's URL, $2 the
-// endpoint's, empty on a host where it may answer already: one that is
+// kube-proxy's role binding. $1 is the local API server's URL, $2 where
+// the endpoint tells its health, empty on a host where it may answer already: one that is
 // initialised after another, as every control plane was before Kubernetes 1.12.
 // There the first one's objects say nothing of this host, and its node, $3, must
 // have the label $4 too, which is the last thing that kubeadm does to it.
@@ -54,7 +54,7 @@ const initState = `# was this host initialised?
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
 if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
-	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2/readyz" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
+	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
 	exit 0
 fi
 ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
