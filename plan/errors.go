@@ -24,6 +24,8 @@ const (
 	Connecting Phase = "connect"
 	// Checking what differs.
 	Checking Phase = "check"
+	// Recording in the journal what will be applied.
+	Recording Phase = "record"
 	// Applying the difference.
 	Applying Phase = "apply"
 	// Verifying, by checking again, that nothing differs any more.
@@ -32,7 +34,7 @@ const (
 
 // StepError is the failure of one step. Err holds the cause: a
 // *transport.ExitError with the remote standard error, a *transport.DialError,
-// a *NotConvergedError, a *HostError, or ctx's error.
+// a *NotConvergedError, a *HostError, a *JournalError, or ctx's error.
 type StepError struct {
 	Step    ID
 	Host    string
@@ -53,13 +55,16 @@ func (e *StepError) Error() string {
 func (e *StepError) Unwrap() error { return e.Err }
 
 // RunError is the failure of a run: the root causes, and what was not reached
-// because of them. It unwraps to every *StepError.
+// because of them. It unwraps to every *StepError and *JournalError.
 type RunError struct {
 	Failed []*StepError
 	// NotReached are the steps that did not run.
 	NotReached []ID
 	// Canceled is ctx's cause when the run was told to stop.
 	Canceled error
+	// Journal is what the journal could not do: begin, in which case nothing
+	// was reached, or keep what was done.
+	Journal []*JournalError
 }
 
 func (e *RunError) Error() string {
@@ -67,6 +72,10 @@ func (e *RunError) Error() string {
 	switch {
 	case e.Canceled != nil:
 		fmt.Fprintf(&b, "run stopped: %v", e.Canceled)
+	case len(e.Failed) == 0 && len(e.NotReached) == 0:
+		b.WriteString("every step succeeded, but the journal is not complete")
+	case len(e.Failed) == 0:
+		b.WriteString("run not begun")
 	case len(e.Failed) == 1:
 		b.WriteString("1 step failed")
 	default:
@@ -78,6 +87,9 @@ func (e *RunError) Error() string {
 	for _, f := range e.Failed {
 		b.WriteString("\n  " + strings.ReplaceAll(f.Error(), "\n", "\n  "))
 	}
+	for _, j := range e.Journal {
+		b.WriteString("\n  " + strings.ReplaceAll(j.Error(), "\n", "\n  "))
+	}
 	return b.String()
 }
 
@@ -86,6 +98,9 @@ func (e *RunError) Unwrap() []error {
 	var errs []error
 	for _, f := range e.Failed {
 		errs = append(errs, f)
+	}
+	for _, j := range e.Journal {
+		errs = append(errs, j)
 	}
 	if e.Canceled != nil {
 		errs = append(errs, e.Canceled)

@@ -12,6 +12,13 @@ type EventKind string
 const (
 	// RunStarted is the first event of a run.
 	RunStarted EventKind = "run-started"
+	// StepUnfinished: an earlier run left the step unfinished, as Message says.
+	// It comes before any step starts, also for a step that the plan does not
+	// have, and only with a Journal.
+	StepUnfinished EventKind = "step-unfinished"
+	// JournalFailed: the journal could not keep something, a step's outcome if
+	// Step is set. Err is a *JournalError.
+	JournalFailed EventKind = "journal-failed"
 	// StepStarted: the step's locks are held and its first check begins.
 	StepStarted EventKind = "step-started"
 	// StepApplying: the check found the Diff, and it is being applied.
@@ -54,7 +61,7 @@ type Event struct {
 	Title   string // of step events
 	Attempt int    // of step events, from 1
 	Diff    Diff   // of StepApplying and StepEnded
-	Message string // of StepProgress
+	Message string // of StepProgress and StepUnfinished
 	Outcome Outcome
 	Err     error
 	Elapsed time.Duration // of StepEnded and RunEnded
@@ -68,6 +75,9 @@ type Summary struct {
 	// RoundTrips by host: commands run and file operations.
 	RoundTrips map[string]int `json:"roundTrips"`
 	Elapsed    time.Duration  `json:"elapsed"`
+	// Unfinished is what earlier runs had left so, by the Journal, when this
+	// one began.
+	Unfinished []Unfinished `json:"unfinished,omitempty"`
 }
 
 // Changed reports whether the run changed anything, or would have.
@@ -76,12 +86,13 @@ func (s Summary) Changed() bool {
 }
 
 // LogTo gives an observer that writes every event to a logger: failures as
-// errors, retries as warnings, a step's beginning and progress as debug.
+// errors, retries and what was left unfinished as warnings, a step's beginning
+// and progress as debug.
 func LogTo(l *slog.Logger) func(Event) {
 	return func(e Event) {
 		level := slog.LevelInfo
 		switch {
-		case e.Err != nil && e.Kind == StepRetrying:
+		case e.Err != nil && e.Kind == StepRetrying, e.Kind == StepUnfinished:
 			level = slog.LevelWarn
 		case e.Err != nil:
 			level = slog.LevelError

@@ -25,8 +25,17 @@ type Runner struct {
 	// Observe, if set, is given every event in order, one at a time, by the
 	// goroutine that called Run; the run waits while it works.
 	Observe func(Event)
-	// Now is the clock of events. Default time.Now.
+	// Now is the clock of events and records. Default time.Now.
 	Now func() time.Time
+	// Journal, if set, is given the run's start, every step's intent before it
+	// is applied and its outcome after, and the run's end; a dry run leaves it
+	// alone. It decides nothing: what it says of earlier runs is told as events
+	// and in the Summary, and every step is checked all the same. What cannot
+	// be written is a *JournalError: an intent fails its step, which is then
+	// not applied; an outcome fails the run and undoes nothing.
+	Journal Journal
+	// Operator is who runs, for the journal.
+	Operator Operator
 }
 
 const defaultParallel = 64
@@ -37,6 +46,10 @@ const defaultParallel = 64
 // cause, nil if all steps succeeded. When ctx ends, no further step starts and
 // Run returns as soon as those that run have let go. The Summary is valid in
 // every case.
+//
+// With a Journal the error also holds what the journal could not keep. Nothing
+// runs while somebody else has the journal (*LockedError), and when it is lost
+// to somebody else on the way the run is stopped as by ctx (*LockLostError).
 func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
 	s := &scheduler{
 		Runner: r,
@@ -71,6 +84,10 @@ type scheduler struct {
 	inbox   chan message
 	hosts   hosts
 	failed  []*StepError
+	// journal is nil without one; unfinished is what it told.
+	journal     *journaling
+	journalErrs []*JournalError
+	unfinished  []Unfinished
 }
 
 // message is what a worker says: an event or, last of all, its result.
@@ -86,6 +103,8 @@ type result struct {
 	err     *StepError
 	attempt int
 	elapsed time.Duration
+	// unkept is why the journal does not have the outcome.
+	unkept *JournalError
 }
 
 func (s *scheduler) run(ctx context.Context) (Summary, error) {
@@ -96,15 +115,25 @@ func (s *scheduler) run(ctx context.Context) (Summary, error) {
 			s.ready = append(s.ready, i)
 		}
 	}
-	s.start(ctx)
-	for s.running > 0 {
-		m := <-s.inbox
-		if m.result == nil {
-			s.observe(m.event)
-			continue
-		}
-		s.finish(m.result)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if s.openJournal(ctx) {
 		s.start(ctx)
+	}
+	lost := s.journal.lost()
+	for s.running > 0 {
+		select {
+		case err := <-lost:
+			stop(err)
+			lost = nil
+		case m := <-s.inbox:
+			if m.result == nil {
+				s.observe(m.event)
+				continue
+			}
+			s.finish(m.result)
+			s.start(ctx)
+		}
 	}
 	s.hosts.close()
 	summary, err := s.conclude(ctx, s.now().Sub(begin))
@@ -171,6 +200,9 @@ func (s *scheduler) finish(r *result) {
 		e.Err = r.err
 	}
 	s.observe(e)
+	if r.unkept != nil {
+		s.unkept(r.unkept)
+	}
 }
 
 // release makes ready what waited for step i alone.
@@ -189,6 +221,7 @@ func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summar
 		Outcomes:   map[Outcome]int{},
 		RoundTrips: s.hosts.roundTrips(),
 		Elapsed:    elapsed,
+		Unfinished: s.unfinished,
 	}
 	var notReached []ID
 	for i := range s.ended {
@@ -201,10 +234,11 @@ func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summar
 		}
 		sum.Outcomes[s.ended[i]]++
 	}
-	if len(s.failed) == 0 && len(notReached) == 0 {
+	s.closeJournal(ctx, sum)
+	if len(s.failed) == 0 && len(notReached) == 0 && len(s.journalErrs) == 0 {
 		return sum, nil
 	}
-	return sum, &RunError{Failed: s.failed, NotReached: notReached, Canceled: context.Cause(ctx)}
+	return sum, &RunError{Failed: s.failed, NotReached: notReached, Canceled: context.Cause(ctx), Journal: s.journalErrs}
 }
 
 func (s *scheduler) observe(e Event) {
@@ -240,6 +274,7 @@ func (s *scheduler) work(ctx context.Context, i int, uncertain bool) *result {
 		res.err.Err = fmt.Errorf("not done within %v: %w", timeout, res.err.Err)
 	}
 	res.step, res.attempt, res.elapsed = i, w.attempt, s.now().Sub(begin)
+	res.unkept = s.journal.conclude(ctx, w.step, res)
 	return res
 }
 
@@ -282,6 +317,9 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return Unchanged, nil, nil
 	case w.DryRun:
 		return WouldChange, diff, nil
+	}
+	if err := w.journal.intend(ctx, w.step, w.attempt, diff); err != nil {
+		return w.fault(Recording, diff, err)
 	}
 	w.emit(StepApplying, func(e *Event) { e.Diff = diff })
 	if err := w.step.Action.Apply(ctx, h, diff); err != nil {
