@@ -1,0 +1,14 @@
+// Package filejournal keeps the journal of runs in a file on this machine: one
+// line of JSON a record, appended and synchronised to the disk before the step
+// that it announces is applied.
+//
+// Beside the file PATH stands PATH.lock while a run has the journal. It says who
+// has it and since when, and the kernel says whether that program still lives:
+// the file is locked by flock(2), which ends with its process however that dies,
+// so nothing is ever to be removed by hand. The lock keeps programs on one
+// machine apart. For operators on several machines there is plan/etcdjournal; a
+// network file system is no substitute.
+//
+// A record that a crash has cut off is one that nobody was told was kept. Reading
+// passes over it, and the next run removes it, exactly it, before it appends.
+package filejournal
