@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -36,7 +37,14 @@ func within(path, parent string) bool {
 
 func loadPackages(t *testing.T) map[string]pkg {
 	t.Helper()
+	return loadPackagesIn(t, ".")
+}
+
+// loadPackagesIn loads those of the module in a directory.
+func loadPackagesIn(t *testing.T, dir string) map[string]pkg {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,Imports,Deps", "./...")
+	cmd.Dir = dir
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	all := map[string]pkg{}
@@ -120,6 +128,30 @@ func TestOnlyPlanJoins(t *testing.T) {
 	}
 }
 
+// The runner knows its journals by an interface: a user of plan links none of
+// them, and a user of one of them nothing that it does not need.
+func TestJournalsAreApart(t *testing.T) {
+	const etcdClient, etcdServer = "go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3"
+	all := loadPackages(t)
+	journals := []string{module + "/plan/filejournal", module + "/plan/journaltest", module + "/plan/etcdjournal"}
+	for path, p := range all {
+		require.False(t, within(path, etcdClient), "the module links %s", path)
+		for _, dep := range p.Deps {
+			if slices.Contains(journals, dep) {
+				require.True(t, p.Name == "main" || within(path, module+"/examples"), "%s links %s", path, dep)
+			}
+		}
+	}
+	for _, imp := range all[module+"/plan/filejournal"].Imports {
+		require.True(t, all[imp].Standard || imp == module+"/plan", "plan/filejournal imports %s", imp)
+	}
+	nested := loadPackagesIn(t, "plan/etcdjournal")
+	require.Contains(t, nested, etcdClient)
+	for path := range nested {
+		require.False(t, within(path, etcdServer) || within(path, module+"/transport/ssh"), "plan/etcdjournal links %s", path)
+	}
+}
+
 // Libraries neither print nor exit nor read the environment nor make contexts
 // of their own nor sleep regardless of one.
 func TestLibrariesKeepToThemselves(t *testing.T) {
@@ -130,7 +162,9 @@ func TestLibrariesKeepToThemselves(t *testing.T) {
 		"context": {"TODO"},
 		"time":    {"Sleep"},
 	}
-	for path, p := range loadPackages(t) {
+	all := loadPackages(t)
+	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
+	for path, p := range all {
 		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") {
 			continue
 		}

@@ -23,6 +23,9 @@
 //	    transport/transporttest  the suite that every transport passes
 //	  plan                  steps, their order, the runner, and the HA recipe
 //	    plan/clusterfile    a Cluster from YAML, strictly
+//	    plan/filejournal    what runs did, in a file on this machine
+//	    plan/etcdjournal    the same in etcd, for several operators (own module)
+//	    plan/journaltest    the suite that every journal passes
 //	  examples              render, quickstart, installer, lab
 //
 // Data flows one way:

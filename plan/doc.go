@@ -13,6 +13,9 @@
 //     one host one after another; check, apply if it differs, check again.
 //     A failure stops what comes after it and nothing else. A dry run only
 //     checks.
+//   - A Journal, if there is one, keeps what runs intended and what came of it:
+//     who did what and when, what an earlier run left unfinished, and, if it
+//     can lock, that nobody else runs. It decides nothing.
 //   - Events tell an observer what happens, and a Summary what was done.
 //
 // The check is the truth: a plan can be run any number of times, and a run

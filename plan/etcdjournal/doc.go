@@ -1,0 +1,23 @@
+// Package etcdjournal keeps the journal of runs in etcd, for operators on
+// several machines: one of them runs, the others are told who and since when.
+// It is a module of its own, because etcd's client would be a heavy dependency
+// of every importer.
+//
+// The journal needs an etcd that is there before the run and through it: one
+// beside the cluster, or the cluster's own for every run after the first. Runs
+// that restart the members of the etcd they are written to keep their hold, as
+// long as a majority of members is up again within Config.TTL.
+//
+// Under Config.Prefix stand
+//
+//	lock              who runs, as JSON; bound to a lease
+//	records/NUMBER    the records, as JSON, numbered in twenty digits
+//
+// The lease is kept alive while the run lasts and given back at its end. When
+// the program dies, or is cut off from etcd, the lease runs out after Config.TTL
+// and any operator can go on. A run that finds its lease gone stops, and it can
+// write nothing more: every record is written on the condition that the lock is
+// still the one that the run took. To take a lock from somebody, delete its key.
+//
+// Nothing deletes old records. They are a few hundred bytes each.
+package etcdjournal
