@@ -14,7 +14,7 @@ import (
 func TestScriptsParse(t *testing.T) {
 	files := []File{{Path: "/a/b", Data: Bytes([]byte("x"))}, {Path: "/c"}, {Path: "/a/d"}}
 	for name, script := range map[string]string{
-		"stat": commonScript + statScript, "read": commonScript + readScript, "remove": commonScript + removeScript,
+		"stat": commonScript + statScript, "read": commonScript + readScript, "read all": commonScript + readAllScript, "remove": commonScript + removeScript,
 		"upload": commonScript + placeScript + uploadScript, "write": writeScript(files), "sudo": started,
 	} {
 		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), name); err != nil {

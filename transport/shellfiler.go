@@ -255,6 +255,9 @@ func cause(err error) error {
 	}
 	switch exit.Code {
 	case exitMissing:
+		if said := strings.TrimSpace(exit.Stderr); said != "" {
+			return fmt.Errorf("%s: %s: %w", exit.Host, said, fs.ErrNotExist)
+		}
 		return fmt.Errorf("%s: %w", exit.Host, fs.ErrNotExist)
 	case exitPermission:
 		return fmt.Errorf("%s: %s: %w", exit.Host, strings.TrimSpace(exit.Stderr), fs.ErrPermission)

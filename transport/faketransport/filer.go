@@ -88,19 +88,44 @@ func (f *fileSystem) info(p string) (transport.FileInfo, error) {
 func (c *conn) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	var data []byte
 	err := c.do(ctx, fileOp(Read, path), func(context.Context, Op) error {
-		err := transport.CheckPath(path)
-		if err == nil {
-			data, err = c.host.fs.read(path)
-		}
-		if err == nil && int64(len(data)) > limit {
-			err = fmt.Errorf("more than %d bytes: %w", limit, transport.ErrTooLarge)
-		}
+		var err error
+		data, err = c.read(path, limit)
 		return c.fileError(Read, path, err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return data, nil
+}
+
+// ReadAll implements transport.BatchReader; hooks and the record see one Read.
+func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]transport.Data, error) {
+	all := make([]transport.Data, 0, len(paths))
+	err := c.do(ctx, fileOp(Read, paths...), func(context.Context, Op) error {
+		for _, p := range paths {
+			data, err := c.read(p, limit)
+			if err != nil {
+				return c.fileError(Read, p, err)
+			}
+			all = append(all, transport.Bytes(data))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (c *conn) read(path string, limit int64) ([]byte, error) {
+	if err := transport.CheckPath(path); err != nil {
+		return nil, err
+	}
+	data, err := c.host.fs.read(path)
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("more than %d bytes: %w", limit, transport.ErrTooLarge)
+	}
+	return data, err
 }
 
 // Write implements transport.Filer.

@@ -77,6 +77,22 @@ func (c *conn) Read(ctx context.Context, p string, limit int64) ([]byte, error) 
 	return b, c.fileError("read", p, err)
 }
 
+// ReadAll reads regular files.
+func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]transport.Data, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	all := make([]transport.Data, 0, len(paths))
+	for _, p := range paths {
+		b, err := read(p, limit)
+		if err != nil {
+			return nil, c.fileError("read", p, err)
+		}
+		all = append(all, transport.Bytes(b))
+	}
+	return all, nil
+}
+
 func read(p string, limit int64) ([]byte, error) {
 	if err := transport.CheckPath(p); err != nil {
 		return nil, err

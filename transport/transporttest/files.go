@@ -130,6 +130,46 @@ func files(t *testing.T, h Harness) {
 		}
 	})
 
+	t.Run("read many", func(t *testing.T) {
+		batch, ok := f.(transport.BatchReader)
+		if !ok {
+			t.Skip("this Filer reads one by one")
+		}
+		d := dir(t)
+		want := []transport.File{
+			{Path: d + "/text", Data: transport.Bytes([]byte("one\n.\ntwo\n"))},
+			{Path: d + "/empty"},
+			{Path: d + "/binary", Data: transport.Bytes(noise(100_000))},
+			{Path: d + "/with a 'quote'", Data: transport.Bytes([]byte("no newline"))},
+		}
+		check(t, f.Write(ctx, want...))
+		got, err := batch.ReadAll(ctx, 100_000, paths(want)...)
+		check(t, err)
+		if len(got) != len(want) {
+			t.Fatalf("%d answers for %d paths", len(got), len(want))
+		}
+		for i, w := range want {
+			if !bytes.Equal(got[i].Bytes(), w.Data.Bytes()) {
+				t.Errorf("%s: %d bytes, want %d", w.Path, got[i].Len(), w.Data.Len())
+			}
+		}
+		if got, err := batch.ReadAll(ctx, 10); len(got) != 0 || err != nil {
+			t.Errorf("nothing asked: %v, %v", got, err)
+		}
+		if _, err := batch.ReadAll(ctx, 99_999, paths(want)...); !errors.Is(err, transport.ErrTooLarge) || !strings.Contains(err.Error(), d+"/binary") {
+			t.Errorf("over the limit: %v", err)
+		}
+		if _, err := batch.ReadAll(ctx, 10, d+"/empty", d+"/missing"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), d+"/missing") {
+			t.Errorf("missing: %v", err)
+		}
+		if _, err := batch.ReadAll(ctx, 10, d+"/empty", d); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a directory: %v", err)
+		}
+		if _, err := batch.ReadAll(ctx, 10, "relative"); err == nil {
+			t.Error("took a relative path")
+		}
+	})
+
 	t.Run("weird names", func(t *testing.T) {
 		d := dir(t)
 		var want []transport.File
