@@ -90,9 +90,20 @@ func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
 	return diff, nil
 }
 
-// Apply removes each taint from the nodes that have it: kubectl refuses to take
-// one from a node without it.
+// Apply removes them.
 func (u untaint) Apply(ctx context.Context, h *Host, d Diff) error {
+	for _, argv := range u.argvs(d) {
+		if _, err := h.Run(ctx, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// argvs remove each taint from the nodes that have it: kubectl refuses to take
+// one from a node without it.
+func (u untaint) argvs(d Diff) [][]string {
+	var out [][]string
 	for _, key := range u.taints {
 		args := []string{"taint", "nodes"}
 		for _, c := range d {
@@ -100,14 +111,11 @@ func (u untaint) Apply(ctx context.Context, h *Host, d Diff) error {
 				args = append(args, c.Subject)
 			}
 		}
-		if len(args) == 2 {
-			continue
-		}
-		if _, err := h.Run(ctx, kubectl(append(args, key+"-")...)...); err != nil {
-			return err
+		if len(args) > 2 {
+			out = append(out, kubectl(append(args, key+"-")...))
 		}
 	}
-	return nil
+	return out
 }
 
 // nodesReady waits until every node of the description is Ready, at the
@@ -157,7 +165,7 @@ const readyPoll = time.Second
 
 // Apply waits.
 func (r nodesReady) Apply(ctx context.Context, h *Host, d Diff) error {
-	if !r.cluster.Version.AtLeast(1, 11) { // kubectl wait came with it
+	if !kubectlWaits(r.cluster.Version) {
 		for len(d) > 0 && wait(ctx, readyPoll) {
 			var err error
 			if d, err = r.Check(ctx, h); err != nil {
@@ -166,10 +174,18 @@ func (r nodesReady) Apply(ctx context.Context, h *Host, d Diff) error {
 		}
 		return ctx.Err()
 	}
+	_, err := h.Run(ctx, waitReady(d)...)
+	return err
+}
+
+// kubectlWaits reports whether kubectl has the command wait.
+func kubectlWaits(v quorate.Version) bool { return v.AtLeast(1, 11) }
+
+// waitReady waits for the nodes of a Diff.
+func waitReady(d Diff) []string {
 	args := []string{"wait", "--for=condition=Ready", "--timeout=5m"}
 	for _, c := range d {
 		args = append(args, "node/"+c.Subject)
 	}
-	_, err := h.Run(ctx, kubectl(args...)...)
-	return err
+	return kubectl(args...)
 }

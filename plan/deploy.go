@@ -241,7 +241,19 @@ func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 	if err != nil {
 		return err
 	}
-	var touched, enable, start []string
+	touched, args := d.unitArgs(diff)
+	if len(touched) == 0 {
+		return nil
+	}
+	if _, err := h.Script(ctx, unitScript, args...); err != nil {
+		return unitFailure(ctx, h, touched, err)
+	}
+	return nil
+}
+
+// unitArgs gives the units that differ, and what unitScript is told of them.
+func (d Deploy) unitArgs(diff Diff) (touched, args []string) {
+	var enable, start []string
 	for _, u := range d.Units {
 		for _, c := range diff {
 			if c.Subject != "unit "+u.Name {
@@ -259,12 +271,9 @@ func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 		}
 	}
 	if len(touched) == 0 {
-		return nil
+		return nil, nil
 	}
-	if _, err := h.Script(ctx, unitScript, slices.Concat(enable, []string{"daemon-reload", ""}, start)...); err != nil {
-		return unitFailure(ctx, h, touched, err)
-	}
-	return nil
+	return touched, slices.Concat(enable, []string{"daemon-reload", ""}, start)
 }
 
 // unitScript brings up units in one round trip and with one reload: systemctl

@@ -16,6 +16,9 @@
 //   - A Journal, if there is one, keeps what runs intended and what came of it:
 //     who did what and when, what an earlier run left unfinished, and, if it
 //     can lock, that nobody else runs. It decides nothing.
+//   - A Preview is what a run would do, with the differences of public texts and
+//     the commands, for people, as JSON, and as a graph. It can be saved, and
+//     applied as long as it holds.
 //   - Events tell an observer what happens, and a Summary what was done.
 //
 // The check is the truth: a plan can be run any number of times, and a run
@@ -29,6 +32,9 @@
 // Present, Packages, Pushed, or a type of one's own.
 //
 // # Abilities
+//
+// An Action that is a Describer and a Commander too has more to show in a
+// preview: see Runner.Preview.
 //
 // Deploy is an Action for one's own steps: files, and systemd units that run
 // with them. NewHost makes a Host of any connection, so that Actions can be

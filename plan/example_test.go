@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/vip"
 )
@@ -90,4 +92,38 @@ func ExampleRunner_dryRun() {
 		log.Fatal(err)
 	}
 	// Output: motd/web-1 would-change - update /etc/motd
+}
+
+// What a run would do, for people. JSON, Mermaid and DOT say the same to others.
+func ExampleRunner_Preview() {
+	hosts := faketransport.New()
+	if err := hosts.Host("web-1").Put(transport.File{Path: "/etc/motd", Mode: 0o644, Data: transport.Bytes([]byte("hello\n"))}); err != nil {
+		log.Fatal(err)
+	}
+	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Title: "greet", Action: plan.Deploy{Files: []quorate.File{
+		{Path: "/etc/motd", Mode: 0o644, Content: quorate.Public([]byte("welcome\n"))},
+		{Path: "/etc/token", Content: quorate.Sensitive([]byte("hunter2"))},
+	}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	runner := plan.Runner{Transport: hosts}
+	preview, err := runner.Preview(context.Background(), p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(preview.Text())
+	if _, err := runner.Apply(context.Background(), p, preview); err != nil {
+		log.Fatal(err) // a *plan.StaleError if something has changed since
+	}
+	// Output:
+	// 1 step on 1 host: 1 would change
+	//
+	// web-1: 1 would change (2 round trips)
+	//   ~ motd/web-1: greet
+	//       update /etc/motd (content)
+	//         @@ -1 +1 @@
+	//         -hello
+	//         +welcome
+	//       create /etc/token  [not shown: secret]
 }

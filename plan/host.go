@@ -24,6 +24,8 @@ type Host struct {
 	report func(string)
 	redact func(string) string
 	trips  atomic.Int64
+	// seen is what Stat found, nil but in a preview.
+	seen *sightings
 }
 
 // NewHost makes a Host of a connection, for testing an Action by itself.
@@ -78,7 +80,9 @@ func (h *Host) Script(ctx context.Context, script string, args ...string) ([]byt
 // are those of transport.Filer.
 func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo, error) {
 	h.trips.Add(1)
-	return h.files.Stat(ctx, paths...)
+	infos, err := h.files.Stat(ctx, paths...)
+	h.seen.add(infos)
+	return infos, err
 }
 
 // Read gives a file's content; more than 16 MiB is an error, and so is a file
@@ -86,6 +90,26 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 	h.trips.Add(1)
 	return h.files.Read(ctx, path, outputLimit)
+}
+
+// ReadAll gives the contents of files, each of limit bytes at most (a larger one
+// is an error, and so is one that is not there), all in one round trip, or one
+// each where the transport's files have no transport.BatchReader.
+func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]transport.Data, error) {
+	if batch, ok := h.files.(transport.BatchReader); ok {
+		h.trips.Add(1)
+		return batch.ReadAll(ctx, limit, paths...)
+	}
+	all := make([]transport.Data, 0, len(paths))
+	for _, p := range paths {
+		h.trips.Add(1)
+		b, err := h.files.Read(ctx, p, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, transport.Bytes(b))
+	}
+	return all, nil
 }
 
 // Write puts files in place, each whole or not at all, in one round trip.

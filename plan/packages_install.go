@@ -204,12 +204,21 @@ func (p packages) applyAPT(ctx context.Context, h *Host, found installed) error 
 			return err
 		}
 	}
-	// Installing a held package may have let go of it.
-	if held := p.pinned(); len(held) > 0 && (len(missing) > 0 || len(p.unheld(found)) > 0) {
-		_, err := h.Run(ctx, append([]string{"apt-mark", "hold"}, held...)...)
+	if hold := p.holding(found); len(hold) > 0 {
+		_, err := h.Run(ctx, hold...)
 		return err
 	}
 	return nil
+}
+
+// holding is how apt-get's packages are held, nil if they are. Installing a held
+// package may have let go of it.
+func (p packages) holding(found installed) []string {
+	held := p.pinned()
+	if len(held) == 0 || len(p.missing(found)) == 0 && len(p.unheld(found)) == 0 {
+		return nil
+	}
+	return append([]string{"apt-mark", "hold"}, held...)
 }
 
 // applyRPM looks past the exclude= lines that hold the packages.
@@ -224,12 +233,16 @@ func (p packages) applyRPM(ctx context.Context, h *Host, found installed) error 
 	if len(missing) == 0 {
 		return nil
 	}
+	_, err := h.Run(ctx, rpmInstall(found.manager, missing)...)
+	return err
+}
+
+func rpmInstall(manager string, missing []pkg) []string {
 	anyway := "--setopt=disable_excludes=all,*" // dnf 4 says all, dnf 5 says *
-	if found.manager == "yum" {
+	if manager == "yum" {
 		anyway = "--disableexcludes=all"
 	}
-	_, err := h.Run(ctx, append([]string{found.manager, "install", "-q", "-y", anyway}, join(missing, "-")...)...)
-	return err
+	return append([]string{manager, "install", "-q", "-y", anyway}, join(missing, "-")...)
 }
 
 func join(ps []pkg, by string) []string {

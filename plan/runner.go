@@ -51,6 +51,10 @@ const defaultParallel = 64
 // runs while somebody else has the journal (*LockedError), and when it is lost
 // to somebody else on the way the run is stopped as by ctx (*LockLostError).
 func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
+	return r.scheduler(p).run(ctx)
+}
+
+func (r *Runner) scheduler(p *Plan) *scheduler {
 	s := &scheduler{
 		Runner: r,
 		plan:   p,
@@ -64,7 +68,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	return s.run(ctx)
+	return s
 }
 
 // scheduler is one run. All of its state but the hosts belongs to the
@@ -88,6 +92,8 @@ type scheduler struct {
 	journal     *journaling
 	journalErrs []*JournalError
 	unfinished  []Unfinished
+	// preview is told what a dry run finds; nil outside of Preview.
+	preview *previewer
 }
 
 // message is what a worker says: an event or, last of all, its result.
@@ -307,15 +313,20 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return w.fault(Connecting, nil, err)
 	}
 	h.report = func(msg string) { w.emit(StepProgress, func(e *Event) { e.Message = msg }) }
+	w.preview.begin(w.i, h)
 	diff, err := w.step.Action.Check(ctx, h)
 	switch {
 	case err != nil && w.DryRun && w.uncertain && ctx.Err() == nil && !Transient(err):
+		w.preview.unknown(w.i, err)
 		return Unknown, nil, nil
 	case err != nil:
 		return w.fault(Checking, diff, err)
 	case len(diff) == 0:
 		return Unchanged, nil, nil
 	case w.DryRun:
+		if diff, err = w.preview.look(ctx, w.i, h, diff); err != nil {
+			return w.fault(Checking, diff, err)
+		}
 		return WouldChange, diff, nil
 	}
 	if err := w.journal.intend(ctx, w.step, w.attempt, diff); err != nil {

@@ -275,6 +275,14 @@ func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, 
 	tb.Helper()
 	var s said
 	sum, err := (&plan.Runner{Transport: hosts, DryRun: dry, Observe: s.observe}).Run(ctx, p)
+	if dry {
+		pv, err := (&plan.Runner{Transport: hosts, Observe: s.observe}).Preview(ctx, p)
+		t.assertErrors(tb, name+": preview", err)
+		t.assertHidden(tb, name+": the preview", pv)
+		for _, text := range []string{pv.Text(), string(pv.JSON()), pv.Mermaid(), pv.DOT()} {
+			t.assertText(tb, name+": the preview", text)
+		}
+	}
 	t.assertHidden(tb, name+": the summary", sum)
 	for i, e := range s.events {
 		t.assertHidden(tb, fmt.Sprintf("%s: event %d (%s %s)", name, i, e.Kind, e.Step), e)

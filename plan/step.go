@@ -74,6 +74,12 @@ type Change struct {
 	Detail string `json:"detail,omitempty"`
 	// Disruptive changes interrupt something that works: a restart.
 	Disruptive bool `json:"disruptive,omitempty"`
+	// Text is the unified diff from what stands on the host to what would be
+	// written. Only Runner.Preview fills it in, and only for public text.
+	Text string `json:"text,omitempty"`
+	// Hidden says why a content that would be written has no Text: it is
+	// secret, binary, too large. Only Runner.Preview fills it in.
+	Hidden string `json:"hidden,omitempty"`
 }
 
 // String gives "update /etc/etcd.env (content)".
