@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
@@ -130,9 +131,12 @@ func TestInstallTwice(t *testing.T) {
 // its state let anyone else read it.
 func TestNoSecretIsShown(t *testing.T) {
 	s := newSite(t)
-	_, dry, dryErr := s.run(t, "-dry-run")
+	saved := filepath.Join(s.dir, "saved.json")
+	_, dry, dryErr := s.run(t, "-dry-run", "-save", saved)
 	_, out, outErr := s.run(t)
-	shown := dry + dryErr + out + outErr
+	kept, err := os.ReadFile(saved)
+	require.NoError(t, err)
+	shown := dry + dryErr + out + outErr + string(kept)
 	secrets := 0
 	require.NoError(t, filepath.WalkDir(filepath.Join(s.dir, "state"), func(path string, d fs.DirEntry, err error) error {
 		require.NoError(t, err)
@@ -177,7 +181,10 @@ colour: blue
 	}
 	require.Zero(t, s.contacted())
 
-	for _, args := range [][]string{{"-install", "magic"}, {"-ssh-key", "/nowhere"}, {"extra"}} {
+	for _, args := range [][]string{
+		{"-install", "magic"}, {"-ssh-key", "/nowhere"}, {"extra"},
+		{"-save", "x.json"}, {"-dry-run", "-save", "x.png"}, {"-dry-run", "-apply", "x.json"}, {"-apply", "/nowhere"},
+	} {
 		code, _, stderr := s.run(t, args...)
 		require.Equal(t, exitInvalid, code, stderr)
 	}
@@ -207,4 +214,34 @@ func TestAFailureSaysWhatCameBack(t *testing.T) {
 	code, _, stderr := s.run(t)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, stderr, "step preflight/cp-2 on cp-2")
+}
+
+// A dry run is saved in every form; its JSON is applied, and refused once it no
+// longer holds.
+func TestSaveAndApply(t *testing.T) {
+	s := newSite(t)
+	at := func(name string) string { return filepath.Join(s.dir, name) }
+	code, stdout, stderr := s.run(t, "-dry-run", "-save", at("p.json"), "-save", at("p.txt"), "-save", at("p.dot"), "-save", at("p.mmd"))
+	require.Zero(t, code, stderr)
+	for name, want := range map[string]string{"p.json": plan.PreviewSchema, "p.dot": "digraph plan {", "p.mmd": "flowchart TD", "p.txt": stdout} {
+		b, err := os.ReadFile(at(name))
+		require.NoError(t, err)
+		require.Contains(t, string(b), want)
+	}
+	code, stdout, stderr = s.run(t, "-apply", at("p.json"))
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "initialise the cluster")
+	require.Len(t, s.hosts.Nodes(), 4)
+
+	code, stdout, stderr = s.run(t, "-apply", at("p.json"))
+	require.Equal(t, exitStale, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "step init/cp-1 on cp-1: it was would-change and is unchanged")
+
+	code, _, stderr = s.run(t, "-untaint", "-apply", at("p.json"))
+	require.Equal(t, exitStale, code)
+	require.Contains(t, stderr, "the preview was made from another plan")
+	code, _, stderr = s.run(t, "-apply", at("p.dot"))
+	require.Equal(t, exitInvalid, code)
+	require.Contains(t, stderr, "no preview")
 }

@@ -5,8 +5,15 @@
 //	go run ./examples/installer -cluster cluster.yaml -dry-run
 //	go run ./examples/installer -cluster cluster.yaml -ssh-key ~/.ssh/id_ed25519
 //
+// What a dry run shows can be saved, as JSON or as a graph, and the JSON be
+// applied for as long as it holds:
+//
+//	go run ./examples/installer -cluster cluster.yaml -dry-run -save plan.json -save plan.dot
+//	go run ./examples/installer -cluster cluster.yaml -apply plan.json
+//
 // Exit codes: 0 the hosts are as described (or, dry, would be), 1 the run
-// failed, 2 the input is wrong and no host was touched, 130 interrupted.
+// failed, 2 the input is wrong and no host was touched, 3 the saved plan no
+// longer holds and nothing was changed, 130 interrupted.
 package main
 
 import (
@@ -34,6 +41,7 @@ import (
 const (
 	exitFailed      = 1
 	exitInvalid     = 2
+	exitStale       = 3
 	exitInterrupted = 130
 )
 
@@ -48,7 +56,8 @@ func main() {
 type options struct {
 	cluster, state, kubeconfig string
 	dryRun, untaint, sudo      bool
-	install, images            string
+	install, images, apply     string
+	save                       list
 	manifests                  list
 	keys, knownHosts           list
 }
@@ -67,6 +76,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.state, "state", "", "`directory` for keys and certificates between runs (default: the description's name and .state)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig to this `file`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); may be repeated")
+	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
 	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
 	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
@@ -82,6 +93,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.dryRun && o.apply != "" {
+		return o, errors.New("-apply and -dry-run exclude each other")
+	}
+	for _, path := range o.save {
+		if _, ok := rendering(path); !ok || !o.dryRun {
+			return o, fmt.Errorf("-save %s: want -dry-run, and a name that ends in .json, .txt, .dot or .mmd", path)
+		}
 	}
 	if o.state == "" {
 		o.state = strings.TrimSuffix(o.cluster, filepath.Ext(o.cluster)) + ".state"
@@ -109,14 +128,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	for _, p := range warnings(job.config.Cluster) {
 		complain(errors.New(p.String()))
 	}
-	view := progress.New(stdout, job.plan)
-	runner := plan.Runner{Transport: job.transport, DryRun: o.dryRun, Observe: view.Observe}
-	if _, err := runner.Run(ctx, job.plan); err != nil {
+	if o.dryRun {
+		err = dryRun(ctx, o, job, stdout)
+	} else {
+		err = job.run(ctx, progress.New(stdout, job.plan).Observe)
+	}
+	if err != nil {
 		complain(err)
-		if ctx.Err() != nil {
-			return exitInterrupted
-		}
-		return exitFailed
+		return exitCode(ctx, err)
 	}
 	if o.kubeconfig != "" && !o.dryRun {
 		if err := saveKubeconfig(ctx, job, o.kubeconfig); err != nil {
@@ -127,12 +146,62 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+func exitCode(ctx context.Context, err error) int {
+	var stale *plan.StaleError
+	switch {
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.As(err, &stale):
+		return exitStale
+	}
+	return exitFailed
+}
+
+// rendering is the form in which a preview is saved, by the file's name.
+func rendering(path string) (func(*plan.Preview) string, bool) {
+	form, ok := map[string]func(*plan.Preview) string{
+		".json": func(p *plan.Preview) string { return string(p.JSON()) },
+		".txt":  (*plan.Preview).Text, ".dot": (*plan.Preview).DOT, ".mmd": (*plan.Preview).Mermaid,
+	}[filepath.Ext(path)]
+	return form, ok
+}
+
+// dryRun shows and saves what a run would do; if some host fails, what is known
+// of the others.
+func dryRun(ctx context.Context, o options, j job, stdout io.Writer) error {
+	runner := plan.Runner{Transport: j.transport}
+	preview, err := runner.Preview(ctx, j.plan)
+	_, printed := io.WriteString(stdout, preview.Text())
+	if err = errors.Join(err, printed); err != nil {
+		return err
+	}
+	for _, path := range o.save {
+		form, _ := rendering(path) // checked by parse
+		if err := operator.Save(ctx, path, quorate.Public([]byte(form(preview)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // job is everything that is known before a host is touched.
 type job struct {
 	config    plan.HAConfig
 	plan      *plan.Plan
 	ssh       *ssh.Transport
 	transport transport.Transport
+	// seen is the preview to apply, nil to do what is needed whatever it is.
+	seen *plan.Preview
+}
+
+func (j job) run(ctx context.Context, observe func(plan.Event)) error {
+	runner := plan.Runner{Transport: j.transport, Observe: observe}
+	if j.seen != nil {
+		_, err := runner.Apply(ctx, j.plan, j.seen)
+		return err
+	}
+	_, err := runner.Run(ctx, j.plan)
+	return err
 }
 
 func prepare(ctx context.Context, o options) (job, error) {
@@ -141,6 +210,11 @@ func prepare(ctx context.Context, o options) (job, error) {
 		return job{}, err
 	}
 	j := job{}
+	if o.apply != "" {
+		if j.seen, err = readPreview(o.apply); err != nil {
+			return job{}, err
+		}
+	}
 	if j.ssh, err = operator.SSH(cluster, ssh.Config{
 		Auth:     o.auth(),
 		HostKeys: ssh.HostKeys{KnownHostsFiles: o.hostKeys()},
@@ -169,6 +243,18 @@ func prepare(ctx context.Context, o options) (job, error) {
 	}
 	j.plan, err = plan.HA(j.config)
 	return j, err
+}
+
+func readPreview(path string) (*plan.Preview, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.ParsePreview(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
 }
 
 // warnings are what works and is unlikely to be wanted.
