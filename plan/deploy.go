@@ -68,7 +68,7 @@ func (d Deploy) Check(ctx context.Context, h *Host) (Diff, error) {
 	if err != nil || len(d.Units) == 0 {
 		return diff, err
 	}
-	units, err := d.unitDiff(ctx, h)
+	units, err := d.unitDiff(ctx, h, contentDiffers(diff))
 	return append(diff, units...), err
 }
 
@@ -149,8 +149,17 @@ func asTransport(files []quorate.File) []transport.File {
 	return out
 }
 
-// unitDiff asks for the stamp and the units' states.
-func (d Deploy) unitDiff(ctx context.Context, h *Host) (Diff, error) {
+// contentDiffers reports whether units that read the files would find something
+// else; a mode or an owner is put right beside a unit that runs.
+func contentDiffers(diff Diff) bool {
+	return slices.ContainsFunc(diff, func(c Change) bool {
+		return c.Verb == "create" || c.Verb == "update" && (strings.HasPrefix(c.Detail, "content") || strings.HasPrefix(c.Detail, "is a directory"))
+	})
+}
+
+// unitDiff asks for the stamp and the units' states. Files that drifted make what
+// the stamp says doubtful: whoever changed them may have restarted the unit.
+func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, error) {
 	states, err := unitStates(ctx, h, d.Units)
 	if err != nil {
 		return nil, err
@@ -163,7 +172,7 @@ func (d Deploy) unitDiff(ctx context.Context, h *Host) (Diff, error) {
 	}
 	var diff Diff
 	for _, u := range d.Units {
-		diff = append(diff, u.diff(states[u.Name], len(stamped) > 0)...)
+		diff = append(diff, u.diff(states[u.Name], drifted || len(stamped) > 0)...)
 	}
 	if len(stamped) > 0 && len(diff) == 0 {
 		diff = append(diff, stamped...)
@@ -211,6 +220,12 @@ func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitStat
 // Apply writes the files that differ, brings the units up, and stamps.
 func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 	if files := d.differing(diff); len(files) > 0 {
+		// The stamp goes first: a run that ends before the restart must not leave
+		// the right files beside a stamp that says that the units run with them.
+		if stamp, ok := d.stamp(); ok && contentDiffers(diff) {
+			stamp.Content = quorate.Public([]byte("outdated\n"))
+			files = append([]quorate.File{stamp}, files...)
+		}
 		if err := h.Write(ctx, asTransport(files)...); err != nil {
 			return err
 		}
@@ -237,7 +252,7 @@ func (d Deploy) differing(diff Diff) []quorate.File {
 // applyUnits asks for the states anew, since writing the files has changed
 // what is outdated.
 func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
-	diff, err := d.unitDiff(ctx, h)
+	diff, err := d.unitDiff(ctx, h, false)
 	if err != nil {
 		return err
 	}

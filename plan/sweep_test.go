@@ -25,8 +25,10 @@ import (
 // that nothing disturbs.
 type sweep struct {
 	cluster quorate.Cluster
-	// before, if not nil, has been run on the hosts already.
+	// before, if not nil, has been run on the hosts already, and drift has
+	// happened since.
 	before *plan.Plan
+	drift  func(t *testing.T, hosts *plantest.Cluster)
 	plan   *plan.Plan
 	calls  int
 	end    string
@@ -52,6 +54,9 @@ func (s sweep) hosts(t *testing.T) *plantest.Cluster {
 	if s.before != nil {
 		_, err := (&plan.Runner{Transport: hosts, Parallel: 1}).Run(t.Context(), s.before)
 		require.NoError(t, err)
+	}
+	if s.drift != nil {
+		s.drift(t, hosts)
 	}
 	return hosts
 }
@@ -185,6 +190,26 @@ func TestCrashSweepOfAChange(t *testing.T) {
 // sweepStep is 1 for every call; with the race detector on, see race_test.go,
 // the sweep takes one in seven, and "make sweep" takes every one without it.
 var sweepStep = 1
+
+// TestCrashSweepOfADrift does the same after another hand has changed files and
+// restarted their units: the units end up running with what stands there.
+func TestCrashSweepOfADrift(t *testing.T) {
+	p, err := plan.HA(sweepConfig(t))
+	require.NoError(t, err)
+	s := sweep{cluster: three(), before: p, plan: p, drift: func(t *testing.T, hosts *plantest.Cluster) {
+		conn, err := hosts.Dial(t.Context(), "cp-2")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		for unit, path := range map[string]string{"keepalived.service": "/etc/keepalived/check_apiserver.sh", "etcd.service": "/etc/systemd/system/etcd.service"} {
+			f, err := hosts.Host("cp-2").File(path)
+			require.NoError(t, err)
+			f.Data = transport.Bytes(append(f.Data.Bytes(), "# by hand\n"...))
+			require.NoError(t, hosts.Host("cp-2").Put(f))
+			require.NoError(t, conn.Run(t.Context(), transport.Cmd{Argv: []string{"systemctl", "restart", unit}}))
+		}
+	}}.measure(t)
+	s.everyCall(t, 0)
+}
 
 // everyCall wants kubeadm to have been taken back so often at the least: else
 // nothing was cut half-way.
