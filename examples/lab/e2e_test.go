@@ -55,17 +55,23 @@ func TestE2E(t *testing.T) {
 // as described, changes nothing, says so, and succeeds.
 func installAgain(t *testing.T, l *machines.Lab) {
 	t.Helper()
+	out, err := exec.CommandContext(t.Context(), buildInstaller(t), installerArgs(l)...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "changed nothing: every host is as described") {
+		t.Errorf("the installer, run again: %v\n%s", err, out)
+	}
+	t.Logf("the installer, run again:\n%s", out)
+}
+
+// buildInstaller gives the path of the installer's binary.
+func buildInstaller(t *testing.T) string {
+	t.Helper()
 	installer := filepath.Join(t.TempDir(), "installer")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", installer, "./examples/installer")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), installer, installerArgs(l)...).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "changed nothing: every host is as described") {
-		t.Errorf("the installer, run again: %v\n%s", err, out)
-	}
-	t.Logf("the installer, run again:\n%s", out)
+	return installer
 }
 
 // labOptions gives the options of a lab that a test boots, or skips it.

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
+)
+
+// death is a moment of a run at which the operator's program is killed.
+type death struct {
+	name string
+	// host and when: a condition of the shell there that tells the moment.
+	host, when string
+	// cut kills kubeadm on the host too, half-way; without it what the operator
+	// began there goes on by itself.
+	cut bool
+}
+
+const kubeadmRuns = "pgrep -x kubeadm >/dev/null"
+
+// deaths in the order of a run. Each follows what the ones before have left.
+var deaths = []death{
+	{name: "images imported", host: "cp-2", when: "pgrep -x ctr >/dev/null"},
+	{name: "etcd's files written", host: "cp-1", when: "[ -e /etc/systemd/system/etcd.service ]"},
+	{name: "etcd started", host: "cp-3", when: "pgrep -x etcd >/dev/null"},
+	{name: "keepalived's files written", host: "cp-2", when: "[ -e /etc/keepalived/check_apiserver.sh ]"},
+	{name: "keepalived started", host: "cp-1", when: "pgrep -x keepalived >/dev/null"},
+	{name: "authorities placed", host: "cp-3", when: "[ -e /etc/kubernetes/pki/ca.key ]"},
+	{name: "init cut", host: "cp-1", when: "[ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] && " + kubeadmRuns, cut: true},
+	{name: "init goes on alone", host: "cp-1", when: "[ -e /etc/kubernetes/admin.conf ] && " + kubeadmRuns},
+	{name: "join cut", host: "cp-2", when: "[ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] && " + kubeadmRuns, cut: true},
+	{name: "join goes on alone", host: "cp-2", when: "[ -e /etc/kubernetes/admin.conf ] && " + kubeadmRuns},
+	{name: "another join begun", host: "cp-3", when: kubeadmRuns},
+	{name: "another join cut", host: "cp-3", when: "[ -e /etc/kubernetes/kubelet.conf ] && " + kubeadmRuns, cut: true},
+	{name: "worker's join cut", host: "worker-1", when: kubeadmRuns, cut: true},
+	{name: "worker's join goes on alone", host: "worker-1", when: "[ -e /etc/kubernetes/kubelet.conf ] && " + kubeadmRuns},
+}
+
+// TestE2EResume kills the operator's program over and over while it brings up a
+// cluster, kubeadm half-way among it, and runs it again each time. The end is the
+// cluster that an undisturbed run makes.
+func TestE2EResume(t *testing.T) {
+	o := labOptions(t)
+	l, _ := bootLab(t, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	defer cancel()
+	installer := buildInstaller(t)
+	hit := 0
+	cut := map[string]bool{}
+	for _, d := range deaths {
+		if killAt(ctx, t, l, installer, d) {
+			hit++
+			if d.cut {
+				cut[d.name] = true
+			}
+		}
+	}
+	begin := time.Now()
+	out, err := exec.CommandContext(ctx, installer, installerArgs(l)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("the last run: %v\n%s", err, out)
+	}
+	t.Logf("%d of %d deaths hit their moment, %d of them with kubeadm half-way; the last run took %.1fs\n%s",
+		hit, len(deaths), len(cut), time.Since(begin).Seconds(), out)
+	if hit < 12 || !cut["init cut"] || !cut["join cut"] {
+		t.Errorf("too few moments were hit for this to prove anything; with kubeadm half-way: %v", cut)
+	}
+	if err := checkCluster(ctx, t, l); err != nil {
+		t.Error(err)
+	}
+	if err := checkMembers(ctx, l); err != nil {
+		t.Error(err)
+	}
+	for _, h := range l.Hosts() {
+		if out, err := l.SSH(ctx, h.Name, kubeadmRuns); err == nil {
+			t.Errorf("%s: a kubeadm is left behind: %s", h.Name, out)
+		}
+	}
+	installAgain(t, l)
+}
+
+// watching is there while a host looks out for a moment: a run that ends before
+// takes it away, so that nothing waits on for the next one.
+const watching = "/run/watching"
+
+// killAt runs the installer and kills it, as the machine it runs on might, when
+// the moment has come; false if the run came to its end before.
+func killAt(ctx context.Context, t *testing.T, l *machines.Lab, installer string, d death) bool {
+	t.Helper()
+	watch := "touch " + watching + "; until " + d.when + "; do [ -e " + watching + " ] || exit 3; sleep 0.02; done"
+	if d.cut {
+		watch += "; pkill -9 -x kubeadm"
+	}
+	begin := time.Now()
+	moment := make(chan error, 1)
+	go func() {
+		_, err := l.SSH(ctx, d.host, watch)
+		moment <- err
+	}()
+	var output bytes.Buffer
+	run := exec.CommandContext(ctx, installer, installerArgs(l)...)
+	run.Stdout, run.Stderr = &output, &output
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	select {
+	case err := <-moment:
+		if err != nil {
+			t.Fatalf("%s: %v", d.name, err)
+		}
+		if err := run.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		killed := <-ended
+		t.Logf("%-28s %v after %.1fs%s", d.name, killed, time.Since(begin).Seconds(), told(output.String()))
+		return true
+	case err := <-ended:
+		if _, err := l.SSH(ctx, d.host, "rm -f "+watching); err != nil {
+			t.Fatal(err)
+		}
+		watched := <-moment
+		if err != nil {
+			t.Fatalf("%s: the run failed: %v\n%s", d.name, err, output.String())
+		}
+		t.Logf("%-28s missed: the run ended after %.1fs, the look-out with %v%s", d.name, time.Since(begin).Seconds(), watched, told(output.String()))
+		return false
+	}
+}
+
+// told is what a run said of earlier ones.
+func told(output string) string {
+	var out strings.Builder
+	for line := range strings.Lines(output) {
+		if strings.Contains(line, "taking back") || strings.Contains(line, "earlier run") {
+			out.WriteString("\n\t" + strings.TrimSpace(line))
+		}
+	}
+	return out.String()
+}
