@@ -27,7 +27,10 @@ func TestReleases(t *testing.T) {
 	}
 	// Those that have been built and held against what is rendered. v1beta4 has
 	// an oracle of its own, package kubeadm/upstream.
-	require.Equal(t, map[string][]int{"v1alpha1": {10}, "v1alpha3": {12}, "v1beta1": {14}}, apis)
+	require.Equal(t, map[string][]int{
+		"v1alpha1": {10}, "v1alpha2": {11}, "v1alpha3": {12}, "v1beta1": {13, 14},
+		"v1beta2": {15, 21}, "v1beta3": {22, 30}, "v1beta4": {31},
+	}, apis)
 
 	r, err := Find("v1.30.3")
 	require.NoError(t, err)
@@ -43,10 +46,10 @@ func TestSourcesOfAReleases(t *testing.T) {
 		"1.11.10": "v1alpha2.go",
 		"1.12.10": "documents.go load_1.12.go components_1.12.go",
 		"1.13.12": "documents.go load_1.13.go components_1.12.go",
-		"1.17.17": "documents.go load_1.14.go components_1.12.go",
-		"1.22.17": "documents.go load_1.14.go components_1.19.go kubelet_1.19.go",
-		"1.30.3":  "documents.go load_1.30.go components_1.19.go kubelet_1.23.go",
-		"1.37.2":  "documents.go load_1.31.go components_1.19.go kubelet_1.23.go",
+		"1.17.17": "documents.go load_1.14.go components_1.17.go refused_1.17.go kubelet_1.17.go",
+		"1.22.17": "documents.go load_1.14.go components_1.19.go refused_1.17.go kubelet_1.17.go",
+		"1.30.3":  "documents.go load_1.30.go components_1.19.go refused_1.17.go kubelet_1.23.go",
+		"1.37.2":  "documents.go load_1.31.go components_1.19.go refused_1.17.go kubelet_1.23.go",
 	} {
 		r, err := Find(version)
 		require.NoError(t, err)

@@ -14,24 +14,30 @@ type Release struct {
 	// API is the version of kubeadm's configuration API to render for it, and
 	// the only one that its oracle takes.
 	API string
-	// CI marks the ones that CI builds. The others are built by hand so far
-	// ("oracles VERSION"): not each of them has been.
+	// CI marks the ones that CI builds: of every API version its first and its
+	// last release. (Of v1beta4 the last is judged by kubeadm/upstream.) The
+	// others are built by hand, "make oracles".
 	CI bool
 }
 
 // Releases are all that can be built, oldest first.
 var Releases = []Release{
 	{"1.10.4", "v1alpha1", true},
-	{"1.11.10", "v1alpha2", false},
+	{"1.11.10", "v1alpha2", true},
 	{"1.12.10", "v1alpha3", true},
-	{"1.13.12", "v1beta1", false},
+	{"1.13.12", "v1beta1", true},
 	{"1.14.10", "v1beta1", true},
-	{"1.15.12", "v1beta2", false},
+	{"1.15.12", "v1beta2", true},
 	{"1.17.17", "v1beta2", false},
-	{"1.21.14", "v1beta2", false},
-	{"1.22.17", "v1beta3", false},
-	{"1.30.3", "v1beta3", false},
-	{"1.31.14", "v1beta4", false},
+	{"1.20.15", "v1beta2", false},
+	{"1.21.14", "v1beta2", true},
+	{"1.22.17", "v1beta3", true},
+	{"1.25.16", "v1beta3", false},
+	{"1.28.15", "v1beta3", false},
+	{"1.30.3", "v1beta3", true},
+	{"1.31.14", "v1beta4", true},
+	{"1.34.4", "v1beta4", false},
+	{"1.36.3", "v1beta4", false},
 	{"1.37.2", "v1beta4", false},
 }
 
@@ -91,9 +97,9 @@ func (r Release) sources() []string {
 	case "v1alpha1", "v1alpha2":
 		return append(names, r.API+".go")
 	}
-	names = append(names, "documents.go", r.since("load", 12, 13, 14, 30, 31), r.since("components", 12, 19))
-	if r.Minor() >= 19 {
-		names = append(names, r.since("kubelet", 19, 23))
+	names = append(names, "documents.go", r.since("load", 12, 13, 14, 30, 31), r.since("components", 12, 17, 19))
+	if r.Minor() >= 17 {
+		names = append(names, "refused_1.17.go", r.since("kubelet", 17, 23))
 	}
 	return names
 }

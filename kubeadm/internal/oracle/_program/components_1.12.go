@@ -11,9 +11,9 @@ import (
 	kubeproxyvalidation "k8s.io/kubernetes/pkg/proxy/apis/config/validation"
 )
 
-// components gives what kubeadm writes for the kubelet and kube-proxy. Until
-// 1.18 it holds their internal types. Until 1.15 it validates them; later the
-// programs themselves do when they start.
+// components gives what kubeadm writes for the kubelet and kube-proxy, and
+// refuses what kubeadm itself, as the two programs do, refuses of it. Until 1.16
+// it holds their internal types.
 func components(cfg *kubeadm.InitConfiguration, objects map[string]interface{}) error {
 	for kind, registration := range componentconfigs.Known {
 		internal, ok := registration.GetFromInternalConfig(&cfg.ClusterConfiguration)
