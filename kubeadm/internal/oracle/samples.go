@@ -14,11 +14,15 @@ type Sample struct {
 	// Why.
 	Refused bool
 	Why     string
+	// Warns has, for each warning that the release must give of an accepted file,
+	// what it contains; there is no other.
+	Warns []string
 }
 
 // Samples reads those that are for a release: API/accepted and API/refused below
 // a tree, where RELEASE in a file stands for the release's version. A refused
-// file begins with a comment, "# refused: WHY".
+// file begins with a comment, "# refused: WHY", an accepted one with "# warns
+// 1.MINOR: WHAT" for each warning that releases of that minor give.
 func Samples(tree fs.FS, r Release) ([]Sample, error) {
 	var samples []Sample
 	for _, verdict := range []string{"accepted", "refused"} {
@@ -32,6 +36,12 @@ func Samples(tree fs.FS, r Release) ([]Sample, error) {
 				return nil, err
 			}
 			s := Sample{File: File{Name: name, Data: strings.ReplaceAll(string(data), "RELEASE", r.String())}}
+			warns := fmt.Sprintf("# warns 1.%d: ", r.Minor())
+			for line := range strings.Lines(s.Data) {
+				if what, ok := strings.CutPrefix(line, warns); ok {
+					s.Warns = append(s.Warns, strings.TrimSpace(what))
+				}
+			}
 			if verdict == "refused" {
 				first, _, _ := strings.Cut(s.Data, "\n")
 				why, ok := strings.CutPrefix(first, "# refused: ")

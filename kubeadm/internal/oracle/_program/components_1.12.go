@@ -12,8 +12,8 @@ import (
 )
 
 // components gives what kubeadm writes for the kubelet and kube-proxy, and
-// refuses what kubeadm itself, as the two programs do, refuses of it. Until 1.16
-// it holds their internal types.
+// refuses what those refuse, which until 1.15 kubeadm does too. Until 1.16 it
+// holds their internal types.
 func components(cfg *kubeadm.InitConfiguration, objects map[string]interface{}) error {
 	for kind, registration := range componentconfigs.Known {
 		internal, ok := registration.GetFromInternalConfig(&cfg.ClusterConfiguration)
