@@ -65,10 +65,12 @@ func TestSamples(t *testing.T) {
 	})
 }
 
-// Order and number of verdicts are those of the files, and one file does not
-// colour the next.
+// Order and number of verdicts are those of the files, one file does not colour
+// the next, and nothing is left behind.
 func TestVerdictsStandAlone(t *testing.T) {
 	built(t, func(t *testing.T, r oracle.Release, binary string) {
+		tmp := t.TempDir()
+		t.Setenv("TMPDIR", tmp)
 		samples, err := oracle.Samples(os.DirFS("testdata"), r)
 		require.NoError(t, err)
 		files := filesOf(samples)
@@ -78,6 +80,9 @@ func TestVerdictsStandAlone(t *testing.T) {
 		none, err := oracle.Run(t.Context(), binary, []oracle.File{})
 		require.NoError(t, err)
 		require.Empty(t, none)
+		left, err := os.ReadDir(tmp)
+		require.NoError(t, err)
+		require.Empty(t, left)
 	})
 }
 

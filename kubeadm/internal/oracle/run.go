@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,20 +35,25 @@ func (v Verdict) Accepted() bool { return len(v.Errors) == 0 }
 
 // Run has a binary that [Build] made judge files, and gives one verdict for each
 // in their order. The program gets no environment: it shall know nothing of this
-// host.
-func Run(ctx context.Context, binary string, files []File) ([]Verdict, error) {
+// host. What it leaves among its temporary files, as old releases do their logs,
+// goes with it.
+func Run(ctx context.Context, binary string, files []File) (verdicts []Verdict, err error) {
 	input, err := json.Marshal(files)
 	if err != nil {
 		return nil, err
 	}
+	tmp, err := os.MkdirTemp("", "oracle-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	cmd := exec.CommandContext(ctx, binary)
-	cmd.Env = []string{"TMPDIR=" + os.TempDir()}
+	cmd.Env = []string{"TMPDIR=" + tmp}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, &RunError{Binary: binary, Err: err, Stderr: strings.TrimSpace(stderr.String())}
 	}
-	var verdicts []Verdict
 	if err := json.Unmarshal(stdout.Bytes(), &verdicts); err != nil {
 		return nil, &RunError{Binary: binary, Err: err}
 	}
