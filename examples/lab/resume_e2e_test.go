@@ -23,7 +23,12 @@ type death struct {
 	cut bool
 }
 
-const kubeadmRuns = "pgrep -x kubeadm >/dev/null"
+// kubeadmRuns is about init and join alone: the run asks kubeadm for its version
+// too, and such a process is gone before a signal reaches it.
+const (
+	kubeadmWorks = "pgrep -f '^([^ ]*/)?kubeadm (init|join)'"
+	kubeadmRuns  = kubeadmWorks + " >/dev/null"
+)
 
 // deaths in the order of a run. Each follows what the ones before have left.
 var deaths = []death{
@@ -90,14 +95,22 @@ func TestE2EResume(t *testing.T) {
 // takes it away, so that nothing waits on for the next one.
 const watching = "/run/watching"
 
+// halted names the kubeadm that halt has stopped, and halt holds only if there
+// was one and it has come to a stop.
+const (
+	halted = "/run/halted"
+	halt   = "pid=$(" + kubeadmWorks + " -o) && kill -STOP $pid && sleep 0.02 && grep -q '^State:.T' /proc/$pid/status && echo $pid >" + halted
+)
+
 // killAt runs the installer and kills it, as the machine it runs on might, when
 // the moment has come; false if the run came to its end before.
 func killAt(ctx context.Context, t *testing.T, l *machines.Lab, installer string, d death) bool {
 	t.Helper()
-	watch := "touch " + watching + "; until " + d.when + "; do [ -e " + watching + " ] || exit 3; sleep 0.02; done"
+	when := d.when
 	if d.cut {
-		watch += "; pkill -STOP -x kubeadm"
+		when += " && " + halt
 	}
+	watch := "touch " + watching + "; until " + when + "; do [ -e " + watching + " ] || exit 3; sleep 0.02; done"
 	begin := time.Now()
 	moment := make(chan error, 1)
 	go func() {
@@ -125,7 +138,9 @@ func killAt(ctx context.Context, t *testing.T, l *machines.Lab, installer string
 		how = <-ended
 		hit = killed(how)
 		if d.cut {
-			if _, err := l.SSH(ctx, d.host, "pkill -KILL -x kubeadm"); err != nil {
+			// The kernel may have been first: it hangs up a halted process whose
+			// session has ended.
+			if _, err := l.SSH(ctx, d.host, "pid=$(cat "+halted+"); kill -KILL $pid; while [ -e /proc/$pid ]; do sleep 0.02; done"); err != nil {
 				t.Fatalf("%s: %v", d.name, err)
 			}
 		}
