@@ -13,8 +13,11 @@ import (
 // Every script sent to hosts is POSIX shell.
 func TestScriptsParse(t *testing.T) {
 	files := []File{{Path: "/a/b", Data: Bytes([]byte("x"))}, {Path: "/c"}, {Path: "/a/d"}}
+	gather := batches([]string{"/a", "/b"}, []Query{
+		{Argv: []string{"x", "y z"}}, {Argv: []string{"x"}, Stdin: Bytes([]byte("in"))}, {Argv: []string{"x"}, Needs: "/a"}, {Argv: []string{"x"}, Stdin: Bytes([]byte("in")), Needs: "/a"},
+	})
 	for name, script := range map[string]string{
-		"stat": commonScript + statScript, "read": commonScript + readScript, "read all": commonScript + readAllScript, "remove": commonScript + removeScript,
+		"gather": gather[0].script(), "stat": commonScript + statScript, "read": commonScript + readScript, "read all": commonScript + readAllScript, "remove": commonScript + removeScript,
 		"upload": commonScript + placeScript + uploadScript, "write": writeScript(files), "sudo": started,
 	} {
 		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), name); err != nil {

@@ -60,17 +60,59 @@ func (s shellFiler) Stat(ctx context.Context, paths ...string) ([]FileInfo, erro
 	if err != nil {
 		return nil, fileError("stat", only(paths), cause(err))
 	}
-	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	return parseStats(paths, string(out))
+}
+
+// parseStats reads what scripts/stat.sh prints: a line for each path, or in
+// three parts, for all paths at once, what would stand in these lines.
+func parseStats(paths []string, out string) ([]FileInfo, error) {
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) > len(paths) {
+		lines = mergeStats(lines, len(paths))
+	}
 	if len(lines) != len(paths) {
 		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered %d lines for %d paths", len(lines), len(paths)))
 	}
 	infos := make([]FileInfo, len(paths))
 	for i, line := range lines {
+		var err error
 		if infos[i], err = parseStat(paths[i], line); err != nil {
 			return nil, fileError("stat", paths[i], err)
 		}
 	}
 	return infos, nil
+}
+
+// mergeStats joins the parts, the first n lines long; nil if they do not fit.
+func mergeStats(parts []string, n int) []string {
+	lines, rest := parts[:n:n], parts[n:]
+	for i, kind := range lines {
+		if kind == "-" {
+			continue
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		lines[i] += " " + rest[0]
+		rest = rest[1:]
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "f ") {
+			continue
+		}
+		// sha256sum's line goes on with the name, and begins with a backslash
+		// where the name holds one.
+		if len(rest) == 0 {
+			return nil
+		}
+		sum, _, _ := strings.Cut(strings.TrimPrefix(rest[0], `\`), " ")
+		lines[i] += " " + sum
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		return nil
+	}
+	return lines
 }
 
 // parseStat reads a line of scripts/stat.sh: "-", or kind, octal mode, user,

@@ -26,6 +26,8 @@ const (
 	Write  Kind = "write"
 	Upload Kind = "upload"
 	Remove Kind = "remove"
+	// Gather is a round trip for what is recorded after it: a Stat, and Runs.
+	Gather Kind = "gather"
 )
 
 // Op is a call as hooks and the record see it. Contents are no part of it.

@@ -52,6 +52,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("cancelling", func(t *testing.T) { cancelling(t, h) })
 	t.Run("closing", func(t *testing.T) { closing(t, h) })
 	t.Run("files", func(t *testing.T) { files(t, h) })
+	t.Run("gathering", func(t *testing.T) { gathering(t, h) })
 	t.Run("tunnels", func(t *testing.T) { tunnels(t, h) })
 }
 
