@@ -34,19 +34,25 @@ type applyManifest struct {
 // change, or whether the objects are there and the manifest is the one applied.
 func (a applyManifest) Check(ctx context.Context, h *Host) (Diff, error) {
 	todo := Diff{{Verb: "run", Subject: "kubectl apply " + a.name}}
-	argv := kubectl("diff", "-f", "-")
 	if a.remember {
-		argv = kubectl("get", "-o", "name", "-f", "-")
 		if diff, err := fileDiff(ctx, h, []quorate.File{a.stamp()}); err != nil || len(diff) > 0 {
 			return todo[:min(len(diff), 1)], err
 		}
 	}
-	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), argv...)
+	_, err := h.Ask(ctx, a.query())
 	var exit *transport.ExitError
 	if errors.As(err, &exit) && exit.Code == 1 {
 		return todo, nil
 	}
 	return nil, err
+}
+
+func (a applyManifest) query() transport.Query {
+	argv := kubectl("diff", "-f", "-")
+	if a.remember {
+		argv = kubectl("get", "-o", "name", "-f", "-")
+	}
+	return transport.Query{Argv: argv, Stdin: transport.Bytes(a.yaml.Bytes()), Needs: adminConf}
 }
 
 func (a applyManifest) stamp() quorate.File {
@@ -68,10 +74,13 @@ func (a applyManifest) Apply(ctx context.Context, h *Host, _ Diff) error {
 // untaint lets ordinary pods run on the control planes.
 type untaint struct{ nodes, taints []string }
 
+func listTaints() []string {
+	return kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.taints[*].key}{"\n"}{end}`)
+}
+
 // Check lists the taints of the control planes.
 func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, kubectl("get", "nodes", "-o",
-		`jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.taints[*].key}{"\n"}{end}`)...)
+	out, err := h.Run(ctx, listTaints()...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +131,15 @@ func (u untaint) argvs(d Diff) [][]string {
 // description's version.
 type nodesReady struct{ cluster quorate.Cluster }
 
+func listNodes() []string {
+	return kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{" "}{.status.nodeInfo.kubeletVersion}{" "}`+
+		`{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+}
+
 // Check lists the nodes that are not Ready. A node at another version than the
 // description's is a *HostError.
 func (r nodesReady) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, kubectl("get", "nodes", "-o",
-		`jsonpath={range .items[*]}{.metadata.name}{" "}{.status.nodeInfo.kubeletVersion}{" "}`+
-			`{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)...)
+	out, err := h.Run(ctx, listNodes()...)
 	if err != nil {
 		return nil, err
 	}

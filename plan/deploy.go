@@ -200,12 +200,16 @@ func (u Unit) diff(s unitState, outdated bool) Diff {
 	return diff
 }
 
-func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitState, error) {
+func showUnits(units []Unit) []string {
 	argv := []string{"systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState"}
 	for _, u := range units {
 		argv = append(argv, u.Name)
 	}
-	out, err := h.Run(ctx, argv...)
+	return argv
+}
+
+func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitState, error) {
+	out, err := h.Run(ctx, showUnits(units)...)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@
 // An Action that is a Describer and a Commander too has more to show in a
 // preview: see Runner.Preview.
 //
+// An Action that is Foreseeable says what its Check will read, so that a run asks
+// each host once for what all of its checks want to know: see Runner.ReadAhead.
+//
 // Deploy is an Action for one's own steps: files, and systemd units that run
 // with them. NewHost makes a Host of any connection, so that Actions can be
 // tested by themselves, best over transport/faketransport.

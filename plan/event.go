@@ -72,7 +72,8 @@ type Event struct {
 type Summary struct {
 	Steps    int             `json:"steps"`
 	Outcomes map[Outcome]int `json:"outcomes"`
-	// RoundTrips by host: commands run and file operations.
+	// RoundTrips by host: commands run, file operations and tunnels; what was
+	// read ahead together counts as one. Connecting is not among them.
 	RoundTrips map[string]int `json:"roundTrips"`
 	Elapsed    time.Duration  `json:"elapsed"`
 	// Unfinished is what earlier runs had left so, by the Journal, when this

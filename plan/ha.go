@@ -367,6 +367,7 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 			}
 		}
 	}
+	b.needs = adminConf
 	switch {
 	case n.Name == r.first.Name:
 		s.Title, b.check = "initialise the cluster", initState
@@ -376,7 +377,7 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 		b.args = []string{r.localURL(n), "", n.Name, label}
 	default:
 		s.Title, b.check, b.after = "join the cluster", joinState, registered
-		b.args = []string{n.Name, string(n.Role), label}
+		b.args, b.needs = []string{n.Name, string(n.Role), label}, "/etc/kubernetes/kubelet.conf"
 	}
 	s.Action = b
 	return s

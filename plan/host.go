@@ -26,6 +26,11 @@ type Host struct {
 	trips  atomic.Int64
 	// seen is what Stat found, nil but in a preview.
 	seen *sightings
+	// ahead is what was read ahead for the checks of all steps, and foreseen
+	// answers the one that is under way. silent: reading ahead did not work.
+	ahead    *readings
+	foreseen atomic.Pointer[foreseen]
+	silent   bool
 }
 
 // NewHost makes a Host of a connection, for testing an Action by itself.
@@ -42,9 +47,23 @@ const outputLimit = 16 << 20
 // Run runs a command and returns its standard output, of which more than 16 MiB
 // is an error. Errors are those of transport.Conn: a *transport.ExitError for a
 // command that did not succeed, with the output until then. Each call counts as
-// one round trip, as do the file operations below.
+// one round trip, as do the file operations below, unless a Check is given what
+// was read ahead.
 func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
-	return h.RunInput(ctx, nil, argv...)
+	return h.Ask(ctx, transport.Query{Argv: argv})
+}
+
+// Ask is Run for a command that only reads, with its standard input; its Needs
+// is not looked at. Other than RunInput it can be read ahead.
+func (h *Host) Ask(ctx context.Context, q transport.Query) ([]byte, error) {
+	if out, ok := h.foreseen.Load().ask(q); ok {
+		return out, nil
+	}
+	var stdin io.Reader
+	if q.Stdin.Len() > 0 {
+		stdin = bytes.NewReader(q.Stdin.Bytes())
+	}
+	return h.RunInput(ctx, stdin, q.Argv...)
 }
 
 // RunInput is Run with standard input, which may carry secrets: the arguments
@@ -72,15 +91,19 @@ func (h *Host) redactError(err error) error {
 
 // Script runs a POSIX shell script with arguments $1, $2 ... Its first line
 // stands for it in errors: make that a comment.
-func (h *Host) Script(ctx context.Context, script string, args ...string) ([]byte, error) {
-	return h.Run(ctx, append([]string{"sh", "-c", script, "sh"}, args...)...)
+func (h *Host) Script(ctx context.Context, text string, args ...string) ([]byte, error) {
+	return h.Run(ctx, script(text, args...)...)
 }
 
 // Stat describes files, all in one round trip. Errors of the file operations
 // are those of transport.Filer.
 func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo, error) {
-	h.trips.Add(1)
-	infos, err := h.files.Stat(ctx, paths...)
+	infos, ok := h.foreseen.Load().stat(paths)
+	var err error
+	if !ok {
+		h.trips.Add(1)
+		infos, err = h.files.Stat(ctx, paths...)
+	}
 	h.seen.add(infos)
 	return infos, err
 }
@@ -130,13 +153,14 @@ func (h *Host) Remove(ctx context.Context, paths ...string) error {
 	return h.files.Remove(ctx, paths...)
 }
 
-// DialContext opens a connection from the host. Its transport may have no
-// tunnels: then the error wraps errors.ErrUnsupported.
+// DialContext opens a connection from the host, which counts as one round trip.
+// Its transport may have no tunnels: then the error wraps errors.ErrUnsupported.
 func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	d, ok := h.conn.(transport.Dialer)
 	if !ok {
 		return nil, fmt.Errorf("%s: the transport has no tunnels: %w", h.Name, errors.ErrUnsupported)
 	}
+	h.trips.Add(1)
 	return d.DialContext(ctx, network, addr)
 }
 

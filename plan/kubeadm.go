@@ -19,6 +19,7 @@ type bootstrap struct {
 	argv     []string
 	check    string // script that prints state=absent, done, taken or partial
 	args     []string
+	needs    string // path without which nothing need be read ahead
 	after    string // script that waits for what kubeadm leaves to come by itself
 	endpoint string
 

@@ -77,13 +77,17 @@ func (i installed) holds(name string) bool {
 	})
 }
 
-// look asks what is installed, and refuses a host on which nothing can be.
-func (p packages) look(ctx context.Context, h *Host) (installed, error) {
+func (p packages) query() []string {
 	var names []string
 	for _, w := range p.wanted {
 		names = append(names, w.name)
 	}
-	out, err := h.Script(ctx, installedScript, names...)
+	return script(installedScript, names...)
+}
+
+// look asks what is installed, and refuses a host on which nothing can be.
+func (p packages) look(ctx context.Context, h *Host) (installed, error) {
+	out, err := h.Run(ctx, p.query()...)
 	if err != nil {
 		return installed{}, err
 	}

@@ -186,13 +186,17 @@ while [ "$#" -ge 3 ]; do
 done
 `
 
-// Check gives every missing or unsuitable program at once in a *HostError.
-func (ps programs) Check(ctx context.Context, h *Host) (Diff, error) {
+func (ps programs) query() []string {
 	var args []string
 	for _, p := range ps {
 		args = append(args, p.name, p.command, p.args)
 	}
-	out, err := h.Script(ctx, versionsScript, args...)
+	return script(versionsScript, args...)
+}
+
+// Check gives every missing or unsuitable program at once in a *HostError.
+func (ps programs) Check(ctx context.Context, h *Host) (Diff, error) {
+	out, err := h.Run(ctx, ps.query()...)
 	if err != nil {
 		return nil, err
 	}
@@ -242,17 +246,21 @@ func (k kernel) file() quorate.File {
 	return quorate.File{Path: sysctlFile, Mode: 0o644, Content: quorate.Public([]byte(b.String()))}
 }
 
+func (k kernel) query() []string {
+	argv := []string{"sysctl"}
+	for _, s := range k.settings {
+		argv = append(argv, s.key)
+	}
+	return argv
+}
+
 // Check compares the running kernel and the file.
 func (k kernel) Check(ctx context.Context, h *Host) (Diff, error) {
 	diff, err := fileDiff(ctx, h, []quorate.File{k.file()})
 	if err != nil {
 		return nil, err
 	}
-	argv := []string{"sysctl"}
-	for _, s := range k.settings {
-		argv = append(argv, s.key)
-	}
-	out, err := h.Run(ctx, argv...)
+	out, err := h.Run(ctx, k.query()...)
 	if err != nil {
 		return nil, err
 	}

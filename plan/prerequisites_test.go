@@ -72,7 +72,7 @@ func changes(d plan.Diff) []string {
 // what it was only asked is left out.
 func did(h *faketransport.Host, from int) []string {
 	var out []string
-	asked := regexp.MustCompile(`^(dial|stat|read)\b|which |^exec (dpkg-query|rpm) |systemctl show|images ls|import --help`)
+	asked := regexp.MustCompile(`^(dial|gather|stat|read)\b|which |^exec (dpkg-query|rpm) |systemctl show|images ls|import --help`)
 	for _, c := range h.Calls()[from:] {
 		if !asked.MatchString(c.Op.String()) {
 			out = append(out, c.Op.String())

@@ -268,8 +268,12 @@ func (im images) Check(ctx context.Context, h *Host) (Diff, error) {
 	return diff, nil
 }
 
+func (im images) query() []string {
+	return []string{"ctr", "--address", im.socket, "--namespace", "k8s.io", "images", "ls", "--quiet"}
+}
+
 func (im images) list(ctx context.Context, h *Host) (map[string]bool, error) {
-	out, err := h.Run(ctx, "ctr", "--address", im.socket, "--namespace", "k8s.io", "images", "ls", "--quiet")
+	out, err := h.Run(ctx, im.query()...)
 	if err != nil {
 		return nil, err
 	}
@@ -280,14 +284,20 @@ func (im images) list(ctx context.Context, h *Host) (map[string]bool, error) {
 	return have, nil
 }
 
-// left are the paths of archives that were sent and not removed.
-func (im images) left(ctx context.Context, h *Host) (map[string]bool, error) {
+// sent are the paths of archives that are not on the hosts beforehand.
+func (im images) sent() []string {
 	var paths []string
 	for _, a := range im.archives {
 		if !a.OnHost {
 			paths = append(paths, a.Path)
 		}
 	}
+	return paths
+}
+
+// left are the paths of archives that were sent and not removed.
+func (im images) left(ctx context.Context, h *Host) (map[string]bool, error) {
+	paths := im.sent()
 	if len(paths) == 0 {
 		return nil, nil
 	}

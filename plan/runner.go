@@ -36,6 +36,20 @@ type Runner struct {
 	Journal Journal
 	// Operator is who runs, for the journal.
 	Operator Operator
+	// ReadAhead is how old the answers may be from which a check finds that
+	// nothing differs. Default one minute; negative reads nothing ahead.
+	//
+	// When the first step of a host begins, the host is asked, in one round
+	// trip, for everything that the checks of all its steps will read, as far as
+	// their Actions are Foreseeable. A check that finds nothing different in
+	// these answers is done. One that does find something, or fails, reads anew,
+	// and so does every check once a step on the same host, one that comes
+	// before it or one that shares a lock with it has been applied: whatever is
+	// applied, verified or reported as an error rests on what the host says at
+	// that moment. A host that somebody else changes meanwhile may be found
+	// unchanged for as long as ReadAhead, as one is that changes just after its
+	// check.
+	ReadAhead time.Duration
 }
 
 const defaultParallel = 64
@@ -56,14 +70,17 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
 
 func (r *Runner) scheduler(p *Plan) *scheduler {
 	s := &scheduler{
-		Runner: r,
-		plan:   p,
-		now:    r.Now,
-		waits:  make([]int, p.Len()),
-		ended:  make([]Outcome, p.Len()),
-		locks:  map[string]bool{},
-		inbox:  make(chan message),
-		hosts:  hosts{transport: r.Transport, redact: p.redact, byName: map[string]*Host{}},
+		Runner:    r,
+		plan:      p,
+		now:       r.Now,
+		waits:     make([]int, p.Len()),
+		ended:     make([]Outcome, p.Len()),
+		rest:      map[string][]int{},
+		latest:    make([]int, p.Len()),
+		locks:     map[string]bool{},
+		touchedBy: map[string]int{},
+		inbox:     make(chan message),
+		hosts:     hosts{transport: r.Transport, redact: p.redact, byName: map[string]*Host{}},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -85,9 +102,18 @@ type scheduler struct {
 	ended   []Outcome
 	locks   map[string]bool
 	running int
-	inbox   chan message
-	hosts   hosts
-	failed  []*StepError
+	// rest are the steps of each host that have not ended; a list is replaced
+	// and never changed, since workers hold it.
+	rest map[string][]int
+	// applied counts the steps that were applied. latest is, for each step, the
+	// count when the last of those before it was applied, or itself; touchedBy
+	// the same for each lock. By them is told which readings are outdated.
+	applied   int
+	latest    []int
+	touchedBy map[string]int
+	inbox     chan message
+	hosts     hosts
+	failed    []*StepError
 	// journal is nil without one; unfinished is what it told.
 	journal     *journaling
 	journalErrs []*JournalError
@@ -109,6 +135,8 @@ type result struct {
 	err     *StepError
 	attempt int
 	elapsed time.Duration
+	// applied: it was begun, whatever came of it.
+	applied bool
 	// unkept is why the journal does not have the outcome.
 	unkept *JournalError
 }
@@ -117,6 +145,8 @@ func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	begin := s.now()
 	s.observe(Event{Kind: RunStarted})
 	for i := range s.waits {
+		host := s.plan.steps[i].Host
+		s.rest[host] = append(s.rest[host], i)
 		if s.waits[i] = len(s.plan.after[i]); s.waits[i] == 0 {
 			s.ready = append(s.ready, i)
 		}
@@ -152,15 +182,36 @@ func (s *scheduler) start(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	s.ready = slices.DeleteFunc(s.ready, func(i int) bool {
-		if s.running >= cmp.Or(s.Parallel, defaultParallel) || !s.lock(i) {
-			return false
+	var waiting []int
+	for at, i := range s.ready {
+		if s.running >= cmp.Or(s.Parallel, defaultParallel) {
+			waiting = append(waiting, s.ready[at:]...)
+			break
+		}
+		if !s.lock(i) {
+			waiting = append(waiting, i)
+			continue
 		}
 		s.running++
-		uncertain := s.uncertain(i)
-		go func() { s.inbox <- message{result: s.work(ctx, i, uncertain)} }()
-		return true
-	})
+		w := s.worker(i)
+		go func() { s.inbox <- message{result: w.work(ctx)} }()
+	}
+	s.ready = waiting
+}
+
+// worker is given what it may know of the run at this moment.
+func (s *scheduler) worker(i int) *worker {
+	step := s.plan.steps[i]
+	for _, j := range s.plan.after[i] {
+		s.latest[i] = max(s.latest[i], s.latest[j])
+	}
+	for _, name := range s.lockNames(i) {
+		s.latest[i] = max(s.latest[i], s.touchedBy[name])
+	}
+	return &worker{
+		scheduler: s, i: i, step: step, uncertain: s.uncertain(i),
+		rest: s.rest[step.Host], touched: s.touchedBy[hostLock(step.Host)] > 0, latest: s.latest[i], appliedSteps: s.applied,
+	}
 }
 
 // uncertain reports whether something before step i would have changed what
@@ -173,8 +224,10 @@ func (s *scheduler) uncertain(i int) bool {
 
 func (s *scheduler) lockNames(i int) []string {
 	step := s.plan.steps[i]
-	return append([]string{"host/" + step.Host}, step.Locks...)
+	return append([]string{hostLock(step.Host)}, step.Locks...)
 }
+
+func hostLock(host string) string { return "host/" + host }
 
 func (s *scheduler) lock(i int) bool {
 	names := s.lockNames(i)
@@ -195,6 +248,15 @@ func (s *scheduler) finish(r *result) {
 		delete(s.locks, name)
 	}
 	s.ended[r.step] = r.outcome
+	host := s.plan.steps[r.step].Host
+	s.rest[host] = slices.DeleteFunc(slices.Clone(s.rest[host]), func(i int) bool { return i == r.step })
+	if r.applied {
+		s.applied++
+		s.latest[r.step] = s.applied
+		for _, name := range s.lockNames(r.step) {
+			s.touchedBy[name] = s.applied
+		}
+	}
 	if r.err != nil {
 		s.failed = append(s.failed, r.err)
 	} else {
@@ -267,11 +329,19 @@ type worker struct {
 	step      Step
 	uncertain bool
 	attempt   int
+	// applied: this step has begun to apply something.
+	applied bool
+	// rest, touched, latest and appliedSteps are the scheduler's when the step
+	// began: the steps of its host that have not ended, whether anything was
+	// applied on the host, when something was that the step depends on, and how
+	// many steps had been applied.
+	rest                 []int
+	touched              bool
+	latest, appliedSteps int
 }
 
-func (s *scheduler) work(ctx context.Context, i int, uncertain bool) *result {
-	w := &worker{scheduler: s, i: i, step: s.plan.steps[i], uncertain: uncertain}
-	begin := s.now()
+func (w *worker) work(ctx context.Context) *result {
+	begin := w.now()
 	timeout := cmp.Or(w.step.Timeout, DefaultTimeout)
 	stepCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -279,8 +349,8 @@ func (s *scheduler) work(ctx context.Context, i int, uncertain bool) *result {
 	if res.err != nil && ctx.Err() == nil && errors.Is(stepCtx.Err(), context.DeadlineExceeded) {
 		res.err.Err = fmt.Errorf("not done within %v: %w", timeout, res.err.Err)
 	}
-	res.step, res.attempt, res.elapsed = i, w.attempt, s.now().Sub(begin)
-	res.unkept = s.journal.conclude(ctx, w.step, res)
+	res.step, res.attempt, res.elapsed, res.applied = w.i, w.attempt, w.now().Sub(begin), w.applied
+	res.unkept = w.journal.conclude(ctx, w.step, res)
 	return res
 }
 
@@ -313,8 +383,7 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return w.fault(Connecting, nil, err)
 	}
 	h.report = func(msg string) { w.emit(StepProgress, func(e *Event) { e.Message = msg }) }
-	w.preview.begin(w.i, h)
-	diff, err := w.step.Action.Check(ctx, h)
+	diff, err := w.firstCheck(ctx, h)
 	switch {
 	case err != nil && w.DryRun && w.uncertain && ctx.Err() == nil && !Transient(err):
 		w.preview.unknown(w.i, err)
@@ -333,10 +402,11 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return w.fault(Recording, diff, err)
 	}
 	w.emit(StepApplying, func(e *Event) { e.Diff = diff })
+	w.applied = true
 	if err := w.step.Action.Apply(ctx, h, diff); err != nil {
 		return w.fault(Applying, diff, err)
 	}
-	left, err := w.step.Action.Check(ctx, h)
+	left, err := w.freshCheck(ctx, h)
 	if err != nil {
 		return w.fault(Verifying, diff, err)
 	}

@@ -1,0 +1,92 @@
+package plan
+
+import "github.com/quorate-dev/quorate/transport"
+
+// What the recipe's checks read. Each names what its Check, beside the Action's
+// other methods, asks the host for.
+
+// Reads gives the files, the stamp, and the units.
+func (d Deploy) Reads() Reads {
+	var r Reads
+	for _, f := range d.Files {
+		r.Files = append(r.Files, f.Path)
+	}
+	if len(d.Units) == 0 {
+		return r
+	}
+	if stamp, ok := d.stamp(); ok {
+		r.Files = append(r.Files, stamp.Path)
+	}
+	r.Queries = append(r.Queries, transport.Query{Argv: showUnits(d.Units)})
+	return r
+}
+
+// Reads gives the script.
+func (p preflight) Reads() Reads { return reading(script(preflightScript, p.vipInterface())) }
+
+// Reads gives the script.
+func (ps programs) Reads() Reads { return reading(ps.query()) }
+
+// Reads gives the file and the running kernel's settings.
+func (k kernel) Reads() Reads {
+	r := reading(k.query())
+	r.Files = []string{sysctlFile}
+	return r
+}
+
+// Reads gives the script.
+func (d cgroupDriver) Reads() Reads { return reading(script(cgroupDriverScript, d.runtime)) }
+
+// Reads gives the repositories' files and the script.
+func (p packages) Reads() Reads {
+	r := reading(p.query())
+	for _, f := range p.repositories {
+		r.Files = append(r.Files, f.Path)
+	}
+	return r
+}
+
+// Reads gives the files.
+func (p push) Reads() Reads {
+	var r Reads
+	for _, f := range p.files {
+		r.Files = append(r.Files, f.Path)
+	}
+	return r
+}
+
+// Reads gives containerd's list, and archives that may be left.
+func (im images) Reads() Reads {
+	r := reading(im.query())
+	r.Files = im.sent()
+	return r
+}
+
+// Reads gives the script on a host on which kubeadm has been: elsewhere it may
+// wait for an endpoint that does not answer.
+func (b bootstrap) Reads() Reads {
+	return Reads{Queries: []transport.Query{{Argv: script(b.check, b.args...), Needs: b.needs}}}
+}
+
+// Reads gives the stamp and the question to the API server.
+func (a applyManifest) Reads() Reads {
+	r := Reads{Queries: []transport.Query{a.query()}}
+	if a.remember {
+		r.Files = []string{a.stamp().Path}
+	}
+	return r
+}
+
+// Reads gives the question to the API server.
+func (untaint) Reads() Reads { return readingAPI(listTaints()) }
+
+// Reads gives the question to the API server.
+func (nodesReady) Reads() Reads { return readingAPI(listNodes()) }
+
+func reading(argv []string) Reads { return Reads{Queries: []transport.Query{{Argv: argv}}} }
+
+// readingAPI is for kubectl, which a host without an administrator's file need
+// not start.
+func readingAPI(argv []string) Reads {
+	return Reads{Queries: []transport.Query{{Argv: argv, Needs: adminConf}}}
+}
