@@ -48,6 +48,7 @@ func TestE2E(t *testing.T) {
 		t.Errorf("the second run changed something:\n%s", log.String())
 	}
 	installAgain(t, l, buildInstaller(t))
+	measureConverged(t, l, p)
 	surviveHolder(t, l)
 }
 
