@@ -5,7 +5,7 @@ MODULES := . plan/etcdjournal etcd/etcdclient/e2e examples/quickstart examples/l
 ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test sweep lint oracle oracles importer e2e
+.PHONY: demo test sweep scale lint oracle oracles importer e2e
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
@@ -15,6 +15,9 @@ test: ## Every test that needs neither root nor other hosts.
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
 	go test -count=1 -v -run '^TestCrashSweep' ./plan
+
+scale: ## A run that changes nothing on 3 to 1,000 hosts behind SSH servers in this process: what a host costs.
+	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan
 
 lint: $(LINT) ## Vet and lint every module.
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

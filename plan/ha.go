@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -62,6 +63,7 @@ type Manifest struct {
 // HA makes the plan that turns hosts into the described cluster:
 //
 //	preflight/NODE          reads every host before anything is done to any
+//	preflight               every host has been read
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
 //	etcd/NODE               the member's certificates, unit and start
 //	etcd-health             quorum, over a tunnel, with the operator's certificate
@@ -90,6 +92,9 @@ func HA(cfg HAConfig) (*Plan, error) {
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.preflight(n))
 	}
+	steps = append(steps, Step{
+		ID: preflightID, Title: "every host is fit", Host: r.first.Name, After: r.ids("preflight", r.c.Nodes), Action: milestone{},
+	})
 	for _, n := range r.c.Nodes {
 		prepared, err := r.prepare(n)
 		if err != nil {
@@ -264,6 +269,19 @@ func (r *recipe) preflight(n quorate.Node) Step {
 	}
 }
 
+// preflightID is the step that all of a plan's changes come after. Without it each
+// node's first step would name every node.
+const preflightID ID = "preflight"
+
+// milestone is for a step that only comes after others.
+type milestone struct{}
+
+// Check finds nothing.
+func (milestone) Check(context.Context, *Host) (Diff, error) { return nil, nil }
+
+// Apply is never called.
+func (milestone) Apply(context.Context, *Host, Diff) error { return nil }
+
 // prepare chains a node's preparations, all after every host's preflight.
 func (r *recipe) prepare(n quorate.Node) ([]Step, error) {
 	preparations, err := r.Prerequisites.Prepare(r.c, n)
@@ -273,7 +291,7 @@ func (r *recipe) prepare(n quorate.Node) ([]Step, error) {
 	preparations = append(preparations, Preparation{
 		Name: "kernel", Title: "set what the kernel must do", Action: newKernel(r.c),
 	})
-	after := r.ids("preflight", r.c.Nodes)
+	after := []ID{preflightID}
 	var steps []Step
 	for _, p := range preparations {
 		id := ID("prerequisites/" + n.Name + "/" + p.Name)

@@ -87,8 +87,10 @@ func (p *Plan) Step(id ID) (Step, bool) {
 // Hosts gives the hosts in the order in which steps first name them.
 func (p *Plan) Hosts() []string {
 	var hosts []string
+	seen := map[string]bool{}
 	for _, s := range p.steps {
-		if !slices.Contains(hosts, s.Host) {
+		if !seen[s.Host] {
+			seen[s.Host] = true
 			hosts = append(hosts, s.Host)
 		}
 	}

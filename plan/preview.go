@@ -271,8 +271,10 @@ func (p *Preview) Changed() bool { return p.Totals[WouldChange] > 0 || p.Totals[
 // Hosts gives the hosts in the order in which steps first name them.
 func (p *Preview) Hosts() []string {
 	var hosts []string
+	seen := map[string]bool{}
 	for _, s := range p.Steps {
-		if !slices.Contains(hosts, s.Host) {
+		if !seen[s.Host] {
+			seen[s.Host] = true
 			hosts = append(hosts, s.Host)
 		}
 	}
