@@ -200,25 +200,36 @@ func (u Unit) diff(s unitState, outdated bool) Diff {
 	return diff
 }
 
-func showUnits(units []Unit) []string {
-	argv := []string{"systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState"}
-	for _, u := range units {
-		argv = append(argv, u.Name)
-	}
-	return argv
+func showUnits(names []string) []string {
+	return append([]string{"systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState"}, names...)
 }
 
 func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitState, error) {
-	out, err := h.Run(ctx, showUnits(units)...)
+	if states, ok := h.foreseen.Load().states(); ok {
+		return states, nil
+	}
+	out, err := h.Run(ctx, showUnits(unitNames(units))...)
 	if err != nil {
 		return nil, err
 	}
+	return parseUnits(out), nil
+}
+
+func unitNames(units []Unit) []string {
+	names := make([]string, 0, len(units))
+	for _, u := range units {
+		names = append(names, u.Name)
+	}
+	return names
+}
+
+func parseUnits(out []byte) map[string]unitState {
 	states := map[string]unitState{}
 	for block := range strings.SplitSeq(string(out), "\n\n") {
 		f := fields([]byte(block))
 		states[f["Id"]] = unitState{load: f["LoadState"], active: f["ActiveState"], enabled: f["UnitFileState"]}
 	}
-	return states, nil
+	return states
 }
 
 // Apply writes the files that differ, brings the units up, and stamps.

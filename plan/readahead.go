@@ -34,10 +34,14 @@ type Reads struct {
 	// something has been set up Needs a path that is there by then, so that it
 	// costs a new host nothing.
 	Queries []transport.Query
+	// units of systemd whose states are asked for, those of all steps at once.
+	units []string
 }
 
 // trips are the round trips of a check that nobody has read ahead for.
-func (r Reads) trips() int { return min(len(r.Files), 1) + len(r.Queries) }
+func (r Reads) trips() int {
+	return min(len(r.Files), 1) + len(r.Queries) + min(len(r.units), 1)
+}
 
 func readsOf(a Action) Reads {
 	if f, ok := a.(Foreseeable); ok {
@@ -64,6 +68,7 @@ const (
 type readings struct {
 	files   map[string]transport.FileInfo
 	outputs map[string][]byte
+	units   map[string]unitState
 	// at is when they were asked for, and applied the number of steps that had
 	// been applied by then, see scheduler.
 	at      time.Time
@@ -74,7 +79,11 @@ type readings struct {
 // the checks ask for themselves.
 func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
 	found := &readings{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: time.Now()}
-	paths, queries := union(all)
+	paths, queries, units := union(all)
+	states := len(queries) // where the states of the units are
+	if len(units) > 0 {
+		queries = append(queries, transport.Query{Argv: showUnits(units)})
+	}
 	if h.silent || len(paths)+len(queries) == 0 {
 		return found
 	}
@@ -92,7 +101,11 @@ func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
 		}
 	}
 	for i, a := range got.Answers {
-		if a.OK {
+		switch {
+		case !a.OK:
+		case i == states:
+			found.units = parseUnits(a.Stdout)
+		default:
 			found.outputs[queryKey(queries[i])] = []byte(h.redact(string(a.Stdout)))
 		}
 	}
@@ -102,7 +115,7 @@ func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
 }
 
 // union has everything once, in the order in which it is first named.
-func union(all []Reads) (paths []string, queries []transport.Query) {
+func union(all []Reads) (paths []string, queries []transport.Query, units []string) {
 	seen := map[string]bool{}
 	for _, r := range all {
 		for _, p := range r.Files {
@@ -117,8 +130,14 @@ func union(all []Reads) (paths []string, queries []transport.Query) {
 				queries = append(queries, q)
 			}
 		}
+		for _, u := range r.units {
+			if !seen["unit "+u] {
+				seen["unit "+u] = true
+				units = append(units, u)
+			}
+		}
 	}
-	return paths, queries
+	return paths, queries, units
 }
 
 // queryKey is the same for queries that must give the same.
@@ -132,6 +151,7 @@ type foreseen struct {
 	mu      sync.Mutex
 	files   map[string]transport.FileInfo
 	outputs map[string][]byte
+	units   map[string]unitState
 	used    bool
 }
 
@@ -147,6 +167,9 @@ func (r *readings) of(reads Reads) *foreseen {
 		if out, ok := r.outputs[queryKey(q)]; ok {
 			f.outputs[queryKey(q)] = out
 		}
+	}
+	if len(reads.units) > 0 {
+		f.units = r.units
 	}
 	return f
 }
@@ -181,6 +204,19 @@ func (f *foreseen) ask(q transport.Query) ([]byte, bool) {
 	delete(f.outputs, key)
 	f.used = f.used || ok
 	return out, ok
+}
+
+// states gives those of units, which may be none of systemd's.
+func (f *foreseen) states() (map[string]unitState, bool) {
+	if f == nil {
+		return nil, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	states := f.units
+	f.units = nil
+	f.used = f.used || states != nil
+	return states, states != nil
 }
 
 func (f *foreseen) wasUsed() bool {

@@ -17,7 +17,7 @@ func (d Deploy) Reads() Reads {
 	if stamp, ok := d.stamp(); ok {
 		r.Files = append(r.Files, stamp.Path)
 	}
-	r.Queries = append(r.Queries, transport.Query{Argv: showUnits(d.Units)})
+	r.units = unitNames(d.Units)
 	return r
 }
 

@@ -3,8 +3,8 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	_ "embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -104,9 +104,11 @@ func (s shellGatherer) Gather(ctx context.Context, paths []string, queries []Que
 	var err error
 	for _, b := range batches(asked, queries) {
 		out.RoundTrips++
+		// No output can hold the mark by chance, or because somebody wants it to.
+		mark := rand.Text()
 		var found []byte
-		found, err = run(ctx, s.conn, Cmd{Argv: append([]string{"sh", "-s", "--"}, b.args...), Stdin: strings.NewReader(b.script())}, gatherLimit)
-		b.read(found, &out)
+		found, err = run(ctx, s.conn, Cmd{Argv: append([]string{"sh", "-s", "--", mark}, b.args...), Stdin: strings.NewReader(b.script())}, gatherLimit)
+		b.read(found, mark, &out)
 		if err != nil {
 			break
 		}
@@ -194,7 +196,7 @@ func (b *batch) ask(i int, q Query) {
 		b.frame("run", q.Argv, "</dev/null")
 	}
 	if q.Needs != "" {
-		b.body.WriteString("else echo .; fi\n")
+		b.body.WriteString("else printf '\\n%s none\\n' \"$mark\"; fi\n")
 	}
 	fmt.Fprintf(&b.body, "shift %d\n", len(q.Argv))
 	b.expects = append(b.expects, expected{query: i})
@@ -208,44 +210,26 @@ func (b *batch) frame(how string, args []string, input string) {
 // script is one function, so that no command takes what follows it for its
 // input. Describing files has an environment of its own.
 func (b *batch) script() string {
-	return gatherScript + "files() (\n" + commonScript + statScript + ")\nmain() {\n" + b.body.String() + "}\nmain \"$@\"\n"
+	return gatherScript + "files() (\n" + commonScript + statScript + ")\nmain() {\nmark=$1\nshift\n" + b.body.String() + "}\nmain \"$@\"\n"
 }
 
 // read takes the frames that are whole.
-func (b *batch) read(out []byte, into *Gathered) {
+func (b *batch) read(out []byte, mark string, into *Gathered) {
 	for _, e := range b.expects {
-		frame, rest, whole := cutFrame(out)
-		if !whole {
+		text, rest, whole := bytes.Cut(out, []byte("\n"+mark+" "))
+		status, rest, ended := bytes.Cut(rest, []byte("\n"))
+		if !whole || !ended {
 			return
 		}
 		out = rest
-		text, ok := unframe(frame)
 		switch {
-		case !ok:
+		case string(status) != "0":
 		case e.paths == nil:
-			into.Answers[e.query] = Answer{OK: true, Stdout: text}
+			into.Answers[e.query] = Answer{OK: true, Stdout: bytes.Clone(text)}
 		default:
 			if infos, err := parseStats(e.paths, string(text)); err == nil {
 				into.Files = append(into.Files, infos...)
 			}
 		}
 	}
-}
-
-// cutFrame takes the first frame, which ends with a line that holds a dot.
-func cutFrame(out []byte) (frame, rest []byte, whole bool) {
-	if rest, empty := bytes.CutPrefix(out, []byte(".\n")); empty {
-		return nil, rest, true
-	}
-	frame, rest, whole = bytes.Cut(out, []byte("\n.\n"))
-	return frame, rest, whole
-}
-
-// unframe gives the output of a command that exited with status 0.
-func unframe(frame []byte) ([]byte, bool) {
-	text, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(frame), "\n", ""))
-	if err != nil {
-		return nil, false
-	}
-	return bytes.CutSuffix(text, []byte("\nexit 0\n"))
 }
