@@ -74,25 +74,21 @@ func (a applyManifest) Apply(ctx context.Context, h *Host, _ Diff) error {
 // untaint lets ordinary pods run on the control planes.
 type untaint struct{ nodes, taints []string }
 
-func listTaints() []string {
-	return kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.taints[*].key}{"\n"}{end}`)
-}
-
 // Check lists the taints of the control planes.
 func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, listTaints()...)
+	out, err := h.Run(ctx, listNodes()...)
 	if err != nil {
 		return nil, err
 	}
 	var diff Diff
 	for line := range strings.Lines(string(out)) {
-		words := strings.Fields(line)
-		if len(words) == 0 || !slices.Contains(u.nodes, words[0]) {
+		name, node, listed := readNode(line)
+		if !listed || !slices.Contains(u.nodes, name) {
 			continue
 		}
-		for _, key := range words[1:] {
+		for _, key := range node.taints {
 			if slices.Contains(u.taints, key) {
-				diff = append(diff, Change{Verb: "untaint", Subject: words[0], Detail: key})
+				diff = append(diff, Change{Verb: "untaint", Subject: name, Detail: key})
 			}
 		}
 	}
@@ -131,9 +127,26 @@ func (u untaint) argvs(d Diff) [][]string {
 // description's version.
 type nodesReady struct{ cluster quorate.Cluster }
 
+// listNodes prints all that anybody here wants to know of nodes, so that one
+// answer serves them all.
 func listNodes() []string {
 	return kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{" "}{.status.nodeInfo.kubeletVersion}{" "}`+
-		`{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+		`{.status.conditions[?(@.type=="Ready")].status}{" "}{.spec.taints[*].key}{"\n"}{end}`)
+}
+
+// nodeState is one line of listNodes.
+type nodeState struct {
+	version, ready string
+	taints         []string
+}
+
+// readNode leaves empty what the node has not told yet.
+func readNode(line string) (name string, s nodeState, ok bool) {
+	words := strings.Split(strings.TrimSuffix(line, "\n"), " ")
+	if len(words) < 3 {
+		return "", nodeState{}, false
+	}
+	return words[0], nodeState{words[1], words[2], words[3:]}, true
 }
 
 // Check lists the nodes that are not Ready. A node at another version than the
@@ -143,11 +156,10 @@ func (r nodesReady) Check(ctx context.Context, h *Host) (Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	type state struct{ version, ready string }
-	found := map[string]state{}
+	found := map[string]nodeState{}
 	for line := range strings.Lines(string(out)) {
-		if words := strings.Fields(line); len(words) == 3 {
-			found[words[0]] = state{words[1], words[2]}
+		if name, s, ok := readNode(line); ok && s.version != "" && s.ready != "" {
+			found[name] = s
 		}
 	}
 	var diff Diff

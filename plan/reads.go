@@ -78,7 +78,7 @@ func (a applyManifest) Reads() Reads {
 }
 
 // Reads gives the question to the API server.
-func (untaint) Reads() Reads { return readingAPI(listTaints()) }
+func (untaint) Reads() Reads { return readingAPI(listNodes()) }
 
 // Reads gives the question to the API server.
 func (nodesReady) Reads() Reads { return readingAPI(listNodes()) }

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ import (
 // safe for concurrent use. GathererOf gives one for any Conn.
 type Gatherer interface {
 	// Gather describes the files at the paths, as Filer.Stat does, and runs the
-	// queries one after another. That one of them fails is no error, it only has
+	// queries, in any order and some of them at the same moment. That one of them fails is no error, it only has
 	// no answer; the error is one of Conn.Run and tells that the host could not
 	// be asked, or not to the end: Gathered has what was answered until then.
 	Gather(ctx context.Context, paths []string, queries []Query) (Gathered, error)
@@ -107,7 +108,7 @@ func (s shellGatherer) Gather(ctx context.Context, paths []string, queries []Que
 		// No output can hold the mark by chance, or because somebody wants it to.
 		mark := rand.Text()
 		var found []byte
-		found, err = run(ctx, s.conn, Cmd{Argv: append([]string{"sh", "-s", "--", mark}, b.args...), Stdin: strings.NewReader(b.script())}, gatherLimit)
+		found, err = run(ctx, s.conn, Cmd{Argv: append([]string{"sh", "-s", "--", mark}, b.args()...), Stdin: strings.NewReader(b.script())}, gatherLimit)
 		b.read(found, mark, &out)
 		if err != nil {
 			break
@@ -134,12 +135,20 @@ func checkQueries(paths []string, queries []Query) error {
 	return nil
 }
 
-// batch is what one command asks.
+// batch is what one command asks, in two lanes side by side: the heavy ones of
+// the queries start a program each, and a host of Kubernetes has two CPUs at
+// least (kubeadm's preflight asks for them).
 type batch struct {
+	lanes [2]lane
+	asked int
+	size  int
+}
+
+// lane is what is asked one after another.
+type lane struct {
 	args    []string
 	body    strings.Builder
 	expects []expected
-	size    int
 }
 
 // expected is what one frame of the answer is for: some of the paths, or a query.
@@ -165,7 +174,7 @@ func batches(paths []string, queries []Query) []*batch {
 			size += quotedSize(paths[n])
 			n++
 		}
-		room(size).stat(paths[:n])
+		room(size).next().stat(paths[:n])
 		paths = paths[n:]
 	}
 	for i, q := range queries {
@@ -173,49 +182,62 @@ func batches(paths []string, queries []Query) []*batch {
 		for _, arg := range q.Argv {
 			size += quotedSize(arg)
 		}
-		room(size).ask(i, q)
+		room(size).next().ask(i, q)
 	}
 	return all
 }
 
-func (b *batch) stat(paths []string) {
-	b.frame("files", paths, "</dev/null")
-	fmt.Fprintf(&b.body, "shift %d\n", len(paths))
-	b.expects = append(b.expects, expected{paths: paths})
+// next gives the lanes by turns.
+func (b *batch) next() *lane {
+	b.asked++
+	return &b.lanes[(b.asked-1)%len(b.lanes)]
 }
 
-func (b *batch) ask(i int, q Query) {
+func (b *batch) args() []string { return append(slices.Clone(b.lanes[0].args), b.lanes[1].args...) }
+
+func (l *lane) stat(paths []string) {
+	l.frame("files", paths, "</dev/null")
+	fmt.Fprintf(&l.body, "shift %d\n", len(paths))
+	l.expects = append(l.expects, expected{paths: paths})
+}
+
+func (l *lane) ask(i int, q Query) {
 	if q.Needs != "" {
-		b.body.WriteString("needs=$1\nshift\nif [ -e \"$needs\" ]; then\n")
-		b.args = append(b.args, q.Needs)
+		l.body.WriteString("needs=$1\nshift\nif [ -e \"$needs\" ]; then\n")
+		l.args = append(l.args, q.Needs)
 	}
 	if q.Stdin.Len() > 0 {
-		b.body.WriteString("base64 -d <<'EOF' | ")
-		b.frame("run", q.Argv, "\n"+base64Lines(q.Stdin.raw())+"EOF")
+		l.body.WriteString("base64 -d <<'EOF' | ")
+		l.frame("run", q.Argv, "\n"+base64Lines(q.Stdin.raw())+"EOF")
 	} else {
-		b.frame("run", q.Argv, "</dev/null")
+		l.frame("run", q.Argv, "</dev/null")
 	}
 	if q.Needs != "" {
-		b.body.WriteString("else printf '\\n%s none\\n' \"$mark\"; fi\n")
+		l.body.WriteString("else printf '\\n%s none\\n' \"$mark\"; fi\n")
 	}
-	fmt.Fprintf(&b.body, "shift %d\n", len(q.Argv))
-	b.expects = append(b.expects, expected{query: i})
+	fmt.Fprintf(&l.body, "shift %d\n", len(q.Argv))
+	l.expects = append(l.expects, expected{query: i})
 }
 
-func (b *batch) frame(how string, args []string, input string) {
-	fmt.Fprintf(&b.body, "frame %s %d \"$@\" %s\n", how, len(args), input)
-	b.args = append(b.args, args...)
+func (l *lane) frame(how string, args []string, input string) {
+	fmt.Fprintf(&l.body, "frame %s %d \"$@\" %s\n", how, len(args), input)
+	l.args = append(l.args, args...)
 }
 
 // script is one function, so that no command takes what follows it for its
-// input. Describing files has an environment of its own.
+// input. Describing files has an environment of its own. What the second lane
+// finds waits in a pipe until the first is through.
 func (b *batch) script() string {
-	return gatherScript + "files() (\n" + commonScript + statScript + ")\nmain() {\nmark=$1\nshift\n" + b.body.String() + "}\nmain \"$@\"\n"
+	main := b.lanes[0].body.String()
+	if second := b.lanes[1].body.String(); second != "" {
+		main = fmt.Sprintf("{\nshift %d\n%s} | {\n%scat\n}\n", len(b.lanes[0].args), second, main)
+	}
+	return gatherScript + "files() (\n" + commonScript + statScript + ")\nmain() {\nmark=$1\nshift\n" + main + "}\nmain \"$@\"\n"
 }
 
 // read takes the frames that are whole.
 func (b *batch) read(out []byte, mark string, into *Gathered) {
-	for _, e := range b.expects {
+	for _, e := range slices.Concat(b.lanes[0].expects, b.lanes[1].expects) {
 		text, rest, whole := bytes.Cut(out, []byte("\n"+mark+" "))
 		status, rest, ended := bytes.Cut(rest, []byte("\n"))
 		if !whole || !ended {

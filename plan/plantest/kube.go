@@ -143,7 +143,7 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	case strings.Contains(line, "configmap/cluster-info"):
 		return say(in, "configmap/cluster-info\nclusterrolebinding/kubeadm:node-proxier\n")
 	case strings.HasPrefix(line, "get nodes"):
-		return h.listNodes(in, strings.Contains(line, "taints"))
+		return h.listNodes(in)
 	case strings.HasPrefix(line, "get node "):
 		return h.getNode(in, args[2])
 	case args[0] == "wait":
@@ -183,20 +183,17 @@ func withoutConnection(args []string) []string {
 	return out
 }
 
-func (h *host) listNodes(in faketransport.Invocation, taints bool) error {
+func (h *host) listNodes(in faketransport.Invocation) error {
 	for _, n := range h.cluster.c.Nodes {
 		registered := h.cluster.nodes[n.Name]
 		if registered == nil {
 			continue
 		}
-		rest := h.cluster.c.Version.String() + " True"
-		if taints {
-			rest = ""
-			if registered.tainted {
-				rest = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
-			}
+		taints := ""
+		if registered.tainted {
+			taints = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
 		}
-		if err := say(in, "%s %s\n", n.Name, rest); err != nil {
+		if err := say(in, "%s %s True %s\n", n.Name, h.cluster.c.Version, taints); err != nil {
 			return err
 		}
 	}
