@@ -26,7 +26,8 @@ type Secrets struct {
 	CAHashes []string
 	// CertificateKey from NewCertificateKey. Optional: without it the control
 	// planes expect their certificates in place, which is how the rest of the
-	// SDK does it. kubeadm's uploaded copy expires after two hours.
+	// SDK does it, and plan.HA refuses one. kubeadm's uploaded copy expires after
+	// two hours.
 	CertificateKey quorate.Content
 }
 

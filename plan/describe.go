@@ -157,7 +157,7 @@ func (im images) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error)
 // has read it, and how kubeadm is called.
 func (b bootstrap) Describe() Description {
 	return Description{Unchecked: b.config, Inputs: []quorate.Content{
-		input(b.argv...), input(b.args...), input(b.reset...), input(b.check, b.after),
+		input(b.argv...), input(b.args...), input(b.reset...), input(b.check, b.after), b.token.input(),
 	}}
 }
 
@@ -165,6 +165,8 @@ func (b bootstrap) Describe() Description {
 func (b bootstrap) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) {
 	var out []Command
 	switch c := d[0]; {
+	case c.Verb == verbRenew:
+		return b.token.commands(), nil
 	case c.Verb == verbRepair && c.Disruptive:
 		out = append(out, Command{Argv: b.reset})
 	case c.Verb != "run":

@@ -39,7 +39,10 @@ type Certs interface {
 type HAConfig struct {
 	Cluster quorate.Cluster
 	Certs   Certs
-	// Secrets of kubeadm: the bootstrap token.
+	// Secrets of kubeadm: the bootstrap token, and how long it is valid. While a
+	// node has yet to join, a token that has expired, or would within two hours
+	// (half of a shorter life), is made anew; give every run the same one. The
+	// CertificateKey must be empty: the recipe uploads no certificates.
 	Kubeadm kubeadm.Secrets
 	// VIPAuth is keepalived's password, of 8 characters (vip.NewAuth). Not
 	// used with an external endpoint.
@@ -70,7 +73,8 @@ type Manifest struct {
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
 //	init/NODE               kubeadm init on the first control plane, and on
-//	                        every one before Kubernetes 1.12
+//	                        every one before Kubernetes 1.12; the bootstrap
+//	                        token anew if it has expired and a node is to join
 //	manifest/NAME           the pod network and what else is given
 //	join/NODE               kubeadm join; control planes one at a time, since a
 //	                        new API server and its caches weigh on etcd, then
@@ -169,6 +173,10 @@ func newRecipe(cfg HAConfig) (*recipe, error) {
 			problems.Refuse(fmt.Sprintf("manifests[%d].name", i), "%q: every manifest needs a name of its own", m.Name)
 		}
 		seen[m.Name] = true
+	}
+	if cfg.Kubeadm.CertificateKey.Len() > 0 {
+		problems.Refuse("kubeadm.certificateKey", "leave it out: the recipe places every control plane's certificates itself, and what kubeadm "+
+			"uploads expires after two hours and would put the first one's own on all others")
 	}
 	if err := problems.Err("recipe"); err != nil {
 		return nil, err
@@ -390,6 +398,9 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 	case n.Name == r.first.Name:
 		s.Title, b.check = "initialise the cluster", initState
 		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
+		if b.token = r.bootstrapToken(); b.token != nil {
+			b.args = append(b.args, nodeTemplate(r.c.Version))
+		}
 	case r.initialises(n):
 		s.Title, b.check = "initialise another control plane", initState
 		b.args = []string{r.localURL(n), "", n.Name, label}

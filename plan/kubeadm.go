@@ -28,6 +28,9 @@ type bootstrap struct {
 	node  string
 	reset []string
 	certs []quorate.File
+
+	// token is looked after by the node that others join; nil on all but the first.
+	token *bootstrapToken
 }
 
 // kubeadmMark tells how far kubeadm has come on a host: markBegun is written with
@@ -74,6 +77,9 @@ else
 fi
 echo "state=$state"
 [ "$state" = done ] || echo "why=$(printf '%s' "$why" | tail -n 1)"
+if [ "$state" = done ] && [ -n "$5" ]; then
+	ask get nodes -o "go-template=$5" || exit 1
+fi
 `
 
 // joinState asks for the node as the kubelet sees it. The last thing kubeadm
@@ -119,6 +125,8 @@ type progress struct {
 	// running says that a kubeadm of an earlier run is still at work: it outlives
 	// the connection that began it.
 	running bool
+	// pending are the nodes that have not joined yet.
+	pending []string
 }
 
 func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
@@ -127,7 +135,7 @@ func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 		return progress{}, err
 	}
 	f := fields(out)
-	return progress{state: f["state"], why: f["why"], mark: f["mark"], running: f["running"] == "yes"}, nil
+	return progress{state: f["state"], why: f["why"], mark: f["mark"], running: f["running"] == "yes", pending: b.token.pending(out)}, nil
 }
 
 const (
@@ -151,7 +159,7 @@ func (b bootstrap) Check(ctx context.Context, h *Host) (Diff, error) {
 	case p.state == stateDone && p.mark == markBegun:
 		return Diff{{Verb: verbRecord, Subject: b.what(), Detail: "an earlier run ended before it could"}}, nil
 	case p.state == stateDone:
-		return nil, nil
+		return b.token.check(ctx, h, b.args[0], p.pending)
 	case p.state == stateAbsent:
 		return Diff{{Verb: "run", Subject: b.what()}}, nil
 	case p.state == stateTaken:
@@ -178,15 +186,17 @@ const (
 // Apply runs kubeadm, having waited for what an earlier run has left, or undone it.
 func (b bootstrap) Apply(ctx context.Context, h *Host, d Diff) error {
 	switch d[0].Verb {
+	case verbRenew:
+		return b.token.renew(ctx, h, b.args[0])
 	case verbRecord:
-		return h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...)
+		return b.record(ctx, h)
 	case verbRepair:
 		p, err := b.settle(ctx, h)
 		if err != nil {
 			return err
 		}
 		if p.state == stateDone {
-			return h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...)
+			return b.record(ctx, h)
 		}
 		if p.state == statePartial && p.mark != markBegun {
 			return &NotConvergedError{Left: d}
@@ -196,6 +206,19 @@ func (b bootstrap) Apply(ctx context.Context, h *Host, d Diff) error {
 		}
 	}
 	return b.run(ctx, h)
+}
+
+// record says that kubeadm is done where an earlier run could not, long ago
+// perhaps.
+func (b bootstrap) record(ctx context.Context, h *Host) error {
+	if err := h.Write(ctx, asTransport([]quorate.File{mark(markDone)})...); err != nil || b.token == nil {
+		return err
+	}
+	left, err := b.Check(ctx, h)
+	if err != nil || len(left) == 0 || left[0].Verb != verbRenew {
+		return err
+	}
+	return b.token.renew(ctx, h, b.args[0])
 }
 
 const (

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -36,7 +37,8 @@ func (p *Plan) WithSecrets(secrets ...quorate.Content) *Plan {
 func (r *recipe) secrets() []quorate.Content {
 	secrets := []quorate.Content{r.Kubeadm.Token, r.Kubeadm.CertificateKey, r.VIPAuth}
 	if _, half, ok := strings.Cut(string(r.Kubeadm.Token.Bytes()), "."); ok {
-		secrets = append(secrets, quorate.Sensitive([]byte(half)))
+		secrets = append(secrets, quorate.Sensitive([]byte(half)),
+			quorate.Sensitive([]byte(base64.StdEncoding.EncodeToString([]byte(half))))) // as its Secret has it
 	}
 	for _, n := range r.c.Nodes {
 		for _, f := range slices.Concat(r.etcdFiles[n.Name], r.controlPlaneCerts[n.Name]) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/transport"
@@ -30,11 +31,19 @@ type Cluster struct {
 	initialised bool
 	nodes       map[string]*node
 	manifests   map[string]bool
+	tokens      map[string]token
 	archives    map[string][]string
 }
 
-// node is a registered node.
-type node struct{ tainted bool }
+// node is a registered node; it is silent when its kubelet is.
+type node struct{ tainted, silent bool }
+
+func (n *node) ready() string {
+	if n.silent {
+		return "Unknown"
+	}
+	return "True"
+}
 
 // host is one simulated host.
 type host struct {
@@ -58,6 +67,7 @@ func New(description quorate.Cluster) (*Cluster, error) {
 		hosts:     map[string]*host{},
 		nodes:     map[string]*node{},
 		manifests: map[string]bool{},
+		tokens:    map[string]token{},
 		archives:  map[string][]string{},
 	}
 	for _, n := range c.c.Nodes {
@@ -121,6 +131,9 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("ctr", h.ctr)
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
+	h.script("date", func(in faketransport.Invocation, _ []string) error {
+		return say(in, "%s\n", time.Now().UTC().Format(time.RFC3339))
+	})
 	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
 	h.script("curl", func(faketransport.Invocation, []string) error { return faketransport.Exit(7) })
 	driver := "systemd"

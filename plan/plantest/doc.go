@@ -7,7 +7,7 @@
 // Simulated are systemd, containerd's ctr, kubeadm, kubectl and etcd, and each
 // refuses what the real one would refuse for want of something that must come
 // before: kubeadm init without certificates or etcd's quorum, a join before
-// there is an API, a unit without its file. Etcd's members speak etcd's
+// there is an API or with a token that has expired, a unit without its file. Etcd's members speak etcd's
 // protocol with mutual TLS, by the certificates on their hosts; Cluster.UseEtcd
 // has real servers run in their place.
 //

@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// kubeadm answers version, init and join.
+// kubeadm answers version, init, join and reset.
 func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 	switch args[0] {
 	case "version":
@@ -32,11 +32,14 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 
 func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 	c := h.cluster
+	cfg, err := h.readConfig(in, args)
 	switch {
+	case err != nil:
+		return err
 	case c.initialised && !kubeadm.ControlPlanesInit(c.c.Version):
 		return fail(in, "[ERROR] the cluster is initialised already")
-	case !h.has(config(args)):
-		return fail(in, "[ERROR] unable to read config from %q", config(args))
+	case cfg.Init == nil:
+		return fail(in, "[ERROR] %q tells to join", config(args))
 	case !c.c.Etcd.Stacked && !c.hasQuorum():
 		return fail(in, "[ERROR ExternalEtcdVersion] etcd has no quorum")
 	}
@@ -44,15 +47,21 @@ func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 		return err
 	}
 	c.initialised = true
+	c.admit(cfg)
 	return nil
 }
 
 func (h *host) kubeadmJoin(in faketransport.Invocation, args []string) error {
+	cfg, err := h.readConfig(in, args)
 	switch {
+	case err != nil:
+		return err
+	case cfg.Join == nil:
+		return fail(in, "[ERROR] %q tells to initialise", config(args))
 	case !h.cluster.initialised:
 		return fail(in, "[ERROR] couldn't validate the identity of the API Server: connection refused")
-	case !h.has(config(args)):
-		return fail(in, "[ERROR] unable to read config from %q", config(args))
+	case !h.cluster.admits(cfg):
+		return fail(in, "[ERROR] couldn't validate the identity of the API Server: the cluster-info ConfigMap does not yet contain a JWS signature for token ID")
 	}
 	if h.node.Role == quorate.ControlPlane {
 		return h.becomeControlPlane(in)
@@ -106,7 +115,7 @@ func (c *Cluster) CutKubeadm(hostName string) error {
 }
 
 // kubeadmReset takes everything below /etc/kubernetes away but kubeadm's own
-// input, as kubeadm does, and stops the kubelet. The cluster finds out later.
+// input, as kubeadm does, and stops the kubelet. The cluster keeps the node.
 func (h *host) kubeadmReset() {
 	for _, path := range h.Files() {
 		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/kubeadm-") {
@@ -114,6 +123,9 @@ func (h *host) kubeadmReset() {
 		}
 	}
 	h.unit("kubelet.service").active = false
+	if n := h.cluster.nodes[h.node.Name]; n != nil {
+		n.silent = true
+	}
 }
 
 func (h *host) register(tainted bool) error {
@@ -142,6 +154,17 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	switch line := strings.Join(args, " "); {
 	case strings.Contains(line, "configmap/cluster-info"):
 		return say(in, "configmap/cluster-info\nclusterrolebinding/kubeadm:node-proxier\n")
+	case strings.HasPrefix(line, "get configmap cluster-info"):
+		return h.signed(in)
+	case strings.HasPrefix(line, "get secret "+tokenPrefix):
+		return h.getToken(in, args[2])
+	case strings.HasPrefix(line, "delete secret "+tokenPrefix):
+		delete(h.cluster.tokens, strings.TrimPrefix(args[2], tokenPrefix))
+		return nil
+	case line == "create -f -":
+		return h.createToken(in)
+	case strings.HasPrefix(line, "get nodes -o go-template="):
+		return h.nodeLines(in)
 	case strings.HasPrefix(line, "get nodes"):
 		return h.listNodes(in)
 	case strings.HasPrefix(line, "get node "):
@@ -193,7 +216,26 @@ func (h *host) listNodes(in faketransport.Invocation) error {
 		if registered.tainted {
 			taints = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
 		}
-		if err := say(in, "%s %s True %s\n", n.Name, h.cluster.c.Version, taints); err != nil {
+		if err := say(in, "%s %s %s %s\n", n.Name, h.cluster.c.Version, registered.ready(), taints); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nodeLines lists the nodes in the form in which the recipe asks for them: name,
+// readiness, and whether they have the label of a control plane.
+func (h *host) nodeLines(in faketransport.Invocation) error {
+	for _, n := range h.cluster.c.Nodes {
+		role := ""
+		if n.Role == quorate.ControlPlane {
+			role = " role"
+		}
+		registered := h.cluster.nodes[n.Name]
+		if registered == nil {
+			continue
+		}
+		if err := say(in, "node %s %s%s\n", n.Name, registered.ready(), role); err != nil {
 			return err
 		}
 	}

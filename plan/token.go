@@ -1,0 +1,216 @@
+package plan
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
+)
+
+// bootstrapToken keeps the token valid that nodes join with, as long as one has
+// to. kubeadm init makes it, and it expires; a node that is added later finds
+// none. It is looked after where the cluster was initialised: the check there
+// comes before every join, and asks the API server anyway, so that knowing of
+// the nodes costs no round trip. Only when one is missing is the token looked at.
+type bootstrapToken struct {
+	token quorate.Content
+	// ttl is negative for ever.
+	ttl time.Duration
+	// joining are the nodes that join, as nodeLines prints them once they have.
+	joining []string
+}
+
+const (
+	// defaultTokenTTL is kubeadm's.
+	defaultTokenTTL = 24 * time.Hour
+	// tokenMargin is how long a token must still be valid. Seven control planes,
+	// the most there are, and then the workers, each within a step's ten minutes,
+	// take less.
+	tokenMargin = 2 * time.Hour
+)
+
+// nodeLines is for kubectl get nodes: a line a node, the name, whether it is
+// Ready, and "role" if it has the label LABEL, the last thing that kubeadm join
+// does to a control plane.
+const nodeLines = `{{range .items}}node {{.metadata.name}} ` +
+	`{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}}` +
+	`{{range $key, $value := .metadata.labels}}{{if eq $key "LABEL"}} role{{end}}{{end}}{{"\n"}}{{end}}`
+
+// nodeTemplate is nodeLines with a cluster's label.
+func nodeTemplate(v quorate.Version) string {
+	return strings.ReplaceAll(nodeLines, "LABEL", kubeadm.ControlPlaneLabel(v))
+}
+
+// bootstrapToken is nil if nobody joins.
+func (r *recipe) bootstrapToken() *bootstrapToken {
+	t := &bootstrapToken{token: r.Kubeadm.Token, ttl: cmp.Or(time.Duration(r.Kubeadm.TokenTTL), defaultTokenTTL)}
+	for _, n := range r.c.Nodes {
+		switch {
+		case r.initialises(n):
+		case n.Role == quorate.ControlPlane:
+			t.joining = append(t.joining, n.Name+" True role")
+		default:
+			t.joining = append(t.joining, n.Name+" True")
+		}
+	}
+	if len(t.joining) == 0 {
+		return nil
+	}
+	return t
+}
+
+// pending gives the nodes that have not joined, by what the check printed. One
+// that is there and not Ready counts among them: its host may have been reset,
+// which the cluster learns by its silence.
+func (t *bootstrapToken) pending(out []byte) []string {
+	if t == nil {
+		return nil
+	}
+	joined := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		if node, ok := strings.CutPrefix(strings.TrimSpace(line), "node "); ok {
+			joined[strings.TrimSuffix(node, " role")], joined[node] = true, true
+		}
+	}
+	var names []string
+	for _, want := range t.joining {
+		if !joined[want] {
+			name, _, _ := strings.Cut(want, " ")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// tokenState tells until when a token admits nodes. The Secret's expiration is
+// printed and nothing else of it. $1 is the API server's URL, $2 the Secret.
+const tokenState = `# until when is the bootstrap token valid?
+echo "now=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+found=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$1" --request-timeout=10s -n kube-system get secret "$2" --ignore-not-found -o 'jsonpath={.metadata.name} {.data.expiration}') || exit 1
+echo "found=$found"
+`
+
+// look gives the host's clock, by which the cluster's lifetimes are reckoned, and
+// says why the token is not good for long enough; empty if it is.
+func (t *bootstrapToken) look(ctx context.Context, h *Host, url string) (now time.Time, fault string, err error) {
+	out, err := h.Script(ctx, tokenState, url, t.secret())
+	if err != nil {
+		return now, "", err
+	}
+	f := fields(out)
+	if now, err = time.Parse(time.RFC3339, f["now"]); err != nil {
+		return now, "", fmt.Errorf("%s: the time of the host: %w", h.Name, err)
+	}
+	name, encoded, _ := strings.Cut(f["found"], " ")
+	if name == "" {
+		return now, "there is none", nil
+	}
+	if encoded == "" {
+		return now, "", nil // for ever
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return now, "its expiration cannot be read", nil //nolint:nilerr // such a token admits nobody: it is made anew
+	}
+	expires, err := time.Parse(time.RFC3339, string(text))
+	switch {
+	case err != nil:
+		return now, "its expiration cannot be read", nil //nolint:nilerr // as above
+	case !expires.After(now):
+		return now, "it expired at " + expires.UTC().Format(time.RFC3339), nil
+	case expires.Sub(now) < t.margin():
+		return now, "it expires at " + expires.UTC().Format(time.RFC3339), nil
+	}
+	return now, "", nil
+}
+
+// margin is no more than half of a short life, so that a new token has it.
+func (t *bootstrapToken) margin() time.Duration {
+	if t.ttl < 0 {
+		return tokenMargin
+	}
+	return min(tokenMargin, t.ttl/2)
+}
+
+func (t *bootstrapToken) secret() string { return kubeadm.TokenSecretName(kubeadm.TokenID(t.token)) }
+
+// check says that the token is to be renewed if somebody is to join with it.
+func (t *bootstrapToken) check(ctx context.Context, h *Host, url string, pending []string) (Diff, error) {
+	if len(pending) == 0 {
+		return nil, nil
+	}
+	_, fault, err := t.look(ctx, h, url)
+	if err != nil || fault == "" {
+		return nil, err
+	}
+	const most = 3
+	who := strings.Join(pending[:min(len(pending), most)], ", ")
+	if more := len(pending) - most; more > 0 {
+		who += fmt.Sprintf(" and %d more", more)
+	}
+	return Diff{{Verb: verbRenew, Subject: "bootstrap token", Detail: fmt.Sprintf("%s, for %s to join with", fault, who)}}, nil
+}
+
+const verbRenew = "renew"
+
+// renewToken makes the Secret anew from its YAML on standard input, and waits
+// until the cluster's public information is signed with it, which is what a
+// joining kubeadm looks for first. $1 is the API server's URL, $2 the Secret, $3
+// the token's ID.
+const renewToken = `# renew the bootstrap token
+ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@"; }
+url=$1
+ask -n kube-system delete secret "$2" --ignore-not-found </dev/null >/dev/null || exit 1
+ask create -f - >/dev/null || exit 1
+tries=60
+while [ "$tries" -gt 0 ]; do
+	case "$(ask -n kube-public get configmap cluster-info -o 'jsonpath={.data}' </dev/null 2>&1)" in
+	*"jws-kubeconfig-$3"*) exit 0 ;;
+	esac
+	tries=$((tries - 1))
+	sleep 1
+done
+echo "kube-controller-manager has not signed the configmap cluster-info in kube-public with the new token: look at its log" >&2
+exit 1
+`
+
+// renew makes the token anew. Its secret goes by standard input alone.
+func (t *bootstrapToken) renew(ctx context.Context, h *Host, url string) error {
+	now, _, err := t.look(ctx, h, url)
+	if err != nil {
+		return err
+	}
+	var expires time.Time
+	if t.ttl > 0 {
+		expires = now.Add(t.ttl)
+	}
+	secret, err := kubeadm.TokenSecret(t.token, expires)
+	if err != nil {
+		return err
+	}
+	_, err = h.RunInput(ctx, bytes.NewReader(secret.Bytes()), "sh", "-c", renewToken, "sh", url, t.secret(), kubeadm.TokenID(t.token))
+	return err
+}
+
+// commands are those of renewToken that matter.
+func (t *bootstrapToken) commands() []Command {
+	return []Command{
+		{Argv: kubectl("-n", "kube-system", "delete", "secret", t.secret(), "--ignore-not-found")},
+		{Argv: kubectl("create", "-f", "-"), Stdin: "the bootstrap token's Secret"},
+	}
+}
+
+// input is what decides on what is done, for the step's identity.
+func (t *bootstrapToken) input() quorate.Content {
+	if t == nil {
+		return input()
+	}
+	return input(slices.Concat([]string{t.ttl.String()}, t.joining)...)
+}
