@@ -19,7 +19,10 @@
 //   - A Preview is what a run would do, with the differences of public texts and
 //     the commands, for people, as JSON, and as a graph. It can be saved, and
 //     applied as long as it holds.
-//   - Events tell an observer what happens, and a Summary what was done.
+//   - Events tell an observer what happens, and a Summary what was done. They
+//     are written as JSON Lines of a versioned form (EventWriter, DecodeEvents,
+//     docs/events.md), to a logger (LogTo), or as OpenTelemetry spans by
+//     plan/otelplan.
 //
 // The check is the truth: a plan can be run any number of times, and a run
 // against hosts that are as described changes nothing and says so.

@@ -130,9 +130,9 @@ type HostError struct {
 // HostFault is one thing about a host that stands in the way.
 type HostFault struct {
 	// Found is what was found.
-	Found string
+	Found string `json:"found"`
 	// Do is what to do about it.
-	Do string
+	Do string `json:"do"`
 }
 
 func (e *HostError) Error() string {

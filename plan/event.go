@@ -10,7 +10,7 @@ import (
 type EventKind string
 
 const (
-	// RunStarted is the first event of a run.
+	// RunStarted is the first event of a run, with Steps and DryRun.
 	RunStarted EventKind = "run-started"
 	// StepUnfinished: an earlier run left the step unfinished, as Message says.
 	// It comes before any step starts, also for a step that the plan does not
@@ -66,6 +66,8 @@ type Event struct {
 	Err     error
 	Elapsed time.Duration // of StepEnded and RunEnded
 	Summary *Summary      // of RunEnded
+	Steps   int           // of RunStarted: how many the plan has
+	DryRun  bool          // of RunStarted
 }
 
 // Summary counts what a run did.
@@ -88,7 +90,8 @@ func (s Summary) Changed() bool {
 
 // LogTo gives an observer that writes every event to a logger: failures as
 // errors, retries and what was left unfinished as warnings, a step's beginning
-// and progress as debug.
+// and progress as debug. The message is the event's kind. Attributes have the
+// names that EventSchema has; changes and error are texts here.
 func LogTo(l *slog.Logger) func(Event) {
 	return func(e Event) {
 		level := slog.LevelInfo
@@ -113,13 +116,24 @@ func (e Event) attrs() []slog.Attr {
 	}
 	text("step", string(e.Step))
 	text("host", e.Host)
+	text("title", e.Title)
 	text("message", e.Message)
 	text("outcome", string(e.Outcome))
-	for _, c := range e.Diff {
-		text("change", c.String())
+	if len(e.Diff) > 0 {
+		changes := make([]string, 0, len(e.Diff))
+		for _, c := range e.Diff {
+			changes = append(changes, c.String())
+		}
+		attrs = append(attrs, slog.Any("changes", changes))
 	}
-	if e.Attempt > 1 {
+	if e.Attempt > 0 {
 		attrs = append(attrs, slog.Int("attempt", e.Attempt))
+	}
+	if e.Steps > 0 {
+		attrs = append(attrs, slog.Int("steps", e.Steps))
+	}
+	if e.DryRun {
+		attrs = append(attrs, slog.Bool("dryRun", e.DryRun))
 	}
 	if e.Elapsed > 0 {
 		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -126,4 +127,37 @@ func ExampleRunner_Preview() {
 	//         -hello
 	//         +welcome
 	//       create /etc/token  [not shown: secret]
+}
+
+// A run's events as JSON Lines, and read back, as another program would.
+func ExampleEventWriter() {
+	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: motd{"welcome"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hosts := faketransport.New()
+	if err := hosts.Host("web-1").Put(file("/etc/motd", "hello")); err != nil {
+		log.Fatal(err)
+	}
+	var lines bytes.Buffer
+	events := plan.NewEventWriter(&lines)
+	runner := plan.Runner{Transport: hosts, Observe: events.Observe}
+	if _, err := runner.Run(context.Background(), p); err != nil {
+		log.Fatal(err)
+	}
+	if err := events.Err(); err != nil {
+		log.Fatal(err) // the run is done, and its events are not complete
+	}
+	for e, err := range plan.DecodeEvents(&lines) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Kind, e.Diff)
+	}
+	// Output:
+	// run-started []
+	// step-started []
+	// step-applying [update /etc/motd]
+	// step-ended [update /etc/motd]
+	// run-ended []
 }

@@ -155,15 +155,33 @@ const (
 )
 
 // cut hides secrets in a text, as WithSecrets has it, and bounds it.
-func (j *journaling) cut(s string, limit int) string {
-	s = strings.ToValidUTF8(j.plan.redact(s), "\uFFFD")
+func (j *journaling) cut(s string, limit int) string { return cutText(j.plan.redact(s), limit) }
+
+// cutMark stands where a text has been cut.
+const cutMark = "..."
+
+// cutText bounds a text, valid or made valid as UTF-8, by its beginning.
+func cutText(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= limit {
 		return s
 	}
-	const more = "..."
-	s = s[:limit-len(more)]
-	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
-		s = s[:len(s)-1]
+	end := limit - len(cutMark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return s + more
+	return s[:end] + cutMark
+}
+
+// cutHead bounds a text by its end.
+func cutHead(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= limit {
+		return s
+	}
+	s = s[len(s)-limit+len(cutMark):]
+	for len(s) > 0 && !utf8.RuneStart(s[0]) {
+		s = s[1:]
+	}
+	return cutMark + s
 }

@@ -143,7 +143,7 @@ type result struct {
 
 func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	begin := s.now()
-	s.observe(Event{Kind: RunStarted})
+	s.observe(Event{Kind: RunStarted, Steps: s.plan.Len(), DryRun: s.DryRun})
 	for i := range s.waits {
 		host := s.plan.steps[i].Host
 		s.rest[host] = append(s.rest[host], i)

@@ -265,6 +265,7 @@ type said struct {
 
 func (s *said) observe(e plan.Event) {
 	s.events = append(s.events, e)
+	plan.NewEventWriter(&s.log).Observe(e)
 	plan.LogTo(slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
 	plan.LogTo(slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
 }

@@ -1,0 +1,205 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/transport"
+)
+
+const eventsPage = "../docs/events.md"
+
+// constants gives every constant of a type in the package's source.
+func constants(t *testing.T, file, typ string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(f, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if id, ok := spec.Type.(*ast.Ident); ok && id.Name == typ {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, value)
+		}
+		return true
+	})
+	return out
+}
+
+// shownErrors has an example of each kind.
+func shownErrors() map[ErrorKind]error {
+	alice := Holder{Operator: Operator{Name: "alice", Machine: "laptop", Process: "4711"}, Run: "Q7XZ2MVF", Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)}
+	exit := &transport.ExitError{Host: "cp-2", Argv: []string{"systemctl", "start", "keepalived.service"}, Code: 1,
+		Stderr: "Job for keepalived.service failed.\n"}
+	step := &StepError{Step: "vip/cp-2", Host: "cp-2", Phase: Applying, Attempt: 1, Err: exit}
+	return map[ErrorKind]error{
+		ErrorStep: step,
+		ErrorRun:  &RunError{Failed: []*StepError{step}, NotReached: []ID{"join/cp-2", "join/worker-1", "ready"}},
+		ErrorExit: exit,
+		ErrorDial: &transport.DialError{Host: "cp-3", Addr: "192.0.2.13:22", Reason: transport.HostKey,
+			Advice: "put the host's key into known_hosts if it is the right one", Err: errors.New("knownhosts: key is unknown")},
+		ErrorHost: &HostError{Host: "cp-1", Faults: []HostFault{
+			{Found: "logged in as uid 1000, not as root", Do: "connect as root or decorate the transport with sudo"}}},
+		ErrorNotConverged: &NotConvergedError{Left: Diff{{Verb: "start", Subject: "unit etcd.service", Detail: "failed"}}},
+		ErrorJournal:      &JournalError{Op: "append", Record: RecordOutcome, Step: "etcd/cp-1", Err: errors.New("no space left on device")},
+		ErrorLocked:       &LockedError{Holder: alice},
+		ErrorLockLost:     &LockLostError{Holder: alice, Err: errors.New("etcd's lease has run out")},
+		ErrorSchema:       &SchemaError{Schema: 2},
+		ErrorHash:         &HashError{Path: "/usr/local/bin/etcd", Want: strings.Repeat("0a", 32), Got: strings.Repeat("0b", 32)},
+		ErrorEtcd:         &etcdclient.EndpointError{Endpoint: "https://192.0.2.11:2379", Op: "ask for its status", Err: context.DeadlineExceeded},
+		ErrorInvalid: &quorate.InvalidError{What: "cluster", Problems: quorate.Problems{
+			{Path: "endpoint.vip.routerID", Message: "256: want 1 to 255", Severity: quorate.Refused}}},
+		ErrorCanceled: context.Canceled,
+		ErrorTimeout:  context.DeadlineExceeded,
+		ErrorOther:    errors.New("unexpected end of the answer"),
+	}
+}
+
+// shownEvents has an example of each kind.
+func shownEvents() map[EventKind]Event {
+	failed := shownErrors()
+	diff := Diff{{Verb: "update", Subject: "/etc/keepalived/keepalived.conf", Detail: "content"}, {Verb: "restart", Subject: "unit keepalived.service", Disruptive: true}}
+	lost := &StepError{Step: "vip/cp-2", Host: "cp-2", Phase: Checking, Attempt: 1, Err: &transport.DialError{
+		Host: "cp-2", Addr: "192.0.2.12:22", Reason: transport.Lost, Err: errors.New("connection reset by peer")}}
+	left := Unfinished{Step: "vip/cp-2", Host: "cp-2", Run: "Q7XZ2MVF", Operator: Operator{Name: "alice"}, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	of := func(e Event) Event {
+		e.Step, e.Host, e.Title, e.Attempt = "vip/cp-2", "cp-2", "run keepalived", 1
+		return e
+	}
+	unfinished := of(Event{Message: left.String()})
+	unfinished.Attempt = 0
+	return map[EventKind]Event{
+		RunStarted:     {Steps: 35},
+		StepUnfinished: unfinished,
+		JournalFailed:  of(Event{Err: failed[ErrorJournal]}),
+		StepStarted:    of(Event{}),
+		StepApplying:   of(Event{Diff: diff}),
+		StepProgress:   of(Event{Message: "waiting for the unit"}),
+		StepRetrying:   of(Event{Err: lost}),
+		StepEnded:      of(Event{Outcome: Failed, Diff: diff, Err: failed[ErrorStep], Elapsed: 1234 * time.Millisecond}),
+		RunEnded: {Elapsed: 44 * time.Second, Err: failed[ErrorRun], Summary: &Summary{
+			Steps: 35, Outcomes: map[Outcome]int{Changed: 31, Failed: 1, NotReached: 3}, RoundTrips: map[string]int{"cp-1": 44, "cp-2": 23},
+			Elapsed: 44 * time.Second, Unfinished: []Unfinished{left}}},
+	}
+}
+
+// The page has every kind, with an example that is what the code writes, and
+// every field. Its examples are written by go test -run TheEventsPage -update.
+func TestTheEventsPage(t *testing.T) {
+	want := map[string]string{}
+	for kind, e := range shownEvents() {
+		e.Kind, e.Time = kind, time.Date(2026, 1, 2, 15, 4, 5, 678900000, time.UTC)
+		line, err := encodeEvent(e, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want["Event `"+string(kind)+"`"] = indentedJSON(t, line)
+	}
+	examples := map[ErrorKind]EventError{ErrorOmitted: omitted(12)}
+	for kind, err := range shownErrors() {
+		examples[kind] = *DescribeError(err)
+	}
+	for kind, e := range examples {
+		if e.Kind != kind {
+			t.Errorf("the example of %s is a %s", kind, e.Kind)
+		}
+		b, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want["Error `"+string(kind)+"`"] = indentedJSON(t, b)
+	}
+	var kinds []string
+	for _, kind := range constants(t, "event.go", "EventKind") {
+		kinds = append(kinds, "Event `"+kind+"`")
+	}
+	for _, kind := range constants(t, "eventerror.go", "ErrorKind") {
+		kinds = append(kinds, "Error `"+kind+"`")
+	}
+	if got := slices.Sorted(maps.Keys(want)); !slices.Equal(got, slices.Sorted(slices.Values(kinds))) {
+		t.Fatalf("the examples are %q, the kinds %q", got, kinds)
+	}
+
+	b, err := os.ReadFile(eventsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile("(?s)### ((?:Event|Error) `[a-z-]+`)\n\n(.*?)```json\n(.*?)```\n")
+	page := section.ReplaceAllStringFunc(string(b), func(s string) string {
+		m := section.FindStringSubmatch(s)
+		example, known := want[m[1]]
+		if !known {
+			t.Errorf("the page tells of %s, which there is not", m[1])
+		}
+		delete(want, m[1])
+		return fmt.Sprintf("### %s\n\n%s```json\n%s```\n", m[1], m[2], example)
+	})
+	if len(want) > 0 {
+		t.Errorf("the page does not tell of %q", slices.Sorted(maps.Keys(want)))
+	}
+	if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" {
+		if err := os.WriteFile(eventsPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if page != string(b) {
+		t.Errorf("%s shows other examples than the code writes: run this test with -update", eventsPage)
+	}
+
+	events, errs, found := strings.Cut(page, "## Fields of an error")
+	if !found {
+		t.Fatal("the page has no part on errors")
+	}
+	compareFields(t, "event", events, reflect.TypeFor[eventLine]())
+	compareFields(t, "error", errs, reflect.TypeFor[EventError]())
+}
+
+func indentedJSON(t *testing.T, line []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(line), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return b.String() + "\n"
+}
+
+// compareFields holds a table of the page against the fields of a type.
+func compareFields(t *testing.T, what, text string, typ reflect.Type) {
+	t.Helper()
+	var told, known []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| (?:string|number|boolean|array|object) \\| .+ \\|$").FindAllStringSubmatch(text, -1) {
+		told = append(told, m[1])
+	}
+	for i := range typ.NumField() {
+		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		known = append(known, name)
+	}
+	if !slices.Equal(told, known) {
+		t.Errorf("fields of an %s: the page tells of %q, the code has %q", what, told, known)
+	}
+}
