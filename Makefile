@@ -1,7 +1,7 @@
 # What a developer runs. CI runs .ci/run, which uses the same targets.
 export GOFLAGS := -buildvcs=false
 LINT := .ci/bin/golangci-lint
-MODULES := . plan/etcdjournal etcd/etcdclient/e2e examples/quickstart examples/lab
+MODULES := . plan/etcdjournal plan/otelplan etcd/etcdclient/e2e examples/quickstart examples/lab
 ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
@@ -11,7 +11,7 @@ demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
 
 test: ## Every test that needs neither root nor other hosts.
-	go test -race ./... ./plan/etcdjournal ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
+	go test -race ./... ./plan/etcdjournal ./plan/otelplan ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
 	go test -count=1 -v -run '^TestCrashSweep' ./plan

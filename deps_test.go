@@ -152,6 +152,21 @@ func TestJournalsAreApart(t *testing.T) {
 	}
 }
 
+// Nobody links OpenTelemetry who does not ask for it, and who does links its API
+// and brings an SDK of their own.
+func TestTracesAreApart(t *testing.T) {
+	const api, sdk = "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk"
+	for path, p := range loadPackages(t) {
+		require.False(t, within(path, api), "the module links %s", path)
+		require.NotContains(t, p.Deps, module+"/plan/otelplan")
+	}
+	nested := loadPackagesIn(t, "plan/otelplan")
+	require.Contains(t, nested, api+"/trace")
+	for path := range nested {
+		require.False(t, within(path, sdk) || within(path, module+"/transport/ssh") || within(path, module+"/pki"), "plan/otelplan links %s", path)
+	}
+}
+
 // Libraries neither print nor exit nor read the environment nor make contexts
 // of their own nor sleep regardless of one.
 func TestLibrariesKeepToThemselves(t *testing.T) {
@@ -164,6 +179,7 @@ func TestLibrariesKeepToThemselves(t *testing.T) {
 	}
 	all := loadPackages(t)
 	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
+	maps.Copy(all, loadPackagesIn(t, "plan/otelplan"))
 	for path, p := range all {
 		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") {
 			continue

@@ -25,6 +25,7 @@
 //	    plan/clusterfile    a Cluster from YAML, strictly
 //	    plan/filejournal    what runs did, in a file on this machine
 //	    plan/etcdjournal    the same in etcd, for several operators (own module)
+//	    plan/otelplan       runs as OpenTelemetry traces (own module)
 //	    plan/journaltest    the suite that every journal passes
 //	  examples              render, quickstart, installer, lab
 //
