@@ -131,7 +131,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.dryRun {
 		err = dryRun(ctx, o, job, stdout)
 	} else {
-		err = job.run(ctx, progress.New(stdout, job.plan).Observe)
+		view := progress.New(stdout, job.plan)
+		err = job.run(ctx, view.Observe)
+		view.Close()
 	}
 	if err != nil {
 		complain(err)

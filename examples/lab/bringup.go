@@ -28,7 +28,9 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 	if err != nil {
 		return plan.Summary{}, err
 	}
-	runner := plan.Runner{Transport: hosts, Observe: progress.New(out, steps).Observe}
+	view := progress.New(out, steps)
+	defer view.Close()
+	runner := plan.Runner{Transport: hosts, Observe: view.Observe}
 	summary, err := runner.Run(ctx, steps)
 	if err != nil {
 		return summary, err

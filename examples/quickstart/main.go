@@ -143,6 +143,7 @@ func (d *demo) runAgain(ctx context.Context, out io.Writer) error {
 
 func (d *demo) runPlan(ctx context.Context, out io.Writer) (plan.Summary, error) {
 	view := progress.New(out, d.plan)
+	defer view.Close()
 	runner := plan.Runner{Transport: d.ssh, Observe: func(e plan.Event) {
 		if isSimulated(e.Step) {
 			e.Title += " (simulated)"

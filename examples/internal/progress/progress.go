@@ -3,45 +3,87 @@
 package progress
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
+
+	"golang.org/x/term"
 
 	"github.com/quorate-dev/quorate/plan"
 )
 
 // View writes a run's events for a person. Its Observe belongs into
-// plan.Runner.Observe.
+// plan.Runner.Observe, and its Close after the run.
 type View struct {
-	w      io.Writer
-	live   bool
+	mu   sync.Mutex
+	w    io.Writer
+	size func() (width, height int) // nil unless it draws in place
+	// colour says that what is drawn has colours.
 	colour bool
 	begin  time.Time
 	hosts  []string
 	state  map[string]*hostState
-	drawn  int
 	total  map[string]int
+
+	// frame is what the next write holds: each is one write, so that nothing
+	// else gets in between.
+	frame bytes.Buffer
+	// drawn is how many rows the hosts take above the cursor, and width that of
+	// the terminal when they were drawn.
+	drawn, width int
+	quit, gone   chan struct{}
 }
 
 type hostState struct {
-	done    int
-	changed int
-	failed  bool
-	title   string
-	since   time.Time
+	done   int
+	failed bool
+	title  string
+	since  time.Time
 }
 
-// New makes a view of a plan. It draws in place if w is a terminal.
+// New makes a view of a plan. It draws in place if w is a terminal, unless TERM
+// is "dumb", and in colours, unless NO_COLOR is set.
+//
+// Anything else gets a line for each step that changed or failed, each attempt
+// that is followed by another, and each message of a step.
+//
+// The cursor is never hidden and always at the beginning of a row below all
+// that has been written, so that a program may end at any moment, also by a
+// signal, and leave the terminal as it was.
 func New(w io.Writer, p *plan.Plan) *View {
-	v := &View{w: w, hosts: p.Hosts(), state: map[string]*hostState{}, total: map[string]int{}}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		v.live = err == nil && info.Mode()&os.ModeCharDevice != 0
-		v.colour = v.live
+	v := newView(w, p, terminal(w, os.Getenv))
+	v.colour = v.size != nil && os.Getenv("NO_COLOR") == ""
+	if v.size != nil {
+		v.quit, v.gone = make(chan struct{}), make(chan struct{})
+		go v.tick()
 	}
+	return v
+}
+
+// terminal gives what tells the size of a terminal that can be drawn on, or nil.
+func terminal(w io.Writer, getenv func(string) string) func() (width, height int) {
+	f, ok := w.(*os.File)
+	if !ok || getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return func() (width, height int) {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil || width == 0 || height == 0 { // a serial line does not know
+			return 80, 24
+		}
+		return width, height
+	}
+}
+
+func newView(w io.Writer, p *plan.Plan, size func() (width, height int)) *View {
+	v := &View{w: w, size: size, hosts: p.Hosts(), state: map[string]*hostState{}, total: map[string]int{}}
 	for _, h := range v.hosts {
 		v.state[h] = &hostState{}
 	}
@@ -51,24 +93,48 @@ func New(w io.Writer, p *plan.Plan) *View {
 	return v
 }
 
+// tick shows how the time goes by while nothing happens.
+func (v *View) tick() {
+	defer close(v.gone)
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-v.quit:
+			return
+		case now := <-t.C:
+			v.mu.Lock()
+			if v.drawn > 0 {
+				v.show(now, "")
+			}
+			v.mu.Unlock()
+		}
+	}
+}
+
+// Close leaves what stands on the terminal. The View is not to be used any more;
+// a second Close does nothing.
+func (v *View) Close() {
+	if v.quit != nil {
+		close(v.quit)
+		<-v.gone
+		v.quit = nil
+	}
+}
+
 // Observe takes one event.
 func (v *View) Observe(e plan.Event) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if e.Kind == plan.RunStarted {
 		v.begin = e.Time
 	}
 	v.update(e)
-	if v.live {
-		v.erase()
-		v.line(e)
-		v.draw(e.Time)
-		if e.Kind == plan.RunEnded {
-			v.drawn = 0
-		}
-	} else {
-		v.line(e)
-	}
+	v.show(e.Time, v.line(e))
 	if e.Kind == plan.RunEnded {
-		v.summary(e)
+		v.drawn = 0 // the hosts stay as they are
+		v.frame.WriteString(v.summary(e))
+		v.flush()
 	}
 }
 
@@ -88,79 +154,185 @@ func (v *View) update(e plan.Event) {
 			s.done++
 		}
 		s.failed = s.failed || e.Outcome == plan.Failed
-		if e.Outcome == plan.Changed || e.Outcome == plan.WouldChange {
-			s.changed++
-		}
 	}
 }
 
-// line prints what stays on the screen: steps that changed or failed, and
-// retries. Unchanged steps are counted, not told.
-func (v *View) line(e plan.Event) {
-	at := fmt.Sprintf("%6.1fs", e.Time.Sub(v.begin).Seconds())
+// show writes lines that stay and, on a terminal, the hosts below them.
+func (v *View) show(now time.Time, lines string) {
+	if v.size == nil {
+		v.frame.WriteString(lines)
+		v.flush()
+		return
+	}
+	width, height := v.size()
+	// Rows that were drawn on a wider terminal may take several now: they are
+	// left where they are, lest too much is erased.
+	if v.drawn > 0 && width >= v.width {
+		fmt.Fprintf(&v.frame, "\x1b[%dA", v.drawn)
+	}
+	v.frame.WriteString("\r\x1b[J" + lines)
+	rows := v.rows(now, height-1)
+	for _, r := range rows {
+		text, end := r.fit(width - 1)
+		v.frame.WriteString(text + v.paint(r.colour, end) + "\n")
+	}
+	v.drawn, v.width = len(rows), width
+	v.flush()
+}
+
+// flush ignores write errors: a view that cannot be shown is no reason to stop a
+// run.
+func (v *View) flush() {
+	if v.frame.Len() > 0 {
+		_, _ = v.w.Write(v.frame.Bytes())
+		v.frame.Reset()
+	}
+}
+
+// line gives what stays on the screen: steps that changed or failed, what they
+// said meanwhile, retries, and what earlier runs have left. Unchanged steps are
+// counted, not told.
+func (v *View) line(e plan.Event) string {
+	var b strings.Builder
+	tell := func(colour, word, format string, args ...any) {
+		fmt.Fprintf(&b, "%6.1fs %-10s %s %s\n", e.Time.Sub(v.begin).Seconds(), clean(e.Host), v.paint(colour, fmt.Sprintf("%-6s", word)), printable(fmt.Sprintf(format, args...)))
+	}
 	switch {
+	case e.Kind == plan.StepUnfinished:
+		tell("33", "left", "%s: %s", e.Title, e.Message)
+	case e.Kind == plan.JournalFailed:
+		tell("31", "FAILED", "%v", e.Err)
+	case e.Kind == plan.StepProgress:
+		tell("", "...", "%s: %s", e.Title, e.Message)
 	case e.Kind == plan.StepRetrying:
-		v.printf("%s %-10s %s %s: %v\n", at, e.Host, v.paint("33", "again "), e.Title, e.Err)
+		tell("33", "again", "%s: %v", e.Title, e.Err)
 	case e.Kind != plan.StepEnded:
 	case e.Outcome == plan.Changed:
-		v.printf("%s %-10s %s %s (%.1fs)\n", at, e.Host, v.paint("32", "done  "), e.Title, e.Elapsed.Seconds())
+		tell("32", "done", "%s (%.1fs)", e.Title, e.Elapsed.Seconds())
 	case e.Outcome == plan.WouldChange:
-		v.printf("%s %-10s %s %s\n", at, e.Host, v.paint("36", "would "), e.Title)
+		tell("36", "would", "%s", e.Title)
 		for _, c := range e.Diff {
 			mark := ""
 			if c.Disruptive {
 				mark = v.paint("31", "  disruptive")
 			}
-			v.printf("%27s %s%s\n", "", c, mark)
+			fmt.Fprintf(&b, "%27s %s%s\n", "", clean(c.String()), mark)
 		}
 	case e.Outcome == plan.Unknown:
-		v.printf("%s %-10s %s %s: cannot be known before the steps ahead of it are done\n", at, e.Host, "?     ", e.Title)
+		tell("", "?", "%s: cannot be known before the steps ahead of it are done", e.Title)
 	case e.Outcome == plan.Failed:
-		v.printf("%s %-10s %s %s\n", at, e.Host, v.paint("31", "FAILED"), e.Title)
+		tell("31", "FAILED", "%s", e.Title)
 	}
+	return b.String()
 }
 
-// draw shows the hosts at work, below the lines that stay.
-func (v *View) draw(now time.Time) {
-	v.drawn = 0
-	for _, h := range v.hosts {
+// row is one of the terminal's; its end may have a colour.
+type row struct{ text, colour, end string }
+
+// rows gives the hosts as they are, at most so many rows: those at work first.
+func (v *View) rows(now time.Time, most int) []row {
+	rank := func(h string) int {
+		switch s := v.state[h]; {
+		case s.title != "":
+			return 0
+		case s.failed:
+			return 1
+		case s.done < v.total[h]:
+			return 2
+		}
+		return 3
+	}
+	shown := slices.Clone(v.hosts)
+	left := 0
+	if most = max(most, 1); len(shown) > most {
+		slices.SortStableFunc(shown, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+		left = len(shown) - (most - 1)
+		shown = shown[:most-1]
+	}
+	rows := make([]row, 0, len(shown)+1)
+	for _, h := range shown {
 		s := v.state[h]
-		what := s.title
+		r := row{text: fmt.Sprintf("  %-10s %s ", clean(h), bar(s.done, v.total[h])), end: "waiting"}
 		switch {
 		case s.failed:
-			what = v.paint("31", "failed")
-		case what != "":
-			what = fmt.Sprintf("%s %.0fs", what, now.Sub(s.since).Seconds())
+			r.colour, r.end = "31", "failed"
+		case s.title != "":
+			r.end = fmt.Sprintf("%s %.0fs", clean(s.title), max(0, now.Sub(s.since).Seconds()))
 		case s.done == v.total[h]:
-			what = v.paint("32", "complete")
-		default:
-			what = "waiting"
+			r.colour, r.end = "32", "complete"
 		}
-		v.printf("  %-10s %s %s\n", h, bar(s.done, v.total[h]), what)
-		v.drawn++
+		rows = append(rows, r)
 	}
+	if left > 0 {
+		complete := 0
+		for _, h := range v.hosts {
+			if rank(h) == 3 {
+				complete++
+			}
+		}
+		rows = append(rows, row{text: fmt.Sprintf("  and %d hosts more; of all %d, %d complete", left, len(v.hosts), complete)})
+	}
+	return rows
+}
+
+// fit gives a row's two parts within a width. What is not ASCII may be two
+// columns wide.
+func (r row) fit(width int) (text, end string) {
+	text, room := cut(r.text, max(width, 0))
+	end, _ = cut(r.end, room)
+	return text, end
+}
+
+func cut(s string, width int) (string, int) {
+	for i, c := range s {
+		w := 1
+		if c > unicode.MaxASCII {
+			w = 2
+		}
+		if width < w {
+			return s[:i], 0
+		}
+		width -= w
+	}
+	return s, width
+}
+
+// clean makes a text one row of what can be printed: it may come from a host.
+func clean(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, s)
+}
+
+// printable leaves ends of lines, which clean does not.
+func printable(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 func bar(done, total int) string {
 	const width = 20
 	n := 0
 	if total > 0 {
-		n = done * width / total
+		n = min(done*width/total, width)
 	}
 	return fmt.Sprintf("[%s%s] %2d/%-2d", strings.Repeat("=", n), strings.Repeat(" ", width-n), done, total)
 }
 
-func (v *View) erase() {
-	if v.drawn > 0 {
-		v.printf("\x1b[%dA\x1b[J", v.drawn)
-	}
-}
-
-func (v *View) summary(e plan.Event) {
+func (v *View) summary(e plan.Event) string {
 	s := e.Summary
+	if s == nil {
+		return ""
+	}
 	var trips []string
 	for h, n := range s.RoundTrips {
-		trips = append(trips, fmt.Sprintf("%s %d", h, n))
+		trips = append(trips, fmt.Sprintf("%s %d", clean(h), n))
 	}
 	slices.Sort(trips)
 	var counts []string
@@ -169,22 +341,20 @@ func (v *View) summary(e plan.Event) {
 			counts = append(counts, fmt.Sprintf("%d %s", n, o))
 		}
 	}
-	v.printf("\n%d steps in %.1fs: %s\n", s.Steps, s.Elapsed.Seconds(), strings.Join(counts, ", "))
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%d steps in %.1fs: %s\n", s.Steps, s.Elapsed.Seconds(), strings.Join(counts, ", "))
 	if len(trips) > 0 {
-		v.printf("round trips: %s\n", strings.Join(trips, ", "))
+		fmt.Fprintf(&b, "round trips: %s\n", strings.Join(trips, ", "))
 	}
 	if e.Err == nil && !s.Changed() {
-		v.printf("changed nothing: every host is as described\n")
+		b.WriteString("changed nothing: every host is as described\n")
 	}
+	return b.String()
 }
 
 func (v *View) paint(code, s string) string {
-	if !v.colour {
+	if !v.colour || code == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
-
-// printf ignores write errors: a view that cannot be shown is no reason to
-// stop a run.
-func (v *View) printf(format string, args ...any) { _, _ = fmt.Fprintf(v.w, format, args...) }
