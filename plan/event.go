@@ -54,7 +54,10 @@ const (
 
 // Event is something that happened in a run. Events hold no secrets.
 type Event struct {
-	Time    time.Time
+	Time time.Time
+	// Run is the random ID of the run, the same in all its events and in the
+	// records of its Journal.
+	Run     string
 	Kind    EventKind
 	Step    ID     // of step events
 	Host    string // of step events
@@ -114,6 +117,7 @@ func (e Event) attrs() []slog.Attr {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
+	text("run", e.Run)
 	text("step", string(e.Step))
 	text("host", e.Host)
 	text("title", e.Title)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -37,10 +38,33 @@ const (
 	ErrorLocked ErrorKind = "locked"
 	// ErrorLockLost is a *LockLostError: Holder had the journal.
 	ErrorLockLost ErrorKind = "lock-lost"
-	// ErrorSchema is a *SchemaError: the journal is by a later version.
+	// ErrorSchema is a *SchemaError: the journal has records of the later form Got.
 	ErrorSchema ErrorKind = "schema"
-	// ErrorHash is a *HashError: a file that was to be sent is another one.
+	// ErrorHash is a *HashError: a file that was to be sent, Path, has the hash Got
+	// and not Want.
 	ErrorHash ErrorKind = "hash"
+	// ErrorFile is a *transport.FileError, an operation on a file of a host: Host,
+	// Tried, Path, and its cause.
+	ErrorFile ErrorKind = "file"
+	// ErrorSudo is a *transport.SudoError, a host whose sudo refused: Host, Tried,
+	// Reason, Do.
+	ErrorSudo ErrorKind = "sudo"
+	// ErrorStale is a *StaleError, a preview that no longer holds: Problems says of
+	// each step what is not as it was, Do.
+	ErrorStale ErrorKind = "stale"
+	// ErrorPreviewSchema is a *PreviewSchemaError, what is no preview or one of the
+	// form Got.
+	ErrorPreviewSchema ErrorKind = "preview-schema"
+	// ErrorGraph is a *GraphError, steps that make no plan: Problems.
+	ErrorGraph ErrorKind = "graph"
+	// ErrorEventWrite is an *EventWriteError, Tried says from which event on a
+	// stream of events is not complete.
+	ErrorEventWrite ErrorKind = "event-write"
+	// ErrorEventRead is an *EventReadError, Tried says at which line a stream of
+	// events ends to be one.
+	ErrorEventRead ErrorKind = "event-read"
+	// ErrorEventSchema is an *EventSchemaError, an event of the other form Got.
+	ErrorEventSchema ErrorKind = "event-schema"
 	// ErrorEtcd is an *etcdclient.EndpointError: Address is the member's, Tried.
 	ErrorEtcd ErrorKind = "etcd"
 	// ErrorInvalid is a *quorate.InvalidError: Problems.
@@ -77,14 +101,20 @@ type EventError struct {
 	// ExitCode of a command, -1 if Signal ended it.
 	ExitCode *int   `json:"exitCode,omitempty"`
 	Signal   string `json:"signal,omitempty"`
-	// Address that was dialled, and the Reason why that failed.
-	Address string               `json:"address,omitempty"`
-	Reason  transport.DialReason `json:"reason,omitempty"`
+	// Address that was dialled.
+	Address string `json:"address,omitempty"`
+	// Reason is a DialReason of transport's, or one of a SudoError.
+	Reason string `json:"reason,omitempty"`
+	// Path of a file.
+	Path string `json:"path,omitempty"`
+	// Want is what was to be found, a hash or a schema, and Got what was.
+	Want string `json:"want,omitempty"`
+	Got  string `json:"got,omitempty"`
 	// Faults of a host, each with what to do.
 	Faults []HostFault `json:"faults,omitempty"`
 	// Changes that are still due.
 	Changes Diff `json:"changes,omitempty"`
-	// Problems of an input.
+	// Problems of an input, by its fields' paths, or of a preview, by step.
 	Problems []quorate.Problem `json:"problems,omitempty"`
 	// NotReached counts the steps that did not run.
 	NotReached int `json:"notReached,omitempty"`
@@ -186,7 +216,7 @@ func typedError(err error) EventError {
 		if e.Reason == transport.Lost {
 			tried = "keep the connection"
 		}
-		return EventError{Kind: ErrorDial, Host: e.Host, Tried: tried, Address: e.Addr, Reason: e.Reason, Do: e.Advice}
+		return EventError{Kind: ErrorDial, Host: e.Host, Tried: tried, Address: e.Addr, Reason: string(e.Reason), Do: e.Advice}
 	case *HostError:
 		return EventError{Kind: ErrorHost, Host: e.Host, Faults: e.Faults}
 	case *NotConvergedError:
@@ -198,9 +228,25 @@ func typedError(err error) EventError {
 	case *LockLostError:
 		return EventError{Kind: ErrorLockLost, Holder: &e.Holder, Do: "look whether somebody else runs, and run again"}
 	case *SchemaError:
-		return EventError{Kind: ErrorSchema, Do: "use a later version"}
+		return EventError{Kind: ErrorSchema, Want: strconv.Itoa(RecordSchema), Got: strconv.Itoa(e.Schema), Do: "use a later version"}
 	case *HashError:
-		return EventError{Kind: ErrorHash, Tried: "put " + e.Path + " in place", Do: "give the right file, or its hash"}
+		return EventError{Kind: ErrorHash, Tried: "put the file in place", Path: e.Path, Want: e.Want, Got: e.Got, Do: "give the right file, or its hash"}
+	case *transport.FileError:
+		return EventError{Kind: ErrorFile, Host: e.Host, Tried: e.Op, Path: e.Path}
+	case *transport.SudoError:
+		return EventError{Kind: ErrorSudo, Host: e.Host, Tried: "sudo", Reason: e.Reason, Do: e.Advice()}
+	case *StaleError:
+		return EventError{Kind: ErrorStale, Problems: e.problems(), Do: "look at a new preview"}
+	case *PreviewSchemaError:
+		return EventError{Kind: ErrorPreviewSchema, Want: PreviewSchema, Got: e.Got}
+	case *GraphError:
+		return EventError{Kind: ErrorGraph, Problems: e.problems()}
+	case *EventWriteError:
+		return EventError{Kind: ErrorEventWrite, Tried: fmt.Sprintf("write event %d", e.Seq)}
+	case *EventReadError:
+		return EventError{Kind: ErrorEventRead, Tried: fmt.Sprintf("read line %d", e.Line)}
+	case *EventSchemaError:
+		return EventError{Kind: ErrorEventSchema, Want: EventSchema, Got: e.Got}
 	case *etcdclient.EndpointError:
 		return EventError{Kind: ErrorEtcd, Address: e.Endpoint, Tried: e.Op}
 	case *quorate.InvalidError:
@@ -213,6 +259,25 @@ func typedError(err error) EventError {
 		return EventError{Kind: ErrorTimeout}
 	}
 	return EventError{Kind: ErrorOther}
+}
+
+// problems gives what is not as it was, by step.
+func (e *StaleError) problems() []quorate.Problem {
+	var out []quorate.Problem
+	for _, s := range e.Steps {
+		for _, d := range s.Differences {
+			out = append(out, quorate.Problem{Path: string(s.Step), Message: strings.TrimSpace(d), Severity: quorate.Refused})
+		}
+	}
+	return out
+}
+
+func (e *GraphError) problems() []quorate.Problem {
+	out := make([]quorate.Problem, 0, len(e.Faults))
+	for _, f := range e.Faults {
+		out = append(out, quorate.Problem{Message: f, Severity: quorate.Refused})
+	}
+	return out
 }
 
 // commandLine shows a command; of a script that is an argument, its first line.
@@ -229,7 +294,7 @@ func commandLine(argv []string) string {
 
 // bounded gives the error within its bounds; what is within them stays as it is.
 func (e EventError) bounded(depth int) EventError {
-	for _, s := range []*string{&e.Message, &e.Tried, &e.Do, &e.Address, &e.Host, &e.Signal, (*string)(&e.Step)} {
+	for _, s := range []*string{&e.Message, &e.Tried, &e.Do, &e.Address, &e.Reason, &e.Path, &e.Want, &e.Got, &e.Host, &e.Signal, (*string)(&e.Step)} {
 		*s = cutText(*s, maxMessage)
 	}
 	e.Output = cutHead(e.Output, transport.StderrLimit)

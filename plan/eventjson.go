@@ -30,6 +30,7 @@ type eventLine struct {
 	Schema  string        `json:"schema"`
 	Seq     int           `json:"seq"`
 	Time    time.Time     `json:"time"`
+	Run     string        `json:"run,omitempty"`
 	Kind    EventKind     `json:"kind"`
 	Steps   int           `json:"steps,omitempty"`
 	DryRun  bool          `json:"dryRun,omitempty"`
@@ -48,7 +49,7 @@ type eventLine struct {
 // EventWriter writes events as JSON Lines in the form that EventSchema names, so
 // that programs in any language can follow a run. Its Observe belongs into
 // Runner.Observe. Every event is one Write. It is safe for concurrent use, so
-// that several runs may share one; the zero EventWriter is not valid.
+// that several runs may share one, told apart by Event.Run; the zero EventWriter is not valid.
 type EventWriter struct {
 	mu  sync.Mutex
 	w   io.Writer
@@ -103,7 +104,7 @@ func (e *EventWriteError) Unwrap() error { return e.Err }
 
 func encodeEvent(e Event, seq int) ([]byte, error) {
 	line := eventLine{
-		Schema: EventSchema, Seq: seq, Time: e.Time.UTC(), Kind: e.Kind, Steps: e.Steps, DryRun: e.DryRun,
+		Schema: EventSchema, Seq: seq, Time: e.Time.UTC(), Run: e.Run, Kind: e.Kind, Steps: e.Steps, DryRun: e.DryRun,
 		Step: e.Step, Host: e.Host, Title: cutText(e.Title, maxMessage), Attempt: e.Attempt, Outcome: e.Outcome, Elapsed: e.Elapsed,
 		Changes: e.Diff.bounded(), Message: cutText(e.Message, maxErrorText), Error: DescribeError(e.Err),
 	}
@@ -191,7 +192,7 @@ func parseEvent(b []byte) (Event, error) {
 		return Event{}, errors.New("no event: it has no kind")
 	}
 	e := Event{
-		Time: l.Time.UTC(), Kind: l.Kind, Steps: l.Steps, DryRun: l.DryRun, Step: l.Step, Host: l.Host, Title: l.Title, Attempt: l.Attempt, Outcome: l.Outcome,
+		Time: l.Time.UTC(), Run: l.Run, Kind: l.Kind, Steps: l.Steps, DryRun: l.DryRun, Step: l.Step, Host: l.Host, Title: l.Title, Attempt: l.Attempt, Outcome: l.Outcome,
 		Elapsed: l.Elapsed, Diff: l.Changes, Message: l.Message, Summary: l.Summary,
 	}
 	if year := e.Time.Year(); year < 0 || year > 9999 {

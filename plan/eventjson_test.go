@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -95,6 +96,7 @@ func aWholeRun(t *testing.T, wrong func(h *faketransport.Host)) (*faketransport.
 // The lines of whole runs, reviewed by eye when they change: programs that are
 // not ours read them.
 func TestTheLinesOfWholeRuns(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1) // for the runs' IDs
 	var got txtar.Archive
 	record := func(name string, r plan.Runner, wrong func(*faketransport.Host)) {
 		synctest.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
@@ -182,7 +184,7 @@ func anEvent(t *rapid.T) plan.Event {
 	text := func(name string) string { return anyText.Draw(t, name) }
 	e := plan.Event{
 		Time: time.Unix(rapid.Int64Range(0, 1<<34).Draw(t, "time"), 5).In(time.FixedZone("", rapid.IntRange(-12, 12).Draw(t, "zone")*3600)),
-		Kind: plan.StepEnded, Step: plan.ID(rapid.StringMatching("[a-z]{1,9}/[a-z]{1,9}").Draw(t, "step")), Host: "h", Title: text("title"),
+		Run:  "R", Kind: plan.StepEnded, Step: plan.ID(rapid.StringMatching("[a-z]{1,9}/[a-z]{1,9}").Draw(t, "step")), Host: "h", Title: text("title"),
 		Attempt: rapid.IntRange(0, 5).Draw(t, "attempt"), Message: text("message"), Outcome: plan.Failed,
 		Elapsed: time.Duration(rapid.Int64Range(0, 1<<50).Draw(t, "elapsed")), Diff: aDiff(t),
 	}
@@ -221,6 +223,9 @@ func anError(t *rapid.T, depth int) error {
 			&plan.NotConvergedError{Left: aDiff(t)},
 			&plan.LockedError{Holder: plan.Holder{Operator: alice, Run: "R", Since: time.Unix(1, 0).UTC()}},
 			&plan.SchemaError{Schema: 9}, &plan.HashError{Path: "/x", Want: "a", Got: "b"},
+			&transport.SudoError{Host: "h", Reason: transport.SudoNotAllowed}, &plan.EventSchemaError{Got: text("got")},
+			&plan.StaleError{Steps: []plan.StaleStep{{Step: "a", Differences: []string{text("difference")}}}},
+			&plan.GraphError{Faults: make([]string, 150)},
 			&quorate.InvalidError{What: "x", Problems: []quorate.Problem{{Path: "a.b", Message: text("message"), Severity: quorate.Refused}}},
 			&quorate.InvalidError{What: "x", Problems: make([]quorate.Problem, 300)},
 		}).Draw(t, "leaf")
@@ -244,6 +249,8 @@ func anError(t *rapid.T, depth int) error {
 		return &etcdclient.EndpointError{Endpoint: "https://192.0.2.1:2379", Op: "ask", Err: inner()}
 	case 6:
 		return fmt.Errorf("%s: %w", text("text"), inner())
+	case 8:
+		return &transport.FileError{Host: "h", Op: "read", Path: text("path"), Err: inner()}
 	case 7:
 		n := rapid.SampledFrom([]int{1, 2, 150}).Draw(t, "joined")
 		return errors.Join(append(slices.Repeat([]error{errors.New("one")}, n), inner())...)
@@ -397,7 +404,7 @@ func TestTheLogHasTheNamesOfTheSchema(t *testing.T) {
 	known := map[string]bool{slog.TimeKey: true, slog.LevelKey: true, slog.MessageKey: true}
 	var logged, line map[string]any
 	e := plan.Event{
-		Time: time.Unix(1, 0), Kind: plan.StepEnded, Step: "a", Host: "h", Title: "t", Attempt: 2, Message: "m", Outcome: plan.Failed,
+		Time: time.Unix(1, 0), Kind: plan.StepEnded, Step: "a", Host: "h", Title: "t", Attempt: 2, Message: "m", Run: "R", Outcome: plan.Failed,
 		Err: errors.New("e"), Elapsed: time.Second, Diff: plan.Diff{{Verb: "run", Subject: "x"}, {Verb: "run", Subject: "y"}},
 	}
 	var log bytes.Buffer
@@ -407,7 +414,7 @@ func TestTheLogHasTheNamesOfTheSchema(t *testing.T) {
 	for name := range logged {
 		require.True(t, known[name] || line[name] != nil, name)
 	}
-	for _, name := range []string{"step", "host", "title", "attempt", "message", "outcome", "elapsed", "changes", "error"} {
+	for _, name := range []string{"run", "step", "host", "title", "attempt", "message", "outcome", "elapsed", "changes", "error"} {
 		require.Contains(t, logged, name)
 	}
 	require.Equal(t, line["elapsed"], logged["elapsed"])

@@ -10,8 +10,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -72,7 +75,16 @@ func shownErrors() map[ErrorKind]error {
 		ErrorLockLost:     &LockLostError{Holder: alice, Err: errors.New("etcd's lease has run out")},
 		ErrorSchema:       &SchemaError{Schema: 2},
 		ErrorHash:         &HashError{Path: "/usr/local/bin/etcd", Want: strings.Repeat("0a", 32), Got: strings.Repeat("0b", 32)},
-		ErrorEtcd:         &etcdclient.EndpointError{Endpoint: "https://192.0.2.11:2379", Op: "ask for its status", Err: context.DeadlineExceeded},
+		ErrorFile:         &transport.FileError{Host: "cp-1", Op: "write", Path: "/etc/motd", Err: fs.ErrPermission},
+		ErrorSudo:         &transport.SudoError{Host: "cp-1", Reason: transport.SudoPasswordNeeded},
+		ErrorStale: &StaleError{Steps: []StaleStep{{Step: "init/cp-1", Host: "cp-1",
+			Differences: []string{"it was would-change and is unchanged"}}}},
+		ErrorPreviewSchema: &PreviewSchemaError{Got: "quorate.dev/preview/v2"},
+		ErrorGraph:         &GraphError{Faults: []string{`step "b" comes after "a", which is no step`}},
+		ErrorEventWrite:    &EventWriteError{Seq: 12, Err: errors.New("no space left on device")},
+		ErrorEventRead:     &EventReadError{Line: 3, Err: io.ErrUnexpectedEOF},
+		ErrorEventSchema:   &EventSchemaError{Got: "quorate.dev/event/v2"},
+		ErrorEtcd:          &etcdclient.EndpointError{Endpoint: "https://192.0.2.11:2379", Op: "ask for its status", Err: context.DeadlineExceeded},
 		ErrorInvalid: &quorate.InvalidError{What: "cluster", Problems: quorate.Problems{
 			{Path: "endpoint.vip.routerID", Message: "256: want 1 to 255", Severity: quorate.Refused}}},
 		ErrorCanceled: context.Canceled,
@@ -87,7 +99,7 @@ func shownEvents() map[EventKind]Event {
 	diff := Diff{{Verb: "update", Subject: "/etc/keepalived/keepalived.conf", Detail: "content"}, {Verb: "restart", Subject: "unit keepalived.service", Disruptive: true}}
 	lost := &StepError{Step: "vip/cp-2", Host: "cp-2", Phase: Checking, Attempt: 1, Err: &transport.DialError{
 		Host: "cp-2", Addr: "192.0.2.12:22", Reason: transport.Lost, Err: errors.New("connection reset by peer")}}
-	left := Unfinished{Step: "vip/cp-2", Host: "cp-2", Run: "Q7XZ2MVF", Operator: Operator{Name: "alice"}, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	left := Unfinished{Step: "vip/cp-2", Host: "cp-2", Run: "K3PBA6TN", Operator: Operator{Name: "alice"}, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	of := func(e Event) Event {
 		e.Step, e.Host, e.Title, e.Attempt = "vip/cp-2", "cp-2", "run keepalived", 1
 		return e
@@ -114,7 +126,7 @@ func shownEvents() map[EventKind]Event {
 func TestTheEventsPage(t *testing.T) {
 	want := map[string]string{}
 	for kind, e := range shownEvents() {
-		e.Kind, e.Time = kind, time.Date(2026, 1, 2, 15, 4, 5, 678900000, time.UTC)
+		e.Kind, e.Run, e.Time = kind, "Q7XZ2MVF", time.Date(2026, 1, 2, 15, 4, 5, 678900000, time.UTC)
 		line, err := encodeEvent(e, 7)
 		if err != nil {
 			t.Fatal(err)
@@ -177,6 +189,37 @@ func TestTheEventsPage(t *testing.T) {
 	}
 	compareFields(t, "event", events, reflect.TypeFor[eventLine]())
 	compareFields(t, "error", errs, reflect.TypeFor[EventError]())
+}
+
+// Every typed error of this package and of transport has a kind of its own.
+func TestEveryErrorHasAKind(t *testing.T) {
+	kinds := map[string]ErrorKind{}
+	for kind, err := range shownErrors() {
+		kinds[strings.TrimPrefix(fmt.Sprintf("%T", err), "*")] = kind
+	}
+	receiver := regexp.MustCompile(`(?m)^func \(\w+ \*?([A-Z]\w*)\) Error\(\) string`)
+	found := 0
+	for dir, name := range map[string]string{".": "plan", "../transport": "transport"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range receiver.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if typ := name + "." + m[1]; kinds[typ] == "" && typ != "plan.EventError" {
+					t.Errorf("%s has no kind", typ)
+				}
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("found %d errors: this test looks in the wrong place", found)
+	}
 }
 
 func indentedJSON(t *testing.T, line []byte) string {

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log"
+	"log/slog"
+	"os"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
@@ -160,4 +162,32 @@ func ExampleEventWriter() {
 	// step-applying [update /etc/motd]
 	// step-ended [update /etc/motd]
 	// run-ended []
+}
+
+// A run's events in a log, of which a failure is an error and a retry a warning.
+func ExampleLogTo() {
+	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: motd{"welcome"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hosts := faketransport.New()
+	if err := hosts.Host("web-1").Put(file("/etc/motd", "hello")); err != nil {
+		log.Fatal(err)
+	}
+	changing := func(_ []string, a slog.Attr) slog.Attr { // what is another in each run
+		if a.Key == slog.TimeKey || a.Key == "run" || a.Key == "elapsed" {
+			return slog.Attr{}
+		}
+		return a
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: changing}))
+	runner := plan.Runner{Transport: hosts, Observe: plan.LogTo(logger)}
+	if _, err := runner.Run(context.Background(), p); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// level=INFO msg=run-started steps=1
+	// level=INFO msg=step-applying step=motd/web-1 host=web-1 title=motd/web-1 changes="[update /etc/motd]" attempt=1
+	// level=INFO msg=step-ended step=motd/web-1 host=web-1 title=motd/web-1 outcome=changed changes="[update /etc/motd]" attempt=1
+	// level=INFO msg=run-ended
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"context"
-	"crypto/rand"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,7 +32,7 @@ func (s *scheduler) openJournal(ctx context.Context) bool {
 	if s.Journal == nil || s.DryRun {
 		return true
 	}
-	j := &journaling{operator: s.Operator, run: rand.Text(), plan: s.plan, now: s.now, unfinished: map[ID]bool{}}
+	j := &journaling{operator: s.Operator, run: s.id, plan: s.plan, now: s.now, unfinished: map[ID]bool{}}
 	var err error
 	if j.session, err = s.Journal.Begin(ctx, Holder{Operator: j.operator, Run: j.run, Since: s.now()}); err != nil {
 		s.unkept(&JournalError{Op: "begin", Err: err})

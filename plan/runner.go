@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,6 +74,7 @@ func (r *Runner) scheduler(p *Plan) *scheduler {
 		Runner:    r,
 		plan:      p,
 		now:       r.Now,
+		id:        rand.Text(),
 		waits:     make([]int, p.Len()),
 		ended:     make([]Outcome, p.Len()),
 		rest:      map[string][]int{},
@@ -94,6 +96,8 @@ type scheduler struct {
 	*Runner
 	plan *Plan
 	now  func() time.Time
+	// id is the run's.
+	id string
 	// waits counts, for each step, the predecessors that have not succeeded
 	// yet; ready holds the steps that wait only for a lock or a place, in the
 	// plan's order; ended is empty for a step that has not.
@@ -313,7 +317,7 @@ func (s *scheduler) observe(e Event) {
 	if s.Observe == nil {
 		return
 	}
-	e.Time = s.now()
+	e.Time, e.Run = s.now(), s.id
 	s.Observe(e)
 }
 

@@ -44,16 +44,24 @@ const (
 
 func (e *SudoError) Error() string {
 	s := e.Host + ": sudo: " + e.Reason
-	switch e.Reason {
-	case SudoPasswordNeeded:
-		s += "; set SudoConfig.Password, or NOPASSWD in the host's sudoers"
-	case SudoNotAllowed:
-		s += "; the host's sudoers has no rule for this user and command"
+	if advice := e.Advice(); advice != "" {
+		s += "; " + advice
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// Advice says what to do about it, empty if nothing general can be said.
+func (e *SudoError) Advice() string {
+	switch e.Reason {
+	case SudoPasswordNeeded:
+		return "set SudoConfig.Password, or NOPASSWD in the host's sudoers"
+	case SudoNotAllowed:
+		return "the host's sudoers has no rule for this user and command"
+	}
+	return ""
 }
 
 // Unwrap gives the cause.

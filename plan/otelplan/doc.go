@@ -13,6 +13,7 @@
 // there are any, host.name, error.type, exception.type and exception.message, and
 // else begin with "quorate.":
 //
+//	quorate.run.id                  run: its random ID, the same in its journal
 //	quorate.run.steps, .dry_run     run: the plan's steps, and whether nothing is changed
 //	quorate.run.outcome.OUTCOME     run: how many steps ended so
 //	quorate.run.round_trips         run: commands and file operations on all hosts

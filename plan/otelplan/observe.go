@@ -37,7 +37,7 @@ func (o *observer) observe(e plan.Event) {
 	if e.Kind == plan.RunStarted {
 		o.steps = map[plan.ID]*step{}
 		o.run = o.start(o.parent, "quorate run", e.Time, append([]attribute.KeyValue{
-			attribute.Int("quorate.run.steps", e.Steps), attribute.Bool("quorate.run.dry_run", e.DryRun),
+			attribute.String("quorate.run.id", e.Run), attribute.Int("quorate.run.steps", e.Steps), attribute.Bool("quorate.run.dry_run", e.DryRun),
 		}, o.attributes...)...)
 	}
 	if o.run == nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -103,6 +104,7 @@ func (w wait) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 // The spans of runs, reviewed by eye when they change: one that has to try
 // again, one that fails, a dry one, and one whose journal does not work.
 func TestTheSpansOfRuns(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 1) // for the runs' IDs
 	var got strings.Builder
 	for _, run := range []struct {
 		name     string
