@@ -2,15 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -18,7 +21,10 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
+	"github.com/quorate-dev/quorate/plan/filejournal"
 	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
 )
 
@@ -133,10 +139,17 @@ func TestNoSecretIsShown(t *testing.T) {
 	s := newSite(t)
 	saved := filepath.Join(s.dir, "saved.json")
 	_, dry, dryErr := s.run(t, "-dry-run", "-save", saved)
-	_, out, outErr := s.run(t)
+	events := filepath.Join(s.dir, "events.jsonl")
+	_, out, outErr := s.run(t, "-events", events)
 	kept, err := os.ReadFile(saved)
 	require.NoError(t, err)
 	shown := dry + dryErr + out + outErr + string(kept)
+	for _, path := range []string{events, filepath.Join(s.dir, "state", journalFile)} {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NotEmpty(t, b)
+		shown += string(b)
+	}
 	secrets := 0
 	require.NoError(t, filepath.WalkDir(filepath.Join(s.dir, "state"), func(path string, d fs.DirEntry, err error) error {
 		require.NoError(t, err)
@@ -244,4 +257,107 @@ func TestSaveAndApply(t *testing.T) {
 	code, _, stderr = s.run(t, "-apply", at("p.dot"))
 	require.Equal(t, exitInvalid, code)
 	require.Contains(t, stderr, "no preview")
+}
+
+// What a run has left unfinished the next ones tell, dry or not, until it is done.
+func TestWhatARunHasLeftUnfinished(t *testing.T) {
+	s := newSite(t)
+	broken := true
+	s.hosts.Host("cp-2").Inject(faketransport.Fault{
+		On: func(op faketransport.Op) bool {
+			return op.Kind == faketransport.Run && strings.Contains(strings.Join(op.Argv, " "), "sysctl")
+		},
+		Before: func(context.Context, faketransport.Op) error {
+			if broken {
+				return &transport.ExitError{Code: 1}
+			}
+			return nil
+		},
+	})
+	code, _, stderr := s.run(t)
+	require.Equal(t, exitFailed, code, stderr)
+	const left = "prerequisites/cp-2/kernel"
+	journal := &filejournal.Journal{Path: filepath.Join(s.dir, "state", journalFile)}
+	dead, err := journal.Begin(t.Context(), plan.Holder{})
+	require.NoError(t, err)
+	require.NoError(t, dead.Append(t.Context(), plan.Record{Schema: 1, Run: "DEAD", Kind: plan.RecordOutcome, Step: "old", Outcome: plan.Failed, Error: "\x1b[2J"}))
+	require.NoError(t, dead.End(t.Context()))
+
+	_, stdout, _ := s.run(t, "-dry-run")
+	require.Regexp(t, "(?m)^left unfinished: "+left+" on cp-2: run [A-Z2-7]+ of .*process [0-9]+ on .* failed at ", stdout)
+	require.Regexp(t, `(?m)^left unfinished: old on : run DEAD .* failed at .*:  \[2J$`, stdout)
+	require.NotContains(t, stdout, "\x1b")
+	_, stdout, _ = s.run(t, "-dry-run", "-journal", "none")
+	require.NotContains(t, stdout, "left")
+
+	broken = false
+	code, stdout, stderr = s.run(t)
+	require.Zero(t, code, stderr)
+	require.Regexp(t, "(?m) cp-2 +left .* failed at ", stdout)
+	code, stdout, stderr = s.run(t)
+	require.Zero(t, code, stderr)
+	require.NotRegexp(t, "(?m) cp-2 +left ", stdout)
+}
+
+// While somebody else on this machine runs, nothing is done, and it is said who
+// that is; a dry run goes on, unless the cluster's keys are being made just then.
+func TestOnlyOneRuns(t *testing.T) {
+	s := newSite(t)
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "state"), 0o700))
+	journal := &filejournal.Journal{Path: filepath.Join(s.dir, "state", journalFile)}
+	held, err := journal.Begin(t.Context(), plan.Holder{Operator: plan.Operator{Name: "bob"}, Run: "R", Since: time.Now()})
+	require.NoError(t, err)
+	code, stdout, stderr := s.run(t)
+	require.Equal(t, exitLocked, code)
+	require.Contains(t, stderr, "the journal is held by bob")
+	require.Empty(t, stdout)
+	require.Zero(t, s.contacted())
+	require.NoDirExists(t, filepath.Join(s.dir, "state", "pki"), "somebody else's state was changed")
+	code, _, stderr = s.run(t, "-dry-run")
+	require.Zero(t, code, stderr)
+	code, _, stderr = s.run(t, "-journal", "none")
+	require.Zero(t, code, stderr)
+	require.NoError(t, held.End(t.Context()))
+
+	held, err = journal.Begin(t.Context(), plan.Holder{Run: preparing})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int)
+	go func() { ended <- run(ctx, append(s.args, "-dry-run"), io.Discard, io.Discard) }()
+	cancel()
+	require.Equal(t, exitInterrupted, <-ended)
+	go func() { ended <- run(t.Context(), append(s.args, "-dry-run"), io.Discard, io.Discard) }()
+	require.NoError(t, held.End(t.Context()))
+	require.Zero(t, <-ended)
+}
+
+// Other programs follow a run, and are not a reason to stop it.
+func TestEventsOfARun(t *testing.T) {
+	s := newSite(t)
+	path := filepath.Join(s.dir, "events.jsonl")
+	read := func() (kinds []plan.EventKind) {
+		f, err := os.Open(path)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, f.Close()) }()
+		for e, err := range plan.DecodeEvents(f) {
+			require.NoError(t, err)
+			kinds = append(kinds, e.Kind)
+		}
+		return kinds
+	}
+	for _, args := range [][]string{{"-dry-run"}, {}} {
+		code, _, stderr := s.run(t, append(args, "-events", path)...)
+		require.Zero(t, code, stderr)
+		kinds := read()
+		require.Equal(t, plan.RunStarted, kinds[0])
+		require.Equal(t, plan.RunEnded, kinds[len(kinds)-1])
+	}
+	if _, err := os.Stat("/dev/full"); err == nil {
+		code, stdout, stderr := s.run(t, "-events", "/dev/full")
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, stdout, "changed nothing: every host is as described")
+		require.Contains(t, stderr, "/dev/full: write event 1: ")
+	}
+	code, _, _ := s.run(t, "-events", s.dir)
+	require.Equal(t, exitInvalid, code)
 }

@@ -11,9 +11,15 @@
 //	go run ./examples/installer -cluster cluster.yaml -dry-run -save plan.json -save plan.dot
 //	go run ./examples/installer -cluster cluster.yaml -apply plan.json
 //
+// What runs did, and who ran them, is kept in a journal in the state directory,
+// -journal another file or none: the next run tells what this one has left
+// unfinished, and while one runs, another on this machine is told by whom, and
+// does nothing. With -events other programs can follow a run (docs/events.md).
+//
 // Exit codes: 0 the hosts are as described (or, dry, would be), 1 the run
-// failed, 2 the input is wrong and no host was touched, 3 the saved plan no
-// longer holds and nothing was changed, 130 interrupted.
+// failed, or what it should write could not be written, 2 the input is wrong and
+// no host was touched, 3 the saved plan no longer holds and nothing was changed,
+// 4 somebody else runs and nothing was changed, 130 interrupted.
 package main
 
 import (
@@ -34,6 +40,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/internal/progress"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/filejournal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
@@ -42,6 +49,7 @@ const (
 	exitFailed      = 1
 	exitInvalid     = 2
 	exitStale       = 3
+	exitLocked      = 4
 	exitInterrupted = 130
 )
 
@@ -57,6 +65,7 @@ type options struct {
 	cluster, state, kubeconfig string
 	dryRun, untaint, sudo      bool
 	install, images, apply     string
+	journal, events            string
 	save                       list
 	manifests                  list
 	keys, knownHosts           list
@@ -78,6 +87,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); may be repeated")
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
+	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: "+journalFile+" in the state directory)")
+	f.StringVar(&o.events, "events", "", "write what happens to this `file`, as JSON Lines (docs/events.md)")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
 	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
 	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
@@ -122,22 +133,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	job, err := prepare(ctx, o)
 	if err != nil {
 		complain(err)
-		return exitInvalid
+		return exitCode(ctx, err, exitInvalid)
 	}
 	defer func() { _ = job.ssh.Close() }() // every connection has been used up
 	for _, p := range warnings(job.config.Cluster) {
 		complain(errors.New(p.String()))
 	}
-	if o.dryRun {
-		err = dryRun(ctx, o, job, stdout)
-	} else {
-		view := progress.New(stdout, job.plan)
-		err = job.run(ctx, view.Observe)
-		view.Close()
-	}
+	events, err := openEvents(o.events)
 	if err != nil {
 		complain(err)
-		return exitCode(ctx, err)
+		return exitInvalid
+	}
+	if o.dryRun {
+		err = dryRun(ctx, o, job, stdout, events.observe)
+	} else {
+		view := progress.New(stdout, job.plan)
+		err = job.run(ctx, func(e plan.Event) {
+			view.Observe(e)
+			events.observe(e)
+		})
+		view.Close()
+	}
+	if err = errors.Join(err, events.close()); err != nil {
+		complain(err)
+		return exitCode(ctx, err, exitFailed)
 	}
 	if o.kubeconfig != "" && !o.dryRun {
 		if err := saveKubeconfig(ctx, job, o.kubeconfig); err != nil {
@@ -148,15 +167,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func exitCode(ctx context.Context, err error) int {
+// exitCode is otherwise unless the error has one of its own.
+func exitCode(ctx context.Context, err error, otherwise int) int {
 	var stale *plan.StaleError
+	var locked *plan.LockedError
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case errors.As(err, &stale):
 		return exitStale
+	case errors.As(err, &locked):
+		return exitLocked
 	}
-	return exitFailed
+	return otherwise
 }
 
 // rendering is the form in which a preview is saved, by the file's name.
@@ -170,8 +193,11 @@ func rendering(path string) (func(*plan.Preview) string, bool) {
 
 // dryRun shows and saves what a run would do; if some host fails, what is known
 // of the others.
-func dryRun(ctx context.Context, o options, j job, stdout io.Writer) error {
-	runner := plan.Runner{Transport: j.transport}
+func dryRun(ctx context.Context, o options, j job, stdout io.Writer, observe func(plan.Event)) error {
+	if err := tellUnfinished(ctx, j.journal, stdout); err != nil {
+		return err
+	}
+	runner := plan.Runner{Transport: j.transport, Observe: observe}
 	preview, err := runner.Preview(ctx, j.plan)
 	_, printed := io.WriteString(stdout, preview.Text())
 	if err = errors.Join(err, printed); err != nil {
@@ -192,12 +218,17 @@ type job struct {
 	plan      *plan.Plan
 	ssh       *ssh.Transport
 	transport transport.Transport
+	// journal is nil if none is kept.
+	journal *filejournal.Journal
 	// seen is the preview to apply, nil to do what is needed whatever it is.
 	seen *plan.Preview
 }
 
 func (j job) run(ctx context.Context, observe func(plan.Event)) error {
-	runner := plan.Runner{Transport: j.transport, Observe: observe}
+	runner := plan.Runner{Transport: j.transport, Observe: observe, Operator: who()}
+	if j.journal != nil {
+		runner.Journal = j.journal
+	}
 	if j.seen != nil {
 		_, err := runner.Apply(ctx, j.plan, j.seen)
 		return err
@@ -227,7 +258,13 @@ func prepare(ctx context.Context, o options) (job, error) {
 	if o.sudo {
 		j.transport = transport.Sudo(j.ssh, transport.SudoConfig{})
 	}
-	if j.config, err = operator.Config(ctx, cluster, o.state); err != nil {
+	if j.journal, err = o.openJournal(); err != nil {
+		return job{}, err
+	}
+	if err = o.alone(ctx, j.journal, func() (err error) {
+		j.config, err = operator.Config(ctx, cluster, o.state)
+		return err
+	}); err != nil {
 		return job{}, err
 	}
 	j.config.Untaint = o.untaint

@@ -195,7 +195,7 @@ func (v *View) flush() {
 func (v *View) line(e plan.Event) string {
 	var b strings.Builder
 	tell := func(colour, word, format string, args ...any) {
-		fmt.Fprintf(&b, "%6.1fs %-10s %s %s\n", e.Time.Sub(v.begin).Seconds(), clean(e.Host), v.paint(colour, fmt.Sprintf("%-6s", word)), printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(&b, "%6.1fs %-10s %s %s\n", e.Time.Sub(v.begin).Seconds(), clean(e.Host), v.paint(colour, fmt.Sprintf("%-6s", word)), Printable(fmt.Sprintf(format, args...)))
 	}
 	switch {
 	case e.Kind == plan.StepUnfinished:
@@ -307,8 +307,9 @@ func clean(s string) string {
 	}, s)
 }
 
-// printable leaves ends of lines, which clean does not.
-func printable(s string) string {
+// Printable makes a text one of what can be printed, and of ends of lines: it may
+// come from a host.
+func Printable(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
 		lines[i] = clean(lines[i])
