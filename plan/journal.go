@@ -26,7 +26,8 @@ type Journal interface {
 	// can lock refuses while another session has it, at once and with a
 	// *LockedError; a session whose program has died does not count for longer
 	// than the journal says. What a crash has left half written is repaired
-	// here. When Begin fails there is nothing to end.
+	// here, and what is too old to keep may be removed, as Trim has it. When Begin
+	// fails there is nothing to end.
 	Begin(ctx context.Context, h Holder) (JournalSession, error)
 	// Records gives what has been kept, oldest first, also while a session is
 	// open; it stops after its first error. A *SchemaError is a record by a

@@ -19,5 +19,9 @@
 // write nothing more: every record is written on the condition that the lock is
 // still the one that the run took. To take a lock from somebody, delete its key.
 //
-// Nothing deletes old records. They are a few hundred bytes each.
+// The last Config.KeepRuns runs are kept whole, a thousand by default, and of all
+// before them what they left unfinished. A run that begins and finds a quarter
+// more than that removes the others. Records are a few hundred bytes each; the
+// space of those that were removed is given back as etcd is compacted and
+// defragmented.
 package etcdjournal

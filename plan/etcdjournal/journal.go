@@ -54,6 +54,10 @@ type Config struct {
 	TTL time.Duration
 	// Timeout of one operation. Default DefaultTimeout.
 	Timeout time.Duration
+	// KeepRuns is how many runs are kept whole, and of earlier ones what they left
+	// unfinished: see plan.NewTrim. Zero means plan.DefaultKeepRuns, a negative
+	// number all. Begin removes the others.
+	KeepRuns int
 }
 
 // Journal is a plan.Journal in etcd. It is safe for concurrent use.
@@ -168,8 +172,22 @@ func failed(ctx context.Context, op string, err error) error {
 // Begin takes the lock at once or gives a *plan.LockedError with its holder, in
 // one transaction: the lock's value says who has it, so it can never be held by
 // nobody known. (For this the lock is not concurrency.Mutex, whose keys are
-// empty.)
+// empty.) Then it removes old runs, as Config.KeepRuns says; each operation of
+// that may take Config.Timeout.
 func (j *Journal) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession, error) {
+	s, err := j.begin(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.trim(ctx); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.config.Timeout)
+		defer cancel()
+		return nil, errors.Join(err, s.End(ctx))
+	}
+	return s, nil
+}
+
+func (j *Journal) begin(ctx context.Context, h plan.Holder) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.config.Timeout)
 	defer cancel()
 	value, err := json.Marshal(h)
@@ -256,11 +274,28 @@ const page = 16
 // Records reads the records in pages, without the lock.
 func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 	return func(yield func(plan.Record, error) bool) {
+		for e, err := range j.entries(ctx) {
+			if !yield(e.record, err) {
+				return
+			}
+		}
+	}
+}
+
+// entry is a record and where it stands.
+type entry struct {
+	key    string
+	record plan.Record
+}
+
+// entries stops after its first error.
+func (j *Journal) entries(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
 		end := clientv3.GetPrefixRangeEnd(j.recordPrefix())
 		for from := j.recordPrefix(); ; {
 			got, err := j.read(ctx, from, end)
 			if err != nil {
-				yield(plan.Record{}, err)
+				yield(entry{}, err)
 				return
 			}
 			for _, kv := range got.Kvs {
@@ -268,10 +303,10 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 				if err != nil {
 					err = fmt.Errorf("etcd journal: %s: %w", kv.Key, err)
 				}
-				if !yield(r, err) || err != nil {
+				if !yield(entry{string(kv.Key), r}, err) || err != nil {
 					return
 				}
-				from = string(kv.Key) + "\x00"
+				from = after(string(kv.Key))
 			}
 			if !got.More {
 				return
@@ -279,6 +314,9 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 		}
 	}
 }
+
+// after is the first key that there may be behind another.
+func after(key string) string { return key + "\x00" }
 
 func (j *Journal) read(ctx context.Context, from, end string) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.config.Timeout)

@@ -11,4 +11,12 @@
 //
 // A record that a crash has cut off is one that nobody was told was kept. Reading
 // passes over it, and the next run removes it, exactly it, before it appends.
+//
+// The file does not grow for ever: it keeps the last Journal.KeepRuns runs whole,
+// a thousand by default, and of all before them what they left unfinished. A run
+// that begins, has the lock, and finds a quarter more than that writes what stays
+// to PATH.trimmed, synchronises it, and puts it in the place of the journal by a
+// rename: whenever the machine or the program dies, the one or the other stands
+// there, whole. A PATH.trimmed that is found when a run begins is left of such a
+// death, and removed.
 package filejournal

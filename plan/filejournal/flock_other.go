@@ -11,3 +11,6 @@ import (
 func tryLock(f *os.File) (bool, error) {
 	return false, &os.PathError{Op: "flock", Path: f.Name(), Err: errors.ErrUnsupported}
 }
+
+// likeOwner knows of no owners here.
+func likeOwner(*os.File, os.FileInfo) bool { return true }

@@ -25,6 +25,13 @@ type Journal struct {
 	// Path of the file. Required. It is made by the first Begin with mode 0600,
 	// and its directory must be there, on a file system that has hard links.
 	Path string
+	// KeepRuns is how many runs are kept whole, and at least what earlier ones
+	// left unfinished: see plan.NewTrim. Zero means plan.DefaultKeepRuns, a
+	// negative number all. Begin removes the others.
+	KeepRuns int
+
+	// before, if set by a test, is called before each operation of a trim.
+	before func(op string)
 }
 
 // header is the first line of every file, by which another file is known for no
@@ -59,7 +66,7 @@ var (
 
 // Begin takes the journal, or gives a *plan.LockedError, or a *FormatError for a
 // file that is no journal. It makes the file if it is not there, and removes the
-// record that a crash has cut off.
+// record that a crash has cut off, and old runs as KeepRuns says.
 func (j *Journal) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -69,6 +76,15 @@ func (j *Journal) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession
 		return nil, err
 	}
 	f, size, err := j.openToAppend()
+	if err == nil {
+		var shorter bool
+		if shorter, err = j.trim(ctx, f); shorter || err != nil {
+			err = errors.Join(err, f.Close())
+		}
+		if shorter && err == nil {
+			f, size, err = j.openToAppend()
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
@@ -176,7 +192,29 @@ func wholeLines(f *os.File) (int64, error) {
 // something in its middle that is no record.
 func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 	return func(yield func(plan.Record, error) bool) {
-		fail := func(err error) { yield(plan.Record{}, err) }
+		for l, err := range j.lines(ctx) {
+			if err != nil {
+				yield(plan.Record{}, err)
+				return
+			}
+			if !yield(l.record, nil) {
+				return
+			}
+		}
+	}
+}
+
+// line is a record and how it stands in the file.
+type line struct {
+	record plan.Record
+	// text holds until the next line is read.
+	text []byte
+}
+
+// lines reads the file for Records.
+func (j *Journal) lines(ctx context.Context) iter.Seq2[line, error] {
+	return func(yield func(line, error) bool) {
+		fail := func(err error) { yield(line{}, err) }
 		if err := regular(j.Path); errors.Is(err, fs.ErrNotExist) {
 			if err := context.Cause(ctx); err != nil {
 				fail(err)
@@ -204,14 +242,14 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 				fail(err)
 				return
 			}
-			r, err := l.next()
+			next, err := l.next()
 			switch {
 			case errors.Is(err, io.EOF):
 				return
 			case err != nil:
 				fail(err)
 				return
-			case !yield(r, nil):
+			case !yield(next, nil):
 				return
 			}
 		}
@@ -252,21 +290,21 @@ func (l *lines) header() error {
 	return nil
 }
 
-func (l *lines) next() (plan.Record, error) {
+func (l *lines) next() (line, error) {
 	b, err := l.line()
 	if err != nil {
-		return plan.Record{}, err
+		return line{}, err
 	}
 	r, err := plan.ParseRecord(b)
 	if err != nil {
 		// The last line may be what is left of a record, with its end.
 		if !json.Valid(b) && l.last() {
-			return plan.Record{}, io.EOF
+			return line{}, io.EOF
 		}
-		return plan.Record{}, l.refuse(err)
+		return line{}, l.refuse(err)
 	}
 	l.offset += int64(len(b))
-	return r, nil
+	return line{r, b}, nil
 }
 
 // last reports whether no whole line follows.

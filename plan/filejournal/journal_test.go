@@ -34,6 +34,9 @@ import (
 const asHolder = "QUORATE_TEST_HOLD_JOURNAL"
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(asTrimmer); path != "" {
+		trimAndDie(path, os.Getenv(dieBefore))
+	}
 	if path := os.Getenv(asHolder); path != "" {
 		s, err := (&filejournal.Journal{Path: path}).Begin(context.Background(), dead)
 		if err == nil {
@@ -98,6 +101,10 @@ func TestConformance(t *testing.T) {
 		New: func(t *testing.T) func(*testing.T) plan.Journal {
 			path := filepath.Join(t.TempDir(), "journal")
 			return func(*testing.T) plan.Journal { return &filejournal.Journal{Path: path} }
+		},
+		NewKeeping: func(t *testing.T, runs int) func(*testing.T) plan.Journal {
+			path := filepath.Join(t.TempDir(), "journal")
+			return func(*testing.T) plan.Journal { return &filejournal.Journal{Path: path, KeepRuns: runs} }
 		},
 	})
 }

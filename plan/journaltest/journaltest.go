@@ -31,6 +31,9 @@ type Harness struct {
 	// New makes an empty journal and returns what opens it, each time as
 	// another program would: two such journals share nothing but what they keep.
 	New func(t *testing.T) (open func(t *testing.T) plan.Journal)
+	// NewKeeping does what New does, with a journal that keeps so many runs whole.
+	// Nil if the journal keeps all.
+	NewKeeping func(t *testing.T, runs int) (open func(t *testing.T) plan.Journal)
 	// Crash, if set, ends a session as the death of its program would, and
 	// returns once the journal can be begun again.
 	Crash func(t *testing.T, j plan.Journal, s plan.JournalSession)
@@ -58,6 +61,7 @@ func Run(t *testing.T, h Harness) {
 		{"one session at a time", locking},
 		{"many want it at once", contention},
 		{"after a crash", crash},
+		{"old runs go", oldRunsGo},
 		{"runs", runs},
 	} {
 		t.Run(test.name, func(t *testing.T) {

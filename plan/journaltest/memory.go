@@ -18,6 +18,8 @@ type Memory struct {
 	// Fail, if set, is asked before a record is kept, by several goroutines at
 	// once; an error of its is Append's, and the record is not kept.
 	Fail func(plan.Record) error
+	// KeepRuns is how many runs Begin keeps whole: see plan.NewTrim.
+	KeepRuns int
 
 	mu      sync.Mutex
 	records [][]byte
@@ -43,8 +45,31 @@ func (m *Memory) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession,
 	if m.session != nil {
 		return nil, &plan.LockedError{Holder: m.session.holder}
 	}
+	if err := m.trim(); err != nil {
+		return nil, err
+	}
 	m.session = &memorySession{memory: m, holder: h, lost: make(chan error, 1)}
 	return m.session, nil
+}
+
+func (m *Memory) trim() error {
+	t, err := plan.NewTrim(parsed(context.Background(), m.records), m.KeepRuns)
+	if err != nil {
+		return err
+	}
+	var kept [][]byte
+	n := 0
+	for r, err := range parsed(context.Background(), m.records) {
+		if err != nil {
+			return err
+		}
+		if t.Keeps(n, r) {
+			kept = append(kept, m.records[n])
+		}
+		n++
+	}
+	m.records = kept
+	return nil
 }
 
 // Records gives what has been kept.
@@ -53,6 +78,12 @@ func (m *Memory) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 		m.mu.Lock()
 		records := slices.Clone(m.records)
 		m.mu.Unlock()
+		parsed(ctx, records)(yield)
+	}
+}
+
+func parsed(ctx context.Context, records [][]byte) iter.Seq2[plan.Record, error] {
+	return func(yield func(plan.Record, error) bool) {
 		for _, b := range records {
 			r, err := plan.ParseRecord(b)
 			if err == nil {

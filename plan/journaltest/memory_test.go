@@ -13,6 +13,10 @@ func TestMemoryConforms(t *testing.T) {
 			var m journaltest.Memory
 			return func(*testing.T) plan.Journal { return &m }
 		},
+		NewKeeping: func(_ *testing.T, runs int) func(*testing.T) plan.Journal {
+			m := journaltest.Memory{KeepRuns: runs}
+			return func(*testing.T) plan.Journal { return &m }
+		},
 		Crash: func(_ *testing.T, j plan.Journal, _ plan.JournalSession) { j.(*journaltest.Memory).Lose(nil) },
 	})
 }

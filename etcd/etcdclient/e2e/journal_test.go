@@ -58,9 +58,16 @@ func (w *wire) cut() {
 
 func newJournal(t *testing.T, servers []*server, bundle *pki.Bundle, w *wire, prefix string) *etcdjournal.Journal {
 	t.Helper()
+	return newKeeping(t, servers, bundle, w, prefix, 0)
+}
+
+func newKeeping(t *testing.T, servers []*server, bundle *pki.Bundle, w *wire, prefix string, runs int) *etcdjournal.Journal {
+	t.Helper()
 	config, err := bundle.EtcdClient()
 	require.NoError(t, err)
-	j, err := etcdjournal.New(etcdjournal.Config{Endpoints: endpoints(servers), TLS: config, Dial: w.dial, Prefix: prefix, TTL: shortTTL})
+	j, err := etcdjournal.New(etcdjournal.Config{
+		Endpoints: endpoints(servers), TLS: config, Dial: w.dial, Prefix: prefix, TTL: shortTTL, KeepRuns: runs,
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = j.Close() }) // closed already by some tests
 	return j
@@ -112,11 +119,64 @@ func TestJournalConforms(t *testing.T) {
 			prefix := fmt.Sprintf("/test/%d/", n)
 			return func(t *testing.T) plan.Journal { return newJournal(t, servers, bundle, &wire{}, prefix) }
 		},
+		NewKeeping: func(_ *testing.T, runs int) func(*testing.T) plan.Journal {
+			n++
+			prefix := fmt.Sprintf("/test/%d/", n)
+			return func(t *testing.T) plan.Journal { return newKeeping(t, servers, bundle, &wire{}, prefix, runs) }
+		},
 		Crash: func(t *testing.T, j plan.Journal, _ plan.JournalSession) {
 			require.NoError(t, j.(*etcdjournal.Journal).Close())
 			free(t, newJournal(t, servers, bundle, &wire{}, fmt.Sprintf("/test/%d/", n)))
 		},
 	})
+}
+
+// A trim that is cut off anywhere has removed nothing that anybody needs, and the
+// next one goes on.
+func TestATrimThatIsCutOff(t *testing.T) {
+	servers, bundle := newServers(t)
+	startAll(t, servers)
+	const prefix, runs = "/trim/", 300
+	all := newKeeping(t, servers, bundle, &wire{}, prefix, -1)
+	s, err := all.Begin(t.Context(), plan.Holder{Run: "R"})
+	require.NoError(t, err)
+	// What stays stands between what goes: each that goes is a range of its own.
+	for i := range runs {
+		run := fmt.Sprintf("R%03d", i)
+		for _, r := range []plan.Record{
+			{Kind: plan.RecordIntent, Step: "again"}, {Kind: plan.RecordIntent, Step: plan.ID("left/" + run)},
+			{Kind: plan.RecordOutcome, Step: "again", Outcome: plan.Changed},
+		} {
+			r.Schema, r.Run = plan.RecordSchema, run
+			require.NoError(t, s.Append(t.Context(), r))
+		}
+	}
+	require.NoError(t, s.End(t.Context()))
+	want, err := plan.UnfinishedOf(all.Records(t.Context()))
+	require.NoError(t, err)
+	require.Len(t, want, runs)
+
+	short := newKeeping(t, servers, bundle, &wire{}, prefix, 4)
+	cut := 0
+	for patience := 8 * time.Millisecond; ; patience = patience * 3 / 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		s, err := short.Begin(ctx, plan.Holder{Run: "trims"})
+		cancel()
+		got, readErr := plan.UnfinishedOf(all.Records(t.Context()))
+		require.NoError(t, readErr)
+		require.Equal(t, want, got)
+		if err == nil {
+			require.NoError(t, s.End(t.Context()))
+			break
+		}
+		var failed *etcdjournal.Error // ctx's, or the member's that saw it end
+		require.ErrorAs(t, err, &failed)
+		cut++
+		free(t, all) // whose lease may not have been given back
+	}
+	require.Positive(t, cut)
+	require.Len(t, records(t, all), 3*4+(runs-4))
+	t.Logf("cut off %d times", cut)
 }
 
 var (

@@ -1,0 +1,262 @@
+//go:build unix
+
+package filejournal_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/filejournal"
+)
+
+// asTrimmer makes this test's binary begin a session and die before an
+// operation of the trim.
+const (
+	asTrimmer = "QUORATE_TEST_JOURNAL_TRIM"
+	dieBefore = "QUORATE_TEST_JOURNAL_DIE_BEFORE"
+	keep      = 4
+)
+
+func trimAndDie(path, at string) {
+	j := &filejournal.Journal{Path: path, KeepRuns: keep}
+	j.Before(func(op string) {
+		fmt.Println(op)
+		if op == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	})
+	_, err := j.Begin(context.Background(), dead)
+	fmt.Println(err)
+	os.Exit(3) // it should not have come this far
+}
+
+// grown writes a journal of twenty runs, each of which has one step of its own
+// and leaves it undone if it is one of the first two, and gives its text.
+func grown(t *testing.T, path string) []byte {
+	t.Helper()
+	j := &filejournal.Journal{Path: path, KeepRuns: -1}
+	for i := range 20 {
+		s, err := j.Begin(t.Context(), dead)
+		require.NoError(t, err)
+		run := fmt.Sprintf("R%d", i)
+		records := []plan.Record{
+			{Kind: plan.RecordRun, Operator: &plan.Operator{Name: "operator of " + run}},
+			{Kind: plan.RecordIntent, Step: plan.ID("step/" + run), Host: "h"},
+			{Kind: plan.RecordOutcome, Step: plan.ID("step/" + run), Host: "h", Outcome: plan.Changed},
+			{Kind: plan.RecordEnd},
+		}
+		switch i {
+		case 0:
+			records[2].Outcome = plan.Failed
+		case 1:
+			records = records[:2]
+		}
+		for _, r := range records {
+			r.Schema, r.Run, r.Time = plan.RecordSchema, run, dead.Since
+			require.NoError(t, s.Append(t.Context(), r))
+		}
+		require.NoError(t, s.End(t.Context()))
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return text
+}
+
+// trimmed is what grown comes to.
+func trimmed(t *testing.T) (before, after []byte) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "journal")
+	before = grown(t, path)
+	add(t, &filejournal.Journal{Path: path, KeepRuns: keep})
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Less(t, len(after), len(before)/2)
+	return before, after
+}
+
+// whole checks that a journal is one of the two, knows what is unfinished, and
+// that the next run ends what a death has begun.
+func whole(t *testing.T, path string, before, after []byte) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(text, before) || bytes.Equal(text, after), "the journal is neither the one nor the other:\n%s", text)
+	j := &filejournal.Journal{Path: path, KeepRuns: keep}
+	unfinished(t, j)
+	add(t, j)
+	text, err = os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(after), string(text))
+	add(t, j, "next")
+	unfinished(t, j, "next")
+	left, err := filepath.Glob(path + "*")
+	require.NoError(t, err)
+	require.Equal(t, []string{path}, left)
+}
+
+func unfinished(t *testing.T, j *filejournal.Journal, more ...string) {
+	t.Helper()
+	left, err := plan.UnfinishedOf(j.Records(t.Context()))
+	require.NoError(t, err)
+	var got []string
+	for _, u := range left {
+		got = append(got, strings.TrimSpace(string(u.Step)+" "+u.Operator.Name))
+	}
+	require.Equal(t, append([]string{"step/R0 operator of R0", "step/R1 operator of R1"}, more...), got)
+}
+
+// What is left of a journal, reviewed by eye.
+func TestWhatATrimLeaves(t *testing.T) {
+	_, after := trimmed(t)
+	var got []string
+	for i, text := range strings.Split(strings.TrimSpace(string(after)), "\n") {
+		if i == 0 {
+			continue // the header
+		}
+		r, err := plan.ParseRecord([]byte(text))
+		require.NoError(t, err)
+		got = append(got, strings.TrimSpace(fmt.Sprint(r.Run, " ", r.Kind, " ", r.Outcome)))
+	}
+	want := []string{"R0 run-started", "R0 outcome failed", "R0 run-ended", "R1 run-started", "R1 intent"}
+	for i := 16; i < 20; i++ {
+		for _, record := range []string{"run-started", "intent", "outcome changed", "run-ended"} {
+			want = append(want, fmt.Sprintf("R%d %s", i, record))
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+// A process that is killed before any operation of a trim leaves the old journal
+// or the new one. What it wrote was on the disk before it got its name.
+func TestAProcessThatDiesWhileItTrims(t *testing.T) {
+	before, after := trimmed(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	operations := []string{"create", "write", "flush", "sync", "rename", "sync directory"}
+	for i, op := range operations {
+		path := filepath.Join(t.TempDir(), "journal")
+		require.NoError(t, os.WriteFile(path, before, 0o600))
+		cmd := exec.CommandContext(t.Context(), self)
+		cmd.Env = []string{asTrimmer + "=" + path, dieBefore + "=" + op}
+		out, err := cmd.Output()
+		require.ErrorContains(t, err, "signal: killed", op)
+		require.Equal(t, operations[:i+1], strings.Split(strings.TrimSpace(string(out)), "\n"))
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, op == "sync directory", bytes.Equal(text, after), op)
+		whole(t, path, before, after)
+	}
+}
+
+// However much of the shorter journal a death has let be written.
+func TestAnyPrefixOfATrim(t *testing.T) {
+	before, after := trimmed(t)
+	dir := t.TempDir()
+	for cut := 0; cut <= len(after); cut += 151 {
+		path := filepath.Join(dir, fmt.Sprint(cut))
+		require.NoError(t, os.WriteFile(path, before, 0o600))
+		require.NoError(t, os.WriteFile(path+".trimmed", after[:cut], 0o600))
+		whole(t, path, before, after)
+	}
+}
+
+// A trim that cannot be done says so, changes nothing, and gives the lock back.
+func TestATrimThatFails(t *testing.T) {
+	before, after := trimmed(t)
+	path := filepath.Join(t.TempDir(), "journal")
+	require.NoError(t, os.WriteFile(path, before, 0o600))
+	inTheWay := filepath.Join(path+".trimmed", "directory")
+	j := &filejournal.Journal{Path: path, KeepRuns: keep}
+	j.Before(func(op string) {
+		if op == "create" {
+			require.NoError(t, os.MkdirAll(inTheWay, 0o700))
+		}
+	})
+	_, err := j.Begin(t.Context(), dead)
+	require.Error(t, err)
+	j.Before(nil)
+	require.NoFileExists(t, path+".lock")
+	require.NoError(t, os.RemoveAll(path+".trimmed"))
+
+	// Told to stop in the middle of it.
+	ctx, cancel := context.WithCancel(t.Context())
+	j.Before(func(op string) {
+		if op == "write" {
+			cancel()
+		}
+	})
+	_, err = j.Begin(ctx, dead)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "trim journal "+path)
+	j.Before(nil)
+	require.NoFileExists(t, path+".lock")
+	require.NoFileExists(t, path+".trimmed")
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(before, text))
+	whole(t, path, before, after)
+}
+
+// The shorter journal is where the longer one was, for whom it was, and what a
+// later version has added to its records is in it.
+func TestATrimKeepsWhatItDoesNotKnow(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "journal"), filepath.Join(dir, "link")
+	grown(t, path)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	const later = `{"later":[1, 2],"schema":1,"run":"LATER","kind":"run-started","time":"2026-02-03T04:05:06Z"}` + "\n"
+	_, err = f.WriteString(later)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.NoError(t, os.Chmod(path, 0o640))
+	if os.Getuid() == 0 {
+		require.NoError(t, os.Chown(path, 4711, 4712))
+	}
+	require.NoError(t, os.Symlink("journal", link))
+	longer, err := os.Stat(path)
+	require.NoError(t, err)
+
+	j := &filejournal.Journal{Path: link, KeepRuns: keep}
+	next, stop := iter.Pull2(j.Records(t.Context()))
+	defer stop()
+	_, _, ok := next()
+	require.True(t, ok)
+	add(t, j)
+
+	target, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, "journal", target)
+	shorter, err := os.Stat(path)
+	require.NoError(t, err)
+	require.False(t, os.SameFile(longer, shorter), "this test has trimmed nothing")
+	require.Equal(t, fs.FileMode(0o640), shorter.Mode())
+	if os.Getuid() == 0 {
+		owner := shorter.Sys().(*syscall.Stat_t)
+		require.Equal(t, []uint32{4711, 4712}, []uint32{owner.Uid, owner.Gid})
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(string(text), later))
+
+	// Who was reading reads on.
+	n := 1
+	for _, err, ok := next(); ok; _, err, ok = next() {
+		require.NoError(t, err)
+		n++
+	}
+	require.Equal(t, 79, n)
+}
