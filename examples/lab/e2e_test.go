@@ -17,8 +17,8 @@ import (
 
 // TestE2E brings up the same cluster twice on freshly booted hosts, by hand and
 // with Quorate, and holds one time against the other. Quorate's cluster then
-// proves what high availability means: a second run changes nothing, and the
-// holder of the VIP may lose power.
+// proves what high availability means: a second run changes nothing, a node joins
+// although the bootstrap token is gone, and the holder of the VIP may lose power.
 func TestE2E(t *testing.T) {
 	o := labOptions(t)
 	byHand := timeByHand(t, o)
@@ -49,6 +49,7 @@ func TestE2E(t *testing.T) {
 	}
 	installAgain(t, l, buildInstaller(t))
 	measureConverged(t, l, p)
+	joinWithoutToken(t, l, p)
 	surviveHolder(t, l)
 }
 
