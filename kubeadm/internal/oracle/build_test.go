@@ -44,16 +44,18 @@ func TestSourcesOfAReleases(t *testing.T) {
 	for version, want := range map[string]string{
 		"1.10.4":  "v1alpha1.go",
 		"1.11.10": "v1alpha2.go",
-		"1.12.10": "documents.go load_1.12.go components_1.12.go",
-		"1.13.12": "documents.go load_1.13.go components_1.12.go",
-		"1.17.17": "documents.go load_1.14.go components_1.17.go refused_1.17.go kubelet_1.17.go",
-		"1.22.17": "documents.go load_1.14.go components_1.19.go refused_1.17.go kubelet_1.17.go",
-		"1.30.3":  "documents.go load_1.30.go components_1.19.go refused_1.17.go kubelet_1.23.go",
-		"1.37.2":  "documents.go load_1.31.go components_1.19.go refused_1.17.go kubelet_1.23.go",
+		"1.12.10": "documents.go load_1.12.go components_1.12.go migrate_1.12.go",
+		"1.13.12": "documents.go load_1.13.go components_1.12.go migrate_1.13.go",
+		"1.17.17": "documents.go load_1.14.go components_1.17.go migrate_1.14.go refused_1.17.go kubelet_1.17.go",
+		"1.22.17": "documents.go load_1.14.go components_1.19.go migrate_1.14.go refused_1.17.go kubelet_1.17.go",
+		"1.28.15": "documents.go load_1.14.go components_1.19.go migrate_1.28.go refused_1.17.go kubelet_1.23.go",
+		"1.30.3":  "documents.go load_1.30.go components_1.19.go migrate_1.30.go refused_1.17.go kubelet_1.23.go",
+		"1.36.3":  "documents.go load_1.31.go components_1.19.go migrate_1.31.go refused_1.17.go kubelet_1.23.go",
+		"1.37.2":  "documents.go load_1.31.go components_1.19.go migrate_1.37.go refused_1.17.go kubelet_1.23.go",
 	} {
 		r, err := Find(version)
 		require.NoError(t, err)
-		require.Equal(t, "main.go strict.go "+want, strings.Join(r.sources(), " "), version)
+		require.Equal(t, "main.go strict.go migrate.go "+want, strings.Join(r.sources(), " "), version)
 	}
 }
 
@@ -77,7 +79,7 @@ func TestPrograms(t *testing.T) {
 			}
 			require.Equal(t, "main", parsed.Name.Name)
 		}
-		for _, name := range []string{"main", "newObject", "hostFields", "forLoader", "load"} {
+		for _, name := range []string{"main", "newObject", "newMigrated", "forLoader", "load", "migrateFile"} {
 			require.Contains(t, declared, name, r.String())
 		}
 	}

@@ -5,6 +5,11 @@
 //
 //	binary, err := oracle.Build(ctx, cacheDir, release)
 //	verdicts, err := oracle.Run(ctx, binary, files)
+//	migrations, err := oracle.Migrate(ctx, binary, files)
+//
+// The same program has the release's code do what its "kubeadm config migrate"
+// does, which 1.11 and later have: read a file of an earlier API version, and
+// write it in its own, see [Release].Migrates.
 //
 // Releases of every version of kubeadm's configuration API are there, see
 // [Releases]. They cannot be linked with each other, nor with this module, so

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,9 +87,43 @@ func TestVerdictsStandAlone(t *testing.T) {
 	})
 }
 
+// A file is migrated to the same whatever was migrated before it, to nothing but
+// the release's own API version, without a token in a message.
+func TestMigrationsStandAlone(t *testing.T) {
+	built(t, func(t *testing.T, r oracle.Release, binary string) {
+		var files []oracle.File
+		for _, from := range r.Migrates {
+			samples, err := oracle.Samples(os.DirFS("testdata"), oracle.Release{Version: r.Version, API: from})
+			require.NoError(t, err)
+			files = append(files, filesOf(samples)...)
+		}
+		migrations, err := oracle.Migrate(t.Context(), binary, files)
+		require.NoError(t, err)
+		slices.Reverse(files)
+		again, err := oracle.Migrate(t.Context(), binary, files)
+		require.NoError(t, err)
+		slices.Reverse(again)
+		accepted := 0
+		for i, m := range migrations {
+			require.Equal(t, m.Data, again[i].Data, m.Name)
+			require.Len(t, again[i].Errors, len(m.Errors), m.Name) // some quote addresses in memory
+			require.NotContains(t, fmt.Sprint(m.Errors, m.Warnings), "abcdef.", "%s: a token in a message", m.Name)
+			if len(m.Errors) > 0 {
+				require.Empty(t, m.Data, m.Name)
+				continue
+			}
+			require.Contains(t, m.Data, "apiVersion: kubeadm.k8s.io/"+r.API+"\n", m.Name)
+			accepted++
+		}
+		require.GreaterOrEqual(t, accepted, 3*len(r.Migrates))
+	})
+}
+
 func TestRunOfNoOracle(t *testing.T) {
 	var failed *oracle.RunError
 	_, err := oracle.Run(t.Context(), "testdata/no-such-program", nil)
+	require.ErrorAs(t, err, &failed)
+	_, err = oracle.Migrate(t.Context(), "testdata/no-such-program", nil)
 	require.ErrorAs(t, err, &failed)
 }
 

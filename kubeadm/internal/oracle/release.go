@@ -18,27 +18,33 @@ type Release struct {
 	// last release. (Of v1beta4 the last is judged by kubeadm/upstream.) The
 	// others are built by hand, "make oracles".
 	CI bool
+	// Migrates are the API versions that its "kubeadm config migrate" takes and
+	// writes as API, from validateSupportedVersion in its
+	// cmd/kubeadm/app/util/config/common.go, before 1.14 DetectUnsupportedVersion.
+	// None before 1.11, which has no such command. Experimental ones, for which it
+	// wants a flag, are not among them.
+	Migrates []string
 }
 
 // Releases are all that can be built, oldest first.
 var Releases = []Release{
-	{"1.10.4", "v1alpha1", true},
-	{"1.11.10", "v1alpha2", true},
-	{"1.12.10", "v1alpha3", true},
-	{"1.13.12", "v1beta1", true},
-	{"1.14.10", "v1beta1", true},
-	{"1.15.12", "v1beta2", true},
-	{"1.17.17", "v1beta2", false},
-	{"1.20.15", "v1beta2", false},
-	{"1.21.14", "v1beta2", true},
-	{"1.22.17", "v1beta3", true},
-	{"1.25.16", "v1beta3", false},
-	{"1.28.15", "v1beta3", false},
-	{"1.30.3", "v1beta3", true},
-	{"1.31.14", "v1beta4", true},
-	{"1.34.4", "v1beta4", false},
-	{"1.36.3", "v1beta4", false},
-	{"1.37.2", "v1beta4", false},
+	{"1.10.4", "v1alpha1", true, nil},
+	{"1.11.10", "v1alpha2", true, []string{"v1alpha1", "v1alpha2"}},
+	{"1.12.10", "v1alpha3", true, []string{"v1alpha2", "v1alpha3"}},
+	{"1.13.12", "v1beta1", true, []string{"v1alpha3", "v1beta1"}},
+	{"1.14.10", "v1beta1", true, []string{"v1alpha3", "v1beta1"}},
+	{"1.15.12", "v1beta2", true, []string{"v1beta1", "v1beta2"}},
+	{"1.17.17", "v1beta2", false, []string{"v1beta1", "v1beta2"}},
+	{"1.20.15", "v1beta2", false, []string{"v1beta1", "v1beta2"}},
+	{"1.21.14", "v1beta2", true, []string{"v1beta1", "v1beta2"}},
+	{"1.22.17", "v1beta3", true, []string{"v1beta2", "v1beta3"}},
+	{"1.25.16", "v1beta3", false, []string{"v1beta2", "v1beta3"}},
+	{"1.28.15", "v1beta3", false, []string{"v1beta3"}},
+	{"1.30.3", "v1beta3", true, []string{"v1beta3"}},
+	{"1.31.14", "v1beta4", true, []string{"v1beta3", "v1beta4"}},
+	{"1.34.4", "v1beta4", false, []string{"v1beta3", "v1beta4"}},
+	{"1.36.3", "v1beta4", false, []string{"v1beta3", "v1beta4"}},
+	{"1.37.2", "v1beta4", false, []string{"v1beta4"}},
 }
 
 // Find gives a release by its version, with or without a v.
@@ -92,12 +98,12 @@ func (r Release) since(prefix string, minors ...int) string {
 // sources names the files of the program for a release. What differs between
 // releases is where packages are and what the loaders' functions are called.
 func (r Release) sources() []string {
-	names := []string{"main.go", "strict.go"}
+	names := []string{"main.go", "strict.go", "migrate.go"}
 	switch r.API {
 	case "v1alpha1", "v1alpha2":
 		return append(names, r.API+".go")
 	}
-	names = append(names, "documents.go", r.since("load", 12, 13, 14, 30, 31), r.since("components", 12, 17, 19))
+	names = append(names, "documents.go", r.since("load", 12, 13, 14, 30, 31), r.since("components", 12, 17, 19), r.since("migrate", 12, 13, 14, 28, 30, 31, 37))
 	if r.Minor() >= 17 {
 		names = append(names, "refused_1.17.go", r.since("kubelet", 17, 23))
 	}

@@ -33,32 +33,61 @@ type Verdict struct {
 // Accepted tells whether nothing refuses the file.
 func (v Verdict) Accepted() bool { return len(v.Errors) == 0 }
 
+// Migration is what a release's "kubeadm config migrate" makes of a file.
+type Migration struct {
+	Name string `json:"name"`
+	// Errors refuse the file. They repeat no token and no key.
+	Errors []string `json:"errors"`
+	// Warnings are what the release's code printed along the way.
+	Warnings []string `json:"warnings"`
+	// Data is the file as it writes it, with tokens and keys in clear. Empty for a
+	// file that is refused.
+	Data string `json:"data"`
+}
+
 // Run has a binary that [Build] made judge files, and gives one verdict for each
 // in their order. The program gets no environment: it shall know nothing of this
 // host. What it leaves among its temporary files, as old releases do their logs,
 // goes with it.
-func Run(ctx context.Context, binary string, files []File) (verdicts []Verdict, err error) {
+func Run(ctx context.Context, binary string, files []File) ([]Verdict, error) {
+	var verdicts []Verdict
+	err := run(ctx, binary, files, &verdicts)
+	if err == nil && len(verdicts) != len(files) {
+		err = &RunError{Binary: binary, Err: fmt.Errorf("%d verdicts on %d files", len(verdicts), len(files))}
+	}
+	return verdicts, err
+}
+
+// Migrate has a binary migrate files, as Run has it judge them. It takes files of
+// every API version; whether the release does is in the answer.
+func Migrate(ctx context.Context, binary string, files []File) ([]Migration, error) {
+	var migrations []Migration
+	err := run(ctx, binary, files, &migrations, "migrate")
+	if err == nil && len(migrations) != len(files) {
+		err = &RunError{Binary: binary, Err: fmt.Errorf("%d migrations of %d files", len(migrations), len(files))}
+	}
+	return migrations, err
+}
+
+func run(ctx context.Context, binary string, files []File, out any, args ...string) (err error) {
 	input, err := json.Marshal(files)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tmp, err := os.MkdirTemp("", "oracle-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	cmd := exec.CommandContext(ctx, binary)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = []string{"TMPDIR=" + tmp}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return nil, &RunError{Binary: binary, Err: err, Stderr: strings.TrimSpace(stderr.String())}
+		return &RunError{Binary: binary, Err: err, Stderr: strings.TrimSpace(stderr.String())}
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &verdicts); err != nil {
-		return nil, &RunError{Binary: binary, Err: err}
+	if err := json.Unmarshal(stdout.Bytes(), out); err != nil {
+		return &RunError{Binary: binary, Err: err}
 	}
-	if len(verdicts) != len(files) {
-		return nil, &RunError{Binary: binary, Err: fmt.Errorf("%d verdicts on %d files", len(verdicts), len(files))}
-	}
-	return verdicts, nil
+	return nil
 }

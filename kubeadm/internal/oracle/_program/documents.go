@@ -38,18 +38,16 @@ func newComponent(kind string) (runtime.Object, error) {
 	return componentconfigs.Scheme.New(gv.WithKind(kind))
 }
 
-func hostFields(d document) []string {
-	switch d.kind {
-	case "InitConfiguration":
-		return []string{"nodeRegistration.name", "nodeRegistration.criSocket", initAddress}
-	case "JoinConfiguration":
-		fields := []string{"nodeRegistration.name", "nodeRegistration.criSocket"}
-		if node := d.at("controlPlane"); node != nil && node.Value != "false" && node.Tag != "!!null" {
-			fields = append(fields, joinAddress)
-		}
-		return fields
+// newMigrated makes an object of any API version that the release reads.
+func newMigrated(apiVersion, kind string) (interface{}, error) {
+	if apiVersion == componentKinds[kind] {
+		return newComponent(kind)
 	}
-	return nil
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil {
+		return nil, err
+	}
+	return scheme.Scheme.New(gv.WithKind(kind))
 }
 
 func load(path string, docs []document, objects map[string]interface{}) error {

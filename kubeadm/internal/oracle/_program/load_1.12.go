@@ -10,8 +10,6 @@ import (
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/config"
 )
 
-const initAddress, joinAddress = "apiEndpoint.advertiseAddress", "apiEndpoint.advertiseAddress"
-
 func loadInit(path string) (*kubeadm.InitConfiguration, error) {
 	return config.ConfigFileAndDefaultsToInternalConfig(path, &APIVERSION.InitConfiguration{})
 }
@@ -30,13 +28,15 @@ func forLoader(data string, docs []document) string {
 	const placeholder = "192.0.2.1"
 	var all bytes.Buffer
 	for _, d := range docs {
-		if d.kind == "JoinConfiguration" && d.at("apiEndpoint") == nil {
-			var endpoint yaml.Node
-			if endpoint.Encode(map[string]string{"advertiseAddress": placeholder}) != nil {
-				return data
-			}
-			key := yaml.Node{Kind: yaml.ScalarNode, Value: "apiEndpoint"}
-			d.root.Content = append(d.root.Content, &key, &endpoint)
+		var err error
+		switch {
+		case d.kind == "JoinConfiguration" && d.at("apiEndpoint") == nil:
+			err = d.add("apiEndpoint", map[string]string{"advertiseAddress": placeholder})
+		case d.kind == "NodeConfiguration" && d.at("advertiseAddress") == nil:
+			err = d.add("advertiseAddress", placeholder)
+		}
+		if err != nil {
+			return data
 		}
 		text, err := yaml.Marshal(d.root)
 		if err != nil {
@@ -46,4 +46,13 @@ func forLoader(data string, docs []document) string {
 		all.Write(text)
 	}
 	return all.String()
+}
+
+func (d document) add(name string, value interface{}) error {
+	var of yaml.Node
+	if err := of.Encode(value); err != nil {
+		return err
+	}
+	d.root.Content = append(d.root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, &of)
+	return nil
 }

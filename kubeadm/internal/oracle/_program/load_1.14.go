@@ -7,8 +7,6 @@ import (
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/config"
 )
 
-const initAddress, joinAddress = "localAPIEndpoint.advertiseAddress", "controlPlane.localAPIEndpoint.advertiseAddress"
-
 func loadInit(path string) (*kubeadm.InitConfiguration, error) {
 	return config.LoadInitConfigurationFromFile(path)
 }

@@ -1,9 +1,11 @@
 // Command oracle judges kubeadm files with the code of the one Kubernetes
-// release that it is linked with.
+// release that it is linked with, or, with the argument "migrate", has it do
+// what its "kubeadm config migrate" does.
 //
 // Standard input is a JSON array of {"name", "data"}, standard output one of
 // {"name", "errors", "warnings", "objects"}. Objects are what kubeadm acts on
-// after its defaulting, by kind, in the API version of the file. They hold
+// after its defaulting, by kind, in the API version of the file. In the place of
+// objects a migration has "data", the file that kubeadm writes. Both hold
 // tokens in clear; errors and warnings do not.
 //
 // Only the standard library and yaml.v3 are used here: these lines are compiled
@@ -54,11 +56,15 @@ func main() {
 	if err := json.NewDecoder(os.Stdin).Decode(&files); err != nil {
 		fail(err)
 	}
-	verdicts := []verdict{}
+	results := []interface{}{}
 	for _, f := range files {
-		verdicts = append(verdicts, judge(f))
+		if len(os.Args) == 2 && os.Args[1] == "migrate" {
+			results = append(results, migrate(f))
+		} else {
+			results = append(results, judge(f))
+		}
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(verdicts); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(results); err != nil {
 		fail(err)
 	}
 }
@@ -96,28 +102,34 @@ func judge(f file) verdict {
 	return v
 }
 
-// loaded runs the release's own loaders, which want a file.
-func loaded(data string, docs []document) (objects map[string]interface{}, problems []string) {
+// loaded runs the release's own loaders.
+func loaded(data string, docs []document) (map[string]interface{}, []string) {
+	objects := map[string]interface{}{}
+	problems := onFile(forLoader(data, docs), func(path string) error { return load(path, docs, objects) })
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return objects, nil
+}
+
+// onFile calls the release's code, which wants a file.
+func onFile(data string, f func(path string) error) (problems []string) {
 	defer func() {
 		if p := recover(); p != nil {
-			objects, problems = nil, []string{fmt.Sprintf("the release's code panicked: %v", p)}
+			problems = []string{fmt.Sprintf("the release's code panicked: %v", p)}
 		}
 	}()
 	dir, err := ioutil.TempDir("", "oracle-")
 	if err != nil {
-		return nil, reasons(err)
+		return reasons(err)
 	}
 	defer func() { problems = append(problems, reasons(os.RemoveAll(dir))...) }()
 	path := filepath.Join(dir, "kubeadm.yaml")
-	if err := ioutil.WriteFile(path, []byte(forLoader(data, docs)), 0600); err != nil {
-		return nil, reasons(err)
+	if err := ioutil.WriteFile(path, []byte(data), 0600); err != nil {
+		return reasons(err)
 	}
-	objects = map[string]interface{}{}
-	if err := load(path, docs, objects); err != nil {
-		// The directory's name would make each verdict another.
-		return nil, redacted(reasons(err), []string{dir + "/"})
-	}
-	return objects, nil
+	// The directory's name would make each verdict another.
+	return redacted(reasons(f(path)), []string{dir + "/"})
 }
 
 // reasons takes an aggregate apart.
@@ -206,3 +218,33 @@ func gaps(docs []document) []string {
 }
 
 var exactVersion = regexp.MustCompile(`^v?1\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$`)
+
+// hostFields name the fields without which kubeadm would look on the host, in the
+// API version of the document.
+func hostFields(d document) []string {
+	name, socket, address := "nodeRegistration.name", "nodeRegistration.criSocket", "localAPIEndpoint.advertiseAddress"
+	switch d.apiVersion {
+	case "kubeadm.k8s.io/v1alpha1":
+		name = "nodeName"
+	case "kubeadm.k8s.io/v1alpha3":
+		address = "apiEndpoint.advertiseAddress"
+	}
+	switch d.kind {
+	case "MasterConfiguration":
+		return []string{"api.advertiseAddress", name}
+	case "NodeConfiguration":
+		return []string{name}
+	case "InitConfiguration":
+		return []string{name, socket, address}
+	case "JoinConfiguration":
+		fields := []string{name, socket}
+		if node := d.at("controlPlane"); node != nil && node.Value != "false" && node.Tag != "!!null" {
+			if d.apiVersion != "kubeadm.k8s.io/v1alpha3" {
+				address = "controlPlane." + address
+			}
+			fields = append(fields, address)
+		}
+		return fields
+	}
+	return nil
+}

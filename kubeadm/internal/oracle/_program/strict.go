@@ -107,6 +107,10 @@ func (d document) unknownFields() []string {
 	if err != nil {
 		return []string{d.kind + ".apiVersion: " + err.Error()}
 	}
+	return unknownIn(d, object)
+}
+
+func unknownIn(d document, object interface{}) []string {
 	return unknown(d.kind, d.root, reflect.TypeOf(object))
 }
 

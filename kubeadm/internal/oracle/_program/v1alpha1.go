@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/ioutil"
 
@@ -25,11 +26,11 @@ func newObject(apiVersion, kind string) (interface{}, error) {
 	return nil, apiOnly(apiVersion, kind, v1alpha1.SchemeGroupVersion.String())
 }
 
-func hostFields(d document) []string {
-	if d.kind == "MasterConfiguration" {
-		return []string{"api.advertiseAddress", "nodeName"}
-	}
-	return []string{"nodeName"}
+func newMigrated(apiVersion, kind string) (interface{}, error) { return newObject(apiVersion, kind) }
+
+// migrateFile: the command came with 1.11.
+func migrateFile(string, []document) ([]byte, error) {
+	return nil, errors.New("kubeadm of this release has no config migrate")
 }
 
 func forLoader(data string, _ []document) string { return data }

@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm/scheme"
 	"k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm/v1alpha2"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util"
 	"k8s.io/kubernetes/cmd/kubeadm/app/util/config"
 )
 
@@ -20,11 +23,31 @@ func newObject(apiVersion, kind string) (interface{}, error) {
 	return nil, apiOnly(apiVersion, kind, v1alpha2.SchemeGroupVersion.String())
 }
 
-func hostFields(d document) []string {
-	if d.kind == "MasterConfiguration" {
-		return []string{"api.advertiseAddress", "nodeRegistration.name"}
+// newMigrated makes an object of any API version that the release reads.
+func newMigrated(apiVersion, kind string) (interface{}, error) {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil {
+		return nil, err
 	}
-	return []string{"nodeRegistration.name"}
+	return scheme.Scheme.New(gv.WithKind(kind))
+}
+
+// migrateFile goes the way of NewCmdConfigMigrate in cmd/kubeadm/app/cmd, which
+// is not to be called: it ends the program when the file is wrong.
+func migrateFile(path string, docs []document) (text []byte, err error) {
+	var cfg runtime.Object
+	switch kind := docs[0].kind; kind {
+	case "MasterConfiguration":
+		cfg, err = config.ConfigFileAndDefaultsToInternalConfig(path, &v1alpha2.MasterConfiguration{})
+	case "NodeConfiguration":
+		cfg, err = config.NodeConfigFileAndDefaultsToInternalConfig(path, &v1alpha2.NodeConfiguration{})
+	default:
+		err = fmt.Errorf("kind %s is unknown to config migrate", kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return util.MarshalToYamlForCodecs(cfg, v1alpha2.SchemeGroupVersion, scheme.Codecs)
 }
 
 func forLoader(data string, _ []document) string { return data }
