@@ -87,10 +87,11 @@ type Init struct {
 	// TokenTTL is how long the token admits nodes. Default 24h, kubeadm's own;
 	// a negative value means for ever.
 	TokenTTL quorate.Duration
-	// TokenUsages, TokenGroups and TokenDescription of the token. Default:
-	// kubeadm's, and a description that names Quorate.
+	// TokenUsages and TokenGroups of the token. Default: kubeadm's.
 	TokenUsages, TokenGroups []string
-	TokenDescription         string
+	// TokenDescription is what "kubeadm token list" shows of it. Nodes sets one that
+	// names Quorate. Kubernetes 1.11 and later.
+	TokenDescription string
 	// ClusterName in the kubeconfigs. kubeadm 1.10 knows only "kubernetes".
 	ClusterName string
 	// Endpoint of the API for the whole cluster, host:port.

@@ -18,7 +18,8 @@ const (
 	// defaultTokenTTL is kubeadm's, from k8s.io/kubernetes
 	// cmd/kubeadm/app/constants.DefaultTokenDuration.
 	defaultTokenTTL = quorate.Duration(24 * time.Hour)
-	// tokenDescription is what `kubeadm token list` shows.
+	// tokenDescription is what `kubeadm token list` shows of a token that Nodes
+	// gives to a cluster.
 	tokenDescription = "nodes of the cluster, added by Quorate"
 )
 
@@ -113,7 +114,7 @@ func (c Config) documents() (documents, api, error) {
 	var docs documents
 	if a != 0 && (c.Init == nil) != (c.Join == nil) {
 		if a == v1alpha1 && c.Init != nil {
-			c = c.withEndpointHost(&problems)
+			c = c.asV1alpha1(&problems)
 		}
 		docs = encode(&c, a, &problems)
 		checkDropIn(&problems, docs)
@@ -121,15 +122,19 @@ func (c Config) documents() (documents, api, error) {
 	return docs, a, problems.Err("kubeadm configuration of node " + c.Registration.Name)
 }
 
-// withEndpointHost takes the port off the endpoint, which v1alpha1 takes to be
-// that of every API server.
-func (c Config) withEndpointHost(p *quorate.Problems) Config {
+// asV1alpha1 takes the port off the endpoint, which v1alpha1 takes to be that of
+// every API server, and off the token the description that Nodes gives it, which
+// says nothing that would be missed.
+func (c Config) asV1alpha1(p *quorate.Problems) Config {
 	host, why := splitEndpoint(c)
 	if why != "" {
 		p.Refuse("init.endpoint", "kubeadm of Kubernetes %s (%s) cannot express it: %s", c.Version, v1alpha1, why)
 	}
 	init := *c.Init
 	init.Endpoint, c.Init = host, &init
+	if init.TokenDescription == tokenDescription {
+		init.TokenDescription = ""
+	}
 	return c
 }
 

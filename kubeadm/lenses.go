@@ -1,7 +1,6 @@
 package kubeadm
 
 import (
-	"cmp"
 	"net"
 	"net/netip"
 	"strconv"
@@ -301,9 +300,11 @@ var ttlForm = form[quorate.Duration]{
 // bootstrapToken is the token as an object, from v1alpha2 on.
 func (c *Config) bootstrapToken() map[string]any {
 	token := map[string]any{
-		"token":       string(c.Token.Bytes()),
-		"description": cmp.Or(c.Init.TokenDescription, tokenDescription),
-		"ttl":         ttlForm.enc(c.Init.TokenTTL),
+		"token": string(c.Token.Bytes()),
+		"ttl":   ttlForm.enc(c.Init.TokenTTL),
+	}
+	if c.Init.TokenDescription != "" {
+		token["description"] = c.Init.TokenDescription
 	}
 	if len(c.Init.TokenUsages) > 0 {
 		token["usages"] = texts(c.Init.TokenUsages)
@@ -324,9 +325,7 @@ func putBootstrapToken(c *Config, v any) (err error) {
 		case "token":
 			c.Token, err = contentForm.dec(value)
 		case "description":
-			if c.Init.TokenDescription, err = textOf(value); c.Init.TokenDescription == tokenDescription {
-				c.Init.TokenDescription = ""
-			}
+			c.Init.TokenDescription, err = textOf(value)
 		case "ttl":
 			c.Init.TokenTTL, err = ttlForm.dec(value)
 		case "usages":

@@ -152,6 +152,7 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 	k := c.Kubeadm
 	i := &Init{
 		TokenTTL:          s.TokenTTL,
+		TokenDescription:  tokenDescription,
 		ClusterName:       c.Name,
 		Endpoint:          c.Endpoint.HostPort(),
 		Pods:              c.Pods,

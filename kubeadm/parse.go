@@ -2,6 +2,7 @@ package kubeadm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,6 +170,7 @@ func (r *reader) config(p *quorate.Problems) Config {
 			r.take(&c, l, place, p)
 		}
 	}
+	r.dropImplied(&c)
 	if r.api == v1alpha1 && c.Init != nil && c.Init.Endpoint != "" && c.APIServer.Port != 0 {
 		c.Init.Endpoint = net.JoinHostPort(c.Init.Endpoint, strconv.Itoa(c.APIServer.Port))
 	}
@@ -176,6 +178,40 @@ func (r *reader) config(p *quorate.Problems) Config {
 		c.APIVersion = r.api.String()
 	}
 	return c
+}
+
+// dropImplied drops what the file says just as kubeadm fills it in, which files
+// that kubeadm has written are full of. Whatever differs from that stays, to be
+// warned of or refused. From SetDefaults in cmd/kubeadm/app/apis/kubeadm and
+// cmd/kubeadm/app/componentconfigs.
+func (r *reader) dropImplied(c *Config) {
+	if c.Join != nil {
+		token := string(c.Token.Bytes())
+		for _, path := range []string{"discoveryToken", "tlsBootstrapToken", "discovery.tlsBootstrapToken"} {
+			dropIf(r.docs[inJoin], path, token)
+		}
+		dropIf(r.docs[inJoin], "caCertPath", "/etc/kubernetes/pki/ca.crt")
+		return
+	}
+	dropIf(r.docs[inCluster], "dns.type", "CoreDNS")
+	dropIf(c.Init.KubeProxy, "clusterCIDR", joinPrefixes(c.Init.Pods), "")
+	dropIf(c.Init.KubeProxy, "clientConnection.kubeconfig", "/var/lib/kube-proxy/kubeconfig.conf", "")
+	dropIf(c.Init.KubeProxy, "hostnameOverride", "")
+	dropIf(c.Init.Kubelet, "staticPodPath", "/etc/kubernetes/manifests", "")
+	dropIf(c.Init.Kubelet, "clusterDomain", cmp.Or(c.Init.DNSDomain, "cluster.local"), "")
+	dropIf(c.Init.Kubelet, "containerRuntimeEndpoint", "")
+}
+
+// dropIf drops the field at a path if it has one of the values.
+func dropIf(m map[string]any, path string, values ...string) {
+	names := strings.Split(path, ".")
+	below := m
+	for _, name := range names[:len(names)-1] {
+		below, _ = below[name].(map[string]any)
+	}
+	if text, ok := below[names[len(names)-1]].(string); ok && slices.Contains(values, text) {
+		take(m, path)
+	}
 }
 
 // joinsControlPlane reports whether a joining node becomes a control plane.

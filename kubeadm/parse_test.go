@@ -1,6 +1,7 @@
 package kubeadm_test
 
 import (
+	stdcmp "cmp"
 	"errors"
 	"net/netip"
 	"os"
@@ -169,13 +170,85 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// What kubeadm fills in by itself is no loss and no hindrance where a file says
+// just that, and only there. A token that nobody described stays so.
+func TestParseOfWhatKubeadmFillsIn(t *testing.T) {
+	init := `apiVersion: kubeadm.k8s.io/v1beta2
+kind: InitConfiguration
+bootstrapTokens: [{token: secret.markermarker0123}]
+nodeRegistration: {name: a, criSocket: /run/x.sock}
+localAPIEndpoint: {advertiseAddress: 10.0.0.1, bindPort: 6443}
+---
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: ClusterConfiguration
+kubernetesVersion: v1.21.14
+dns: {type: DNS}
+networking: {podSubnet: 10.244.0.0/16, dnsDomain: prod.example.org}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+staticPodPath: /etc/kubernetes/manifests
+clusterDomain: DOMAIN
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+clusterCIDR: 10.RANGE.0.0/16
+hostnameOverride: ""
+clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}
+`
+	join := `apiVersion: kubeadm.k8s.io/v1beta2
+kind: JoinConfiguration
+caCertPath: /etc/kubernetes/pki/ca.crt
+nodeRegistration: {name: a, criSocket: /run/x.sock}
+discovery:
+  tlsBootstrapToken: TOKEN
+  bootstrapToken: {token: secret.markermarker0123, apiServerEndpoint: "a:1", caCertHashes: ["` + caHash + `"]}
+`
+	for name, test := range map[string]struct {
+		text, dns, domain, cidr, token string
+		warned, refused                string
+	}{
+		"init as filled in": {text: init},
+		"another DNS":       {text: init, dns: "kube-dns", warned: "ClusterConfiguration.dns.type"},
+		"another domain":    {text: init, domain: "cluster.local", refused: `init.kubelet["clusterDomain"]`},
+		"another range":     {text: init, cidr: "245", refused: `init.kubeProxy["clusterCIDR"]`},
+		"join as filled in": {text: join},
+		"another token":     {text: join, token: "secret.markermarker9999", warned: "JoinConfiguration.discovery.tlsBootstrapToken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := strings.NewReplacer("DNS}", stdcmp.Or(test.dns, "CoreDNS")+"}", "DOMAIN", stdcmp.Or(test.domain, "prod.example.org"),
+				"RANGE", stdcmp.Or(test.cidr, "244"), "TOKEN", stdcmp.Or(test.token, "secret.markermarker0123")).Replace(test.text)
+			text, warned, err := kubeadm.Migrate([]byte(data), version(t, "v1.22.17"))
+			if test.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), test.refused) {
+					t.Fatalf("want %s refused: %v", test.refused, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var paths []string
+			for _, p := range warned {
+				paths = append(paths, p.Path)
+			}
+			if got := strings.Join(paths, " "); got != test.warned {
+				t.Errorf("want a warning of %q: %v", test.warned, warned)
+			}
+			if strings.Contains(string(text.Bytes()), "description") || strings.Contains(string(text.Bytes()), "clusterCIDR") {
+				t.Errorf("nobody said that:\n%s", text.Bytes())
+			}
+		})
+	}
+}
+
 // What a Config has no field for is told by its path, without its value.
 func TestParseTellsWhatIsLeft(t *testing.T) {
 	_, left, err := kubeadm.Parse([]byte(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
-caCertPath: /etc/kubernetes/pki/ca.crt
+caCertPath: /etc/kubernetes/pki/other.crt
 discovery:
-  tlsBootstrapToken: secret.markermarker0123
+  tlsBootstrapToken: secret.markermarker9999
   bootstrapToken: {token: abcdef.0123456789abcdef, apiServerEndpoint: "a:1", unsafeSkipCAVerification: true, unknown: {}}
 nodeRegistration: {name: a, criSocket: /run/x.sock, empty: ""}
 ---
