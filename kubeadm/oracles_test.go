@@ -20,11 +20,10 @@ import (
 	"github.com/quorate-dev/quorate/kubeadm/internal/oracle"
 )
 
-// TestOracles has the releases' own code judge what is rendered for them: the
-// matrix of etcd, endpoint and families, and clusters and configurations drawn
-// at random. Every file is accepted, and every value in it arrives in the
-// object that kubeadm acts on.
-func TestOracles(t *testing.T) {
+// oracles calls f with the binary of every release that there is one of in the
+// directory of QUORATE_ORACLES. It must have those of CI.
+func oracles(t *testing.T, f func(t *testing.T, r oracle.Release, binary string)) {
+	t.Helper()
 	cache := os.Getenv("QUORATE_ORACLES")
 	if cache == "" {
 		t.Skip("runs code of kubeadm's releases: set QUORATE_ORACLES to the directory that \"make oracle\" builds them in")
@@ -40,37 +39,51 @@ func TestOracles(t *testing.T) {
 			}
 			continue
 		}
-		t.Run(r.Version, func(t *testing.T) {
-			files, refused := matrix(t, r)
-			matrixFiles := len(files)
-			files = append(files, drawn(t, r)...)
-			verdicts, err := oracle.Run(t.Context(), binary, files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values := 0
-			for i, v := range verdicts {
-				if !v.Accepted() {
-					t.Errorf("%s: refused: %v\n%s", v.Name, v.Errors, files[i].Data)
-					continue
-				}
-				n, lost := arrival(t, files[i].Data, v.Objects)
-				values += n
-				for _, l := range lost {
-					t.Errorf("%s: %s\n%s", v.Name, l, files[i].Data)
-				}
-			}
-			t.Logf("%s, %s: %d files of the matrix, %d combinations refused beforehand, %d files drawn, %d values arrived",
-				r, r.API, matrixFiles, refused, len(files)-matrixFiles, values)
-		})
+		t.Run(r.Version, func(t *testing.T) { f(t, r, binary) })
 	}
 }
 
-// matrix renders every combination, and wants a refusal of those that the
-// version has not.
-func matrix(t *testing.T, r oracle.Release) (files []oracle.File, refused int) {
+// TestOracles has the releases' own code judge what is rendered for them: the
+// matrix of etcd, endpoint and families, and clusters and configurations drawn
+// at random. Every file is accepted, and every value in it arrives in the
+// object that kubeadm acts on.
+func TestOracles(t *testing.T) {
+	oracles(t, func(t *testing.T, r oracle.Release, binary string) {
+		files, refused := matrix(t, r)
+		matrixFiles := len(files)
+		files = append(files, drawn(t, r)...)
+		verdicts, err := oracle.Run(t.Context(), binary, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := 0
+		for i, v := range verdicts {
+			if !v.Accepted() {
+				t.Errorf("%s: refused: %v\n%s", v.Name, v.Errors, files[i].Data)
+				continue
+			}
+			n, lost := arrival(t, files[i].Data, v.Objects)
+			values += n
+			for _, l := range lost {
+				t.Errorf("%s: %s\n%s", v.Name, l, files[i].Data)
+			}
+		}
+		t.Logf("%s, %s: %d files of the matrix, %d combinations refused beforehand, %d files drawn, %d values arrived",
+			r, r.API, matrixFiles, refused, len(files)-matrixFiles, values)
+	})
+}
+
+// combination is one of the matrix.
+type combination struct {
+	name    string
+	cluster quorate.Cluster
+	// refused tells that the version has it not.
+	refused bool
+}
+
+// combinations are all of etcd, endpoint and families.
+func combinations(t *testing.T, v quorate.Version) (all []combination) {
 	t.Helper()
-	v := version(t, r.Version)
 	for _, stacked := range []bool{false, true} {
 		for _, external := range []bool{false, true} {
 			for _, families := range [][]string{{v4}, {v6}, {v4, v6}} {
@@ -87,22 +100,33 @@ func matrix(t *testing.T, r oracle.Release) (files []oracle.File, refused int) {
 				if external {
 					c.Endpoint = quorate.Endpoint{Host: "api.example.org", External: true}
 				}
-				name := fmt.Sprintf("stacked=%t external=%t %v", stacked, external, families)
-				nodes, err := kubeadm.Nodes(c, secrets(t))
 				sixBefore11 := !external && families[0] == v6 && v.Minor < 11
-				if stacked && v.Minor < 13 || len(families) > 1 && v.Minor < 20 || sixBefore11 {
-					if err == nil {
-						t.Errorf("%s is not refused", name)
-					}
-					refused++
-					continue
-				}
-				if err != nil {
-					t.Errorf("%s: %v", name, err)
-					continue
-				}
-				files = append(files, filesOf(t, name, nodes)...)
+				all = append(all, combination{
+					name:    fmt.Sprintf("stacked=%t external=%t %v", stacked, external, families),
+					cluster: c,
+					refused: stacked && v.Minor < 13 || len(families) > 1 && v.Minor < 20 || sixBefore11,
+				})
 			}
+		}
+	}
+	return all
+}
+
+// matrix renders every combination, and wants a refusal of those that the
+// version has not.
+func matrix(t *testing.T, r oracle.Release) (files []oracle.File, refused int) {
+	t.Helper()
+	for _, of := range combinations(t, version(t, r.Version)) {
+		nodes, err := kubeadm.Nodes(of.cluster, secrets(t))
+		switch {
+		case of.refused && err == nil:
+			t.Errorf("%s is not refused", of.name)
+		case of.refused:
+			refused++
+		case err != nil:
+			t.Errorf("%s: %v", of.name, err)
+		default:
+			files = append(files, filesOf(t, of.name, nodes)...)
 		}
 	}
 	return files, refused
@@ -129,25 +153,33 @@ const drawnClusters = 40
 // description and a Config can say beyond the matrix.
 func drawn(t *testing.T, r oracle.Release) (files []oracle.File) {
 	t.Helper()
-	v := version(t, r.Version)
 	for seed := range drawnClusters {
-		c := rapid.Custom(func(t *rapid.T) quorate.Cluster { return drawCluster(t, v) }).Example(seed)
-		s := secrets(t)
-		if v.AtLeast(1, 15) && seed%3 == 0 {
-			s.CertificateKey = quorate.Sensitive([]byte(markerKey))
-		}
-		s.TokenTTL = []quorate.Duration{0, -1, quorate.Duration(90 * time.Minute)}[seed%3]
-		nodes, err := kubeadm.Nodes(c, s)
+		nodes, err := kubeadm.Nodes(drawnCluster(t, version(t, r.Version), seed))
 		if err != nil {
 			t.Errorf("drawn %d: %v", seed, err)
 			continue
 		}
-		for i := range nodes {
-			nodes[i].Config = rapid.Custom(func(t *rapid.T) kubeadm.Config { return drawMore(t, nodes[i].Config) }).Example(seed*31 + i)
-		}
+		drawnMore(nodes, seed)
 		files = append(files, filesOf(t, fmt.Sprintf("drawn %d", seed), nodes)...)
 	}
 	return files
+}
+
+func drawnCluster(t *testing.T, v quorate.Version, seed int) (quorate.Cluster, kubeadm.Secrets) {
+	t.Helper()
+	c := rapid.Custom(func(t *rapid.T) quorate.Cluster { return drawCluster(t, v) }).Example(seed)
+	s := secrets(t)
+	if v.AtLeast(1, 15) && seed%3 == 0 {
+		s.CertificateKey = quorate.Sensitive([]byte(markerKey))
+	}
+	s.TokenTTL = []quorate.Duration{0, -1, quorate.Duration(90 * time.Minute)}[seed%3]
+	return c, s
+}
+
+func drawnMore(nodes []kubeadm.Node, seed int) {
+	for i := range nodes {
+		nodes[i].Config = rapid.Custom(func(t *rapid.T) kubeadm.Config { return drawMore(t, nodes[i].Config) }).Example(seed*31 + i)
+	}
 }
 
 // drawCluster draws a valid description of a version.
@@ -218,11 +250,12 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 			}
 			c.Registration.KubeletArgs["v"] = "3"
 		},
-		"pull policy": func(c *kubeadm.Config) { c.Registration.ImagePullPolicy = "IfNotPresent" },
-		"pull serial": func(c *kubeadm.Config) { c.Registration.ImagePullSerial = &no },
-		"phases":      func(c *kubeadm.Config) { c.SkipPhases = []string{"preflight"} },
-		"patches":     func(c *kubeadm.Config) { c.PatchesDir = "/etc/kubernetes/patches" },
-		"timeouts":    func(c *kubeadm.Config) { c.Timeouts.Discovery = quorate.Duration(7 * time.Minute) },
+		"pull policy":           func(c *kubeadm.Config) { c.Registration.ImagePullPolicy = "IfNotPresent" },
+		"pull serial":           func(c *kubeadm.Config) { c.Registration.ImagePullSerial = &no },
+		"phases":                func(c *kubeadm.Config) { c.SkipPhases = []string{"preflight"} },
+		"patches":               func(c *kubeadm.Config) { c.PatchesDir = "/etc/kubernetes/patches" },
+		"timeouts":              func(c *kubeadm.Config) { c.Timeouts.Discovery = quorate.Duration(7 * time.Minute) },
+		"control plane timeout": func(c *kubeadm.Config) { c.Timeouts.ControlPlane = quorate.Duration(6 * time.Minute) },
 		"more timeouts": func(c *kubeadm.Config) {
 			c.Timeouts.ControlPlane, c.Timeouts.EtcdCall = quorate.Duration(7*time.Minute), quorate.Duration(time.Minute)
 		},
@@ -236,7 +269,11 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 		"environment": func(c *kubeadm.Config) {
 			c.Init.ControllerManager.Env = map[string]string{"HTTPS_PROXY": "http://proxy:3128"}
 		},
-		"certificates": func(c *kubeadm.Config) { c.Init.CertificatesDir = "/etc/kubernetes/certs" },
+		"feature gate": func(c *kubeadm.Config) {
+			c.Init.FeatureGates = with(c.Init.FeatureGates, "RootlessControlPlane", false)
+		},
+		"feature gate2": func(c *kubeadm.Config) { c.Init.FeatureGates = with(c.Init.FeatureGates, "PublicKeysECDSA", true) },
+		"certificates":  func(c *kubeadm.Config) { c.Init.CertificatesDir = "/etc/kubernetes/certs" },
 		"DNS": func(c *kubeadm.Config) {
 			c.Init.DNS.ImageRepository, c.Init.DNS.ImageTag = "registry.example.org/coredns", "v1.9.9"
 		},
@@ -255,7 +292,7 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 		},
 	}
 	for _, name := range slices.Sorted(maps.Keys(changes)) {
-		ofInit := slices.Contains([]string{"volumes", "read-only volumes", "environment", "certificates", "DNS", "no add-ons", "keys", "token", "etcd image", "etcd SANs"}, name)
+		ofInit := slices.Contains([]string{"volumes", "read-only volumes", "environment", "feature gate", "feature gate2", "certificates", "DNS", "no add-ons", "keys", "token", "etcd image", "etcd SANs"}, name)
 		local := strings.HasPrefix(name, "etcd ")
 		if ofInit && c.Init == nil || local && len(c.Init.Etcd.Endpoints) > 0 || !rapid.Bool().Draw(t, name) {
 			continue
@@ -270,6 +307,15 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 		}
 	}
 	return c
+}
+
+func with(gates map[string]bool, name string, on bool) map[string]bool {
+	gates = maps.Clone(gates)
+	if gates == nil {
+		gates = map[string]bool{}
+	}
+	gates[name] = on
+	return gates
 }
 
 func expressible(c kubeadm.Config) bool { _, err := c.YAML(); return err == nil }
