@@ -50,6 +50,12 @@ func Parse(data []byte, version quorate.Version) (Config, quorate.Problems, erro
 // new version makes questionable. The error is that of Parse, or names what the
 // new version cannot express. It is not an upgrade: images, sockets and taints
 // stay as they were.
+//
+// What it writes means what "kubeadm config migrate" of that version would write,
+// field for field, where that takes the file, but for kubernetesVersion and for
+// what that loses: that there are to be no taints (until 1.14), the documents of
+// the kubelet and kube-proxy (from 1.16 on), timeouts (1.30 of v1beta3, 1.31 to
+// 1.36 of v1beta4), and, of v1alpha1, imagePullPolicy, for which the error is.
 func Migrate(data []byte, to quorate.Version) (quorate.Content, quorate.Problems, error) {
 	c, problems, err := Parse(data, to)
 	if err != nil {
@@ -158,6 +164,8 @@ func (r *reader) config(p *quorate.Problems) Config {
 		c.Join = &Join{}
 		if joinsControlPlane(r.docs[inJoin], r.api) {
 			c.APIServer = &APIServer{}
+		} else if r.api == v1alpha3 {
+			delete(r.docs[inJoin], "apiEndpoint") // kubeadm gives workers one too, and makes no use of it
 		}
 	} else {
 		c.Init, c.APIServer = &Init{}, &APIServer{}
@@ -185,21 +193,35 @@ func (r *reader) config(p *quorate.Problems) Config {
 // warned of or refused. From SetDefaults in cmd/kubeadm/app/apis/kubeadm and
 // cmd/kubeadm/app/componentconfigs.
 func (r *reader) dropImplied(c *Config) {
+	for _, d := range []docs{inInit, inJoin} {
+		dropIf(r.docs[d], "timeouts.upgradeManifests", "5m0s")
+	}
 	if c.Join != nil {
 		token := string(c.Token.Bytes())
 		for _, path := range []string{"discoveryToken", "tlsBootstrapToken", "discovery.tlsBootstrapToken"} {
 			dropIf(r.docs[inJoin], path, token)
 		}
 		dropIf(r.docs[inJoin], "caCertPath", "/etc/kubernetes/pki/ca.crt")
+		dropIf(r.docs[inJoin], "clusterName", "kubernetes")
 		return
 	}
-	dropIf(r.docs[inCluster], "dns.type", "CoreDNS")
+	for _, d := range []docs{inInit, inCluster} { // one document until v1alpha2
+		dropIf(r.docs[d], "auditPolicy.logDir", "/var/log/kubernetes/audit")
+		dropIf(r.docs[d], "auditPolicy.logMaxAge", "2")
+		dropIf(r.docs[d], "dns.type", "CoreDNS")
+	}
 	dropIf(c.Init.KubeProxy, "clusterCIDR", joinPrefixes(c.Init.Pods), "")
 	dropIf(c.Init.KubeProxy, "clientConnection.kubeconfig", "/var/lib/kube-proxy/kubeconfig.conf", "")
 	dropIf(c.Init.KubeProxy, "hostnameOverride", "")
+	for path := range kubeProxyDocument.values {
+		dropIf(c.Init.KubeProxy, path, "")
+	}
 	dropIf(c.Init.Kubelet, "staticPodPath", "/etc/kubernetes/manifests", "")
 	dropIf(c.Init.Kubelet, "clusterDomain", cmp.Or(c.Init.DNSDomain, "cluster.local"), "")
 	dropIf(c.Init.Kubelet, "containerRuntimeEndpoint", "")
+	for path := range kubeletDocument.values {
+		dropIf(c.Init.Kubelet, path, "")
+	}
 }
 
 // dropIf drops the field at a path if it has one of the values.
@@ -209,8 +231,11 @@ func dropIf(m map[string]any, path string, values ...string) {
 	for _, name := range names[:len(names)-1] {
 		below, _ = below[name].(map[string]any)
 	}
-	if text, ok := below[names[len(names)-1]].(string); ok && slices.Contains(values, text) {
-		take(m, path)
+	switch v := below[names[len(names)-1]].(type) {
+	case string, json.Number:
+		if slices.Contains(values, fmt.Sprint(v)) {
+			take(m, path)
+		}
 	}
 }
 

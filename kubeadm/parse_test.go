@@ -194,6 +194,7 @@ apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clusterCIDR: 10.RANGE.0.0/16
 hostnameOverride: ""
+mode: ""
 clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}
 `
 	join := `apiVersion: kubeadm.k8s.io/v1beta2
@@ -204,16 +205,29 @@ discovery:
   tlsBootstrapToken: TOKEN
   bootstrapToken: {token: secret.markermarker0123, apiServerEndpoint: "a:1", caCertHashes: ["` + caHash + `"]}
 `
+	worker := `apiVersion: kubeadm.k8s.io/v1alpha3
+kind: JoinConfiguration
+clusterName: kubernetes
+nodeRegistration: {name: a, criSocket: /run/x.sock}
+token: secret.markermarker0123
+discoveryToken: secret.markermarker0123
+tlsBootstrapToken: TOKEN
+discoveryTokenAPIServers: ["a:1"]
+discoveryTokenCACertHashes: ["` + caHash + `"]
+apiEndpoint: {advertiseAddress: 10.0.0.9, bindPort: 6443}
+`
 	for name, test := range map[string]struct {
 		text, dns, domain, cidr, token string
 		warned, refused                string
 	}{
-		"init as filled in": {text: init},
-		"another DNS":       {text: init, dns: "kube-dns", warned: "ClusterConfiguration.dns.type"},
-		"another domain":    {text: init, domain: "cluster.local", refused: `init.kubelet["clusterDomain"]`},
-		"another range":     {text: init, cidr: "245", refused: `init.kubeProxy["clusterCIDR"]`},
-		"join as filled in": {text: join},
-		"another token":     {text: join, token: "secret.markermarker9999", warned: "JoinConfiguration.discovery.tlsBootstrapToken"},
+		"init as filled in":   {text: init},
+		"another DNS":         {text: init, dns: "kube-dns", warned: "ClusterConfiguration.dns.type"},
+		"another domain":      {text: init, domain: "cluster.local", refused: `init.kubelet["clusterDomain"]`},
+		"another range":       {text: init, cidr: "245", refused: `init.kubeProxy["clusterCIDR"]`},
+		"join as filled in":   {text: join},
+		"worker of v1alpha3":  {text: worker},
+		"another of v1alpha3": {text: worker, token: "secret.markermarker9999", warned: "JoinConfiguration.tlsBootstrapToken"},
+		"another token":       {text: join, token: "secret.markermarker9999", warned: "JoinConfiguration.discovery.tlsBootstrapToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := strings.NewReplacer("DNS}", stdcmp.Or(test.dns, "CoreDNS")+"}", "DOMAIN", stdcmp.Or(test.domain, "prod.example.org"),
