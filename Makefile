@@ -25,14 +25,14 @@ lint: $(LINT) ## Vet and lint every module.
 $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 	cd .ci/lint && GOWORK=off go build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-oracle: ## Everything the goldens hold, and a matrix of clusters, through the code of kubeadm's own releases.
+oracle: ## Everything the goldens hold, a matrix of clusters and its migrations, through the code of kubeadm's own releases.
 	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...
 	$(ORACLES) -ci
-	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 ./kubeadm/...
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 30m ./kubeadm/...
 
-oracles: ## The samples and the matrix, through the code of every release there is an oracle of; writes docs/oracles.log.
+oracles: ## The samples, the matrix and its migrations, through the code of every release there is an oracle of; writes docs/oracles.log.
 	$(ORACLES) >docs/oracles.log
-	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -v -run '^(TestOracles|TestSamples)$$' ./kubeadm ./kubeadm/internal/oracle >>docs/oracles.log
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 60m -v -run '^(TestOracles|TestSamples|TestMigrateLikeKubeadm|TestMigrateOthers|TestMigrateDifferenceIsSeen|TestMigrationsStandAlone)$$' ./kubeadm ./kubeadm/internal/oracle >>docs/oracles.log
 
 importer: ## A module outside this tree that imports every package.
 	.ci/importer
