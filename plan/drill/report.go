@@ -1,0 +1,186 @@
+package drill
+
+import "time"
+
+// Schema names the form of a Report in JSON. A change that a reader of an older
+// form would misread has another name.
+const Schema = "quorate.dev/drill/v1"
+
+// Report is what a drill did and found. Its JSON form is stable, see Schema;
+// durations are in nanoseconds there and times in RFC 3339.
+type Report struct {
+	Schema string `json:"schema"`
+	// Endpoint is where the load went: host and port of the VIP or load balancer.
+	Endpoint string `json:"endpoint"`
+	// Hosts are the control planes, in the order given.
+	Hosts []string `json:"hosts"`
+	// Kubernetes is the version the API server at the endpoint told.
+	Kubernetes string    `json:"kubernetes,omitempty"`
+	Began      time.Time `json:"began"`
+	Ended      time.Time `json:"ended"`
+	// Thresholds are what the results were held against.
+	Thresholds Thresholds `json:"thresholds"`
+	// Results are one for each scenario that was begun, in the order of the run.
+	Results []Result `json:"results"`
+	// NotRun names the scenarios that a violated guarantee or the end of ctx
+	// kept from beginning.
+	NotRun []string `json:"notRun,omitempty"`
+	// Verdict is Passed if every result is and nothing is in NotRun.
+	Verdict Verdict `json:"verdict"`
+}
+
+// Verdict is how a scenario, or the drill, ended.
+type Verdict string
+
+// The verdicts. Violated is a guarantee broken: a lost write, two owners of the
+// VIP, a quorum that did not come back, a host that kept accepting what it had
+// to refuse. Exceeded is a figure above a threshold with every guarantee kept.
+// Aborted is a scenario that was healed before its end.
+const (
+	Passed   Verdict = "passed"
+	Exceeded Verdict = "exceeded"
+	Violated Verdict = "violated"
+	Aborted  Verdict = "aborted"
+)
+
+// Result is one scenario's.
+type Result struct {
+	Scenario string `json:"scenario"`
+	// Title says in a line what was broken, with the hosts' names.
+	Title string `json:"title"`
+	// Broken are the hosts that were broken.
+	Broken []string `json:"broken"`
+	// The moments, in this order: the scenario's load began to count, the break
+	// was asked for, it was healed (for a host that returns by itself, the
+	// moment it was started), everything was redundant again, the load stopped.
+	Began     time.Time `json:"began"`
+	BrokeAt   time.Time `json:"brokeAt"`
+	HealedAt  time.Time `json:"healedAt"`
+	Redundant time.Time `json:"redundant"`
+	Ended     time.Time `json:"ended"`
+
+	Writes Series `json:"writes"`
+	// Reads through the endpoint.
+	Reads Series `json:"reads"`
+	// ServerReads are reads of each API server by itself, keyed by host.
+	ServerReads map[string]Series `json:"serverReads,omitempty"`
+
+	// Lost are acknowledged writes that were not there at the end. Must be empty.
+	Lost []LostWrite `json:"lost,omitempty"`
+	// Owners says who held the VIP when; more than one at a time during a
+	// take-over is told apart from DoubleOwners.
+	Owners []OwnerSpan `json:"owners,omitempty"`
+	// DoubleOwners are the spans in which one client could reach two owners.
+	// Must be empty.
+	DoubleOwners []DoubleOwner `json:"doubleOwners,omitempty"`
+	// Etcd as its members tell.
+	Etcd EtcdRecord `json:"etcd"`
+	// Violations are the guarantees that did not hold, in words, with figures.
+	Violations []string `json:"violations,omitempty"`
+	// Exceeded are the thresholds that were crossed, in words, with figures.
+	Exceeded []string `json:"exceeded,omitempty"`
+	// Notes are what else a reader should know: what was healed how, what could
+	// not be watched.
+	Notes   []string `json:"notes,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+}
+
+// Series is one kind of request over a scenario.
+type Series struct {
+	// Requests that were sent, Acknowledged among them.
+	Requests     int `json:"requests"`
+	Acknowledged int `json:"acknowledged"`
+	// Gaps are the spans without service: from the last acknowledgement before a
+	// failed request to the first one after, so an interval too long by up to the
+	// pause between two requests, never too short. A gap still open at the end
+	// ends there.
+	Gaps []Gap `json:"gaps,omitempty"`
+	// Longest and Total are of Gaps.
+	Longest time.Duration `json:"longest"`
+	Total   time.Duration `json:"total"`
+	// SlowestAcknowledged is the longest that an acknowledged request took.
+	SlowestAcknowledged time.Duration `json:"slowestAcknowledged"`
+}
+
+// Gap is a span without an acknowledged request.
+type Gap struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// Failed is how many requests failed in it, and Error the first one's error.
+	Failed int    `json:"failed"`
+	Error  string `json:"error"`
+}
+
+// Length is the gap's duration.
+func (g Gap) Length() time.Duration { return g.To.Sub(g.From) }
+
+// LostWrite is a write that was acknowledged and is not there.
+type LostWrite struct {
+	Object string    `json:"object"`
+	At     time.Time `json:"at"`
+	// Want is the value acknowledged, Got the one found, empty if the object is
+	// not there.
+	Want string `json:"want"`
+	Got  string `json:"got,omitempty"`
+}
+
+// OwnerSpan is a time during which a host held the VIP.
+type OwnerSpan struct {
+	Host string    `json:"host"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// DoubleOwner is a time during which two hosts that one client could both reach
+// held the VIP.
+type DoubleOwner struct {
+	Hosts []string  `json:"hosts"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+}
+
+// EtcdRecord is what was seen of etcd during a scenario.
+type EtcdRecord struct {
+	// TermBefore and TermAfter are raft terms; the difference is the number of
+	// elections, at least.
+	TermBefore uint64 `json:"termBefore"`
+	TermAfter  uint64 `json:"termAfter"`
+	// IndexBefore and IndexAfter are raft indices the leader told.
+	IndexBefore uint64 `json:"indexBefore"`
+	IndexAfter  uint64 `json:"indexAfter"`
+	// Leaders says who led when, by host.
+	Leaders []OwnerSpan `json:"leaders,omitempty"`
+	// NoQuorum are the spans in which no member answered a linearizable read.
+	NoQuorum []Gap `json:"noQuorum,omitempty"`
+	// Members is how many the member list had at the end.
+	Members int `json:"members"`
+}
+
+// Thresholds are the limits of a drill's figures. A zero limit is the default
+// its field names; a negative one is no limit.
+type Thresholds struct {
+	// WriteGap bounds Writes.Longest; a scenario that stops all control planes
+	// has Outage instead. Default 10 s.
+	WriteGap time.Duration `json:"writeGap"`
+	// ReadGap bounds Reads.Longest likewise. Default 10 s.
+	ReadGap time.Duration `json:"readGap"`
+	// Outage bounds the longest gap, from the moment the power is back, of a
+	// scenario that leaves no quorum. Default 3 min.
+	Outage time.Duration `json:"outage"`
+	// Redundancy bounds the time from healing to full redundancy. Default 5 min.
+	Redundancy time.Duration `json:"redundancy"`
+	// Elections bounds the change of the raft term. Default 5.
+	Elections int `json:"elections"`
+}
+
+// TimeToRedundancy is how long it took from healing until every control plane,
+// etcd member and VRRP instance was back; zero if it did not happen.
+func (r *Result) TimeToRedundancy() time.Duration {
+	if r.Redundant.IsZero() {
+		return 0
+	}
+	return r.Redundant.Sub(r.HealedAt)
+}
+
+// Elections is by how much the raft term rose.
+func (e EtcdRecord) Elections() int { return int(e.TermAfter - e.TermBefore) }
