@@ -51,8 +51,10 @@ type Result struct {
 	// Broken are the hosts that were broken.
 	Broken []string `json:"broken"`
 	// The moments, in this order: the scenario's load began to count, the break
-	// was asked for, it was healed (for a host that returns by itself, the
-	// moment it was started), everything was redundant again, the load stopped.
+	// was asked for, healing was asked for (for a host that returns by itself,
+	// the moment it was found up again), everything was redundant again, the
+	// load stopped counting. Of a scenario that breaks hosts in turn BrokeAt is
+	// of the first and HealedAt of the last. One that did not come about is zero.
 	Began     time.Time `json:"began"`
 	BrokeAt   time.Time `json:"brokeAt"`
 	HealedAt  time.Time `json:"healedAt"`
@@ -65,11 +67,18 @@ type Result struct {
 	// ServerReads are reads of each API server by itself, keyed by host.
 	ServerReads map[string]Series `json:"serverReads,omitempty"`
 
+	// Refused are writes sent from inside a cut-off host to its own API server,
+	// keyed by host. None may be acknowledged.
+	Refused map[string]Series `json:"refused,omitempty"`
+	// Down says which hosts were off, and which cut off from all others, when:
+	// such a host's VIP reaches no client.
+	Down []HostSpan `json:"down,omitempty"`
+
 	// Lost are acknowledged writes that were not there at the end. Must be empty.
 	Lost []LostWrite `json:"lost,omitempty"`
 	// Owners says who held the VIP when; more than one at a time during a
 	// take-over is told apart from DoubleOwners.
-	Owners []OwnerSpan `json:"owners,omitempty"`
+	Owners []HostSpan `json:"owners,omitempty"`
 	// DoubleOwners are the spans in which one client could reach two owners.
 	// Must be empty.
 	DoubleOwners []DoubleOwner `json:"doubleOwners,omitempty"`
@@ -124,8 +133,9 @@ type LostWrite struct {
 	Got  string `json:"got,omitempty"`
 }
 
-// OwnerSpan is a time during which a host held the VIP.
-type OwnerSpan struct {
+// HostSpan is a time during which something was so of a host: it held the VIP,
+// led etcd, was off.
+type HostSpan struct {
 	Host string    `json:"host"`
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
@@ -149,10 +159,12 @@ type EtcdRecord struct {
 	IndexBefore uint64 `json:"indexBefore"`
 	IndexAfter  uint64 `json:"indexAfter"`
 	// Leaders says who led when, by host.
-	Leaders []OwnerSpan `json:"leaders,omitempty"`
-	// NoQuorum are the spans in which no member answered a linearizable read.
+	Leaders []HostSpan `json:"leaders,omitempty"`
+	// NoQuorum are the spans of a second or more in which no member answered a
+	// linearizable read; shorter ones cannot be told from the pause between two
+	// questions, or a member that is slow to answer.
 	NoQuorum []Gap `json:"noQuorum,omitempty"`
-	// Members is how many the member list had at the end.
+	// Members is how many the member list had at the end, zero if nobody told.
 	Members int `json:"members"`
 }
 
@@ -167,6 +179,11 @@ type Thresholds struct {
 	// Outage bounds the longest gap, from the moment the power is back, of a
 	// scenario that leaves no quorum. Default 3 min.
 	Outage time.Duration `json:"outage"`
+	// Quorum bounds the longest of EtcdRecord.NoQuorum in a scenario that leaves
+	// a majority. A quorum that does not return within it is lost: that is a
+	// guarantee violated, and ends the drill. Default 10 s, ten of etcd's own
+	// election timeouts.
+	Quorum time.Duration `json:"quorum"`
 	// Redundancy bounds the time from healing to full redundancy. Default 5 min.
 	Redundancy time.Duration `json:"redundancy"`
 	// Elections bounds the change of the raft term. Default 5.
