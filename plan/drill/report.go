@@ -1,6 +1,9 @@
 package drill
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Schema names the form of a Report in JSON. A change that a reader of an older
 // form would misread has another name.
@@ -201,3 +204,14 @@ func (r *Result) TimeToRedundancy() time.Duration {
 
 // Elections is by how much the raft term rose.
 func (e EtcdRecord) Elections() int { return int(e.TermAfter - e.TermBefore) }
+
+// withDefaults gives the limits with what was left zero.
+func (t Thresholds) withDefaults() Thresholds {
+	t.WriteGap = cmp.Or(t.WriteGap, 10*time.Second)
+	t.ReadGap = cmp.Or(t.ReadGap, 10*time.Second)
+	t.Outage = cmp.Or(t.Outage, 3*time.Minute)
+	t.Quorum = cmp.Or(t.Quorum, 10*time.Second)
+	t.Redundancy = cmp.Or(t.Redundancy, 5*time.Minute)
+	t.Elections = cmp.Or(t.Elections, 5)
+	return t
+}
