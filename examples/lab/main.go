@@ -4,6 +4,7 @@
 //
 //	go run ./examples/lab up [-hosts-only] [-control-planes 3] [-workers 1]
 //	go run ./examples/lab status
+//	go run ./examples/lab drill [-preview] [-scenarios partition,cold-start] [-out DIR]
 //	go run ./examples/lab down
 //
 // It needs root on Debian or Ubuntu, Go, about 8 GB of disk and 4 GB of
@@ -29,10 +30,11 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 )
 
-const usage = `usage: lab up|status|down [flags]
+const usage = `usage: lab up|status|drill|down [flags]
 
   up      boot the hosts and bring up the cluster on them
   status  show the hosts
+  drill   break the cluster on purpose, heal it, and report
   down    remove the hosts and everything else of the lab on this machine
 
 "lab up -h" lists the flags.
@@ -54,7 +56,7 @@ func main() {
 // lab runs one command line and gives the exit code.
 func lab(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, command, io.Writer) error{
-		"up": up, "status": status, "down": down,
+		"up": up, "status": status, "drill": drillLab, "down": down,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		_, _ = io.WriteString(stderr, usage)
@@ -79,6 +81,7 @@ func lab(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type command struct {
 	options
 	hostsOnly bool
+	drill     drillFlags
 }
 
 func parse(args []string, stderr io.Writer) (command, error) {
@@ -93,7 +96,13 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		flags.IntVar(&c.spec.ControlPlanes, "control-planes", 3, "`number` of control planes")
 		flags.IntVar(&c.spec.Workers, "workers", 1, "`number` of workers")
 		flags.StringVar(&network, "network", "10.177.0.0/24", "IPv4 `range` of the hosts, unused on this machine")
+		flags.IntVar(&c.spec.EtcdDisk, "etcd-disk", 0, "`MiB` of a disk for etcd's data alone on each host, which a drill can fill (default: none)")
 		flags.BoolVar(&c.hostsOnly, "hosts-only", false, "stop once the hosts are booted and described in "+clusterFile)
+	}
+	if args[0] == "drill" {
+		flags.StringVar(&c.drill.scenarios, "scenarios", "", "`names` of scenarios with commas between, in this order (default: all)")
+		flags.StringVar(&c.drill.out, "out", "", "`directory` for the report (default: the hosts' directory)")
+		flags.BoolVar(&c.drill.preview, "preview", false, "only say what would be broken")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return c, err

@@ -15,6 +15,9 @@ type Plan struct {
 	Scenarios []Planned `json:"scenarios"`
 	// Skipped are the scenarios that cannot be run here.
 	Skipped []Skipped `json:"skipped,omitempty"`
+	// Holds are the guarantees of every scenario. One that is broken ends the
+	// drill.
+	Holds []string `json:"holds"`
 	// Refuses is what has to be so before anything is broken, and between
 	// scenarios.
 	Refuses []string `json:"refuses"`
@@ -32,8 +35,8 @@ type Planned struct {
 	// heals by itself; zero for power, which only its giver gives back.
 	Down  time.Duration `json:"down"`
 	Limit time.Duration `json:"limit,omitempty"`
-	// Holds are the guarantees. One that is broken ends the drill.
-	Holds []string `json:"holds"`
+	// Holds are its own guarantees besides the Plan's.
+	Holds []string `json:"holds,omitempty"`
 }
 
 // Preview is the dry run: what Run would break, heal and expect. It reaches no
@@ -45,7 +48,7 @@ func Preview(cfg Config) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Plan{
-		Endpoint: p.API.Endpoint, Namespace: p.Namespace, Rate: p.Rate, Skipped: p.skipped,
+		Endpoint: p.API.Endpoint, Namespace: p.Namespace, Rate: p.Rate, Skipped: p.skipped, Holds: alwaysHold(),
 		Refuses: []string{
 			"every API server answers /readyz",
 			fmt.Sprintf("all %d members of etcd answer a linearizable read", len(p.Hosts)),
@@ -64,7 +67,7 @@ func Preview(cfg Config) (Plan, error) {
 		who := s.who(len(p.Hosts))
 		planned := Planned{
 			Name: s.Name, Fault: s.Fault, Target: s.Target, Down: s.Down,
-			Break: s.title(who), Heal: fmt.Sprintf(healed, "it"), Holds: s.holds(p.Thresholds),
+			Break: s.title(who), Heal: fmt.Sprintf(healed, "the host"), Holds: s.holds(p.Thresholds),
 		}
 		if s.Fault != PowerOff && s.Fault != Reboot {
 			planned.Limit = s.limit()
@@ -83,13 +86,17 @@ func (p Plan) String() string {
 	for _, r := range p.Refuses {
 		fmt.Fprintf(&b, "  - %s\n", r)
 	}
+	b.WriteString("\nAll the time these must hold, or the drill heals and ends:\n")
+	for _, h := range p.Holds {
+		fmt.Fprintf(&b, "  - %s\n", h)
+	}
 	for i, s := range p.Scenarios {
 		fmt.Fprintf(&b, "\n%d. %s: %s\n   for %s, then: %s\n", i+1, s.Name, s.Break, s.Down, s.Heal)
 		if s.Limit > 0 {
 			fmt.Fprintf(&b, "   heals by itself after %s\n", s.Limit)
 		}
 		for _, h := range s.Holds {
-			fmt.Fprintf(&b, "   must hold: %s\n", h)
+			fmt.Fprintf(&b, "   and must hold: %s\n", h)
 		}
 	}
 	for _, s := range p.Skipped {

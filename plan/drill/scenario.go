@@ -115,7 +115,7 @@ func (s Scenario) who(control int) string {
 	case EtcdLeader:
 		return "etcd's leader"
 	case EtcdFollower:
-		return "a member of etcd that does not lead"
+		return "a host whose etcd member does not lead"
 	case Minority:
 		return fmt.Sprintf("%d control planes at once, the VIP's holder and etcd's leader first", (control-1)/2)
 	case EachInTurn:
@@ -133,19 +133,24 @@ func (s Scenario) title(who string) string {
 	return strings.ToUpper(t[:1]) + t[1:]
 }
 
-// holds are the guarantees that end the drill when they are broken.
-func (s Scenario) holds(t Thresholds) []string {
-	holds := []string{
+// alwaysHold are the guarantees of every scenario.
+func alwaysHold() []string {
+	return []string{
 		"no acknowledged write is lost, as every API server tells afterwards",
 		"at no time do two hosts hold the VIP that one client could reach",
+		"everything is redundant again after healing, without anybody's help",
 		"every member of etcd is there afterwards, and none has gone back",
 	}
+}
+
+// holds are a scenario's own guarantees.
+func (s Scenario) holds(t Thresholds) []string {
+	var holds []string
 	if s.leavesMajority() {
-		holds = append(holds,
-			fmt.Sprintf("etcd has a quorum again within %s", t.Quorum),
-			"writes through the endpoint go on before anything is healed")
-	} else {
-		holds = append(holds, "everything returns once there is power, without anybody's help")
+		if t.Quorum > 0 {
+			holds = append(holds, fmt.Sprintf("etcd has a quorum again within %s", t.Quorum))
+		}
+		holds = append(holds, "writes through the endpoint go on before anything is healed")
 	}
 	if s.Fault == Partition {
 		holds = append(holds,

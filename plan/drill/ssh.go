@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func (b *SSHBreaker) Faults() []Fault {
 
 // Check looks whether the host has what a fault needs.
 func (b *SSHBreaker) Check(ctx context.Context, f Fault, h Host) error {
-	return b.run(ctx, h, faultsScript, "check", f)
+	return b.run(ctx, h, f, faultsScript, "check")
 }
 
 // Break arms the healing and breaks. An error is a *transport.ExitError with
@@ -103,9 +104,8 @@ func (b *SSHBreaker) Break(ctx context.Context, br Break) error {
 	if br.Fault == Reboot {
 		return b.reboot(ctx, br.Host)
 	}
-	// The break's own script travels as an argument to the timer on the host.
 	limit := strconv.Itoa(max(1, int(br.Limit.Seconds())))
-	return b.run(ctx, br.Host, breakScript, faultsScript, br.Fault, limit)
+	return b.run(ctx, br.Host, br.Fault, breakScript, faultsScript, limit)
 }
 
 // Heal undoes and disarms.
@@ -113,18 +113,18 @@ func (b *SSHBreaker) Heal(ctx context.Context, br Break) error {
 	if br.Fault == Reboot {
 		return nil
 	}
-	return b.run(ctx, br.Host, healScript, faultsScript, br.Fault)
+	return b.run(ctx, br.Host, br.Fault, healScript, faultsScript)
 }
 
-// run runs a script with an argument, the fault, the settings and more.
-func (b *SSHBreaker) run(ctx context.Context, h Host, script, first string, f Fault, more ...string) error {
+// run runs a script with arguments, and after them the fault and the settings.
+func (b *SSHBreaker) run(ctx context.Context, h Host, f Fault, script string, args ...string) error {
 	conn, err := b.Transport.Dial(ctx, h.Name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // the command has ended
-	argv := append([]string{"sh", "-c", script, "sh", first, string(f)}, b.settings()...)
-	_, err = transport.Output(ctx, conn, append(argv, more...)...)
+	argv := slices.Concat([]string{"sh", "-c", script, "sh"}, args, []string{string(f)}, b.settings())
+	_, err = transport.Output(ctx, conn, argv...)
 	return err
 }
 
@@ -140,7 +140,7 @@ func (b *SSHBreaker) reboot(ctx context.Context, h Host) error {
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx, h, faultsScript, "break", Reboot); err != nil {
+	if err := b.run(ctx, h, Reboot, faultsScript, "break"); err != nil {
 		return err
 	}
 	for {

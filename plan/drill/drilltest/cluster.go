@@ -110,7 +110,7 @@ type host struct {
 
 var (
 	vip   = netip.MustParseAddr("192.0.2.100")
-	token = "drilltest"
+	token = "the-bearer-token-of-a-drill-test"
 )
 
 // Port of the API.

@@ -104,8 +104,8 @@ END
 partition-etcd:heal) drop_table inet quorate_drill_etcd ;;
 
 fill-disk:check | fill-disk:break)
-	need fallocate
 	[ -d "$data" ] || fail "no directory $data"
+	need fallocate
 	[ "$(stat -c %d "$data")" != "$(stat -c %d /)" ] || fail "$data has no file system of its own: filling it would fill the whole host's"
 	free=$(($(stat -f -c '%f * %S' "$data") / 1024))
 	[ "$free" -le "$max" ] || fail "$free KiB are free for $data, more than the $max KiB that may be filled"

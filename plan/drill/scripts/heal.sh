@@ -1,5 +1,5 @@
 # heal a host and disarm
-# $1 script of the faults, $2 fault, $3-$9 its settings
+# $1 script of the faults, $2 fault, then its settings
 set -eu
 faults=$1 fault=$2
 shift

@@ -74,6 +74,11 @@ func (l *Lab) mountHost(ctx context.Context, h *hostState) error {
 			return err
 		}
 	}
+	if size := l.state.Spec.EtcdDisk; size > 0 {
+		if err := mountDisk(ctx, l.hostPath(h.Name, "etcd.img"), l.hostPath(h.Name, "etcd"), size); err != nil {
+			return err
+		}
+	}
 	root := l.hostPath(h.Name, "root")
 	if mounts, err := mountsBelow(root); err != nil || len(mounts) > 0 {
 		return err // the overlay outlives a power cut, as a disk does
@@ -260,6 +265,29 @@ func (l *Lab) powerCut(ctx context.Context, h *hostState) error {
 		return err
 	}
 	return l.record(h, process{}, process{})
+}
+
+// Reboot shuts a host down in good order and boots it. It returns when sshd
+// answers again.
+func (l *Lab) Reboot(ctx context.Context, name string) error {
+	h, err := l.host(name)
+	if err != nil {
+		return err
+	}
+	// The answer to the command may be lost with the host.
+	_, sshErr := l.SSH(ctx, name, "systemctl poweroff")
+	l.mu.Lock()
+	first, nspawn := h.Init, h.Nspawn
+	l.mu.Unlock()
+	down, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("%s did not shut down within %s", name, bootTimeout))
+	defer cancel()
+	if err := errors.Join(first.waitGone(down), nspawn.waitGone(down)); err != nil {
+		return fmt.Errorf("reboot %s: %w", name, errors.Join(err, sshErr))
+	}
+	if err := l.record(h, process{}, process{}); err != nil {
+		return err
+	}
+	return l.Boot(ctx, name)
 }
 
 // Unplug pulls a host's network cable: the link is down at both ends.

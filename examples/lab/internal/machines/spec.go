@@ -33,6 +33,10 @@ type Spec struct {
 	Pods netip.Prefix `json:"pods"`
 	// Bridge is the network interface made for the hosts. Default "quorate0".
 	Bridge string `json:"bridge"`
+	// EtcdDisk is the size in MiB of a disk for etcd's data alone, one for each
+	// host, so that it can be full. It needs loop devices. 0 leaves the data on
+	// the machine's own disk.
+	EtcdDisk int `json:"etcdDisk,omitempty"`
 }
 
 // Host is one booted or bootable host.
@@ -88,11 +92,17 @@ func (s Spec) Validate() error {
 	if s.Network.Overlaps(s.Pods) {
 		errs = append(errs, fmt.Errorf("network %s and pods %s overlap", s.Network, s.Pods))
 	}
+	if s.EtcdDisk != 0 && s.EtcdDisk < minEtcdDisk {
+		errs = append(errs, fmt.Errorf("a disk of %d MiB for etcd: want %d at least", s.EtcdDisk, minEtcdDisk))
+	}
 	if len(s.Bridge) > maxInterfaceName {
 		errs = append(errs, fmt.Errorf("bridge %q: want at most %d characters", s.Bridge, maxInterfaceName))
 	}
 	return errors.Join(errs...)
 }
+
+// minEtcdDisk holds two of etcd's logs of 64 MiB and its database.
+const minEtcdDisk = 256
 
 // maxInterfaceName is the kernel's IFNAMSIZ less the terminating zero.
 const maxInterfaceName = 15
