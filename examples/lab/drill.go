@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,7 +145,18 @@ func saveReport(dir string, report *drill.Report) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, reportFile+".json"), append(text, '\n'), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, reportFile+".json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	page, ok := any(report).(interface{ HTML(w io.Writer) error })
+	if !ok {
+		return nil
+	}
+	var html bytes.Buffer
+	if err := page.HTML(&html); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, reportFile+".html"), html.Bytes(), 0o644)
 }
 
 // showDrill writes a drill's events, a line each, and each scenario's figures.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quorate-dev/quorate/plan/drill"
 	"github.com/quorate-dev/quorate/plan/drill/drilltest"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // inBubble runs a drill on a fake cluster in virtual time.
@@ -119,7 +120,9 @@ func TestRunCatchesNothingElse(t *testing.T) {
 		require.Equal(t, drill.Passed, r.Verdict, show(r))
 		partition := r.Results[2]
 		require.NotZero(t, partition.Refused["cp-1"].Requests+partition.Refused["cp-2"].Requests+partition.Refused["cp-3"].Requests, "nothing asked the host that was cut off")
-		require.Contains(t, strings.Join(partition.Notes, "\n"), "gave the VIP up 3")
+		notes := strings.Join(partition.Notes, "\n")
+		require.Contains(t, notes, "gave the VIP up 3")
+		require.NotContains(t, notes, "not known")
 	})
 }
 
@@ -160,4 +163,24 @@ func TestRunRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// noTunnels is a transport without transport.Dialer.
+type noTunnels struct{ transport.Transport }
+
+func (n noTunnels) Dial(ctx context.Context, host string) (transport.Conn, error) {
+	conn, err := n.Transport.Dial(ctx, host)
+	return struct{ transport.Conn }{conn}, err
+}
+
+// What could not be asked is said, and not taken for a refusal.
+func TestRunSaysWhatItCouldNotAsk(t *testing.T) {
+	inBubble(t, 3, nil, func(t *testing.T, c *drilltest.Cluster) {
+		cfg := c.Config()
+		cfg.Scenarios = drill.Scenarios(drill.NetworkPartition)
+		cfg.Transport = noTunnels{c.Transport}
+		r, err := drill.Run(t.Context(), cfg)
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(r.Results[0].Notes, "\n"), "the transport has no tunnels")
+	})
 }

@@ -38,8 +38,9 @@ type Etcd struct {
 const (
 	// etcdPause is the time between two questions to one member.
 	etcdPause = 250 * time.Millisecond
-	// etcdPatience is how long a member may take to answer.
-	etcdPatience = time.Second
+	// etcdPatience is how long a member may take to answer: an election takes a
+	// second with etcd's own settings.
+	etcdPatience = 2 * time.Second
 )
 
 func (e Etcd) withDefaults() Etcd {

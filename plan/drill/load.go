@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -226,8 +227,9 @@ func (l *load) verify(ctx context.Context, address string) error {
 const verifyTimeout = 10 * time.Second
 
 // probe writes from inside a cut-off host, whose API server must refuse: it
-// cannot have a majority's word.
-func (l *load) probe(ctx context.Context, host, address string, dial dialFunc) {
+// cannot have a majority's word. It gives why that server was never reached,
+// which it can be for what needs no etcd; nil if it was.
+func (l *load) probe(ctx context.Context, host, address string, dial dialFunc) error {
 	const rate = 2
 	clients := make([]*client, laneCount(rate, l.api.Timeout))
 	for i := range clients {
@@ -236,8 +238,13 @@ func (l *load) probe(ctx context.Context, host, address string, dial dialFunc) {
 	}
 	var mu sync.Mutex
 	count := 0
+	reached := errors.New("cut off too briefly to ask")
 	pace(ctx, rate, l.api.Timeout, func(lane int) {
+		err := clients[lane].do(ctx, http.MethodGet, "/version", nil, nil)
 		mu.Lock()
+		if reached != nil && (err == nil || ctx.Err() == nil) {
+			reached = err
+		}
 		count++
 		o := object{
 			APIVersion: "v1", Kind: "ConfigMap", Metadata: objectMeta{Name: fmt.Sprintf("cut-off-%s-%d-%d", host, l.now().UnixNano(), count), Labels: ownLabels()},
@@ -250,4 +257,5 @@ func (l *load) probe(ctx context.Context, host, address string, dial dialFunc) {
 			l.record.note(func(rec *record) { rec.refused[host] = append(rec.refused[host], r) })
 		}
 	})
+	return reached
 }

@@ -16,11 +16,13 @@ type record struct {
 	serverReads map[string][]request
 	refused     map[string][]request
 	seen        []observation
-	answers     []answer
-	holdings    map[string][]holding
-	uncertain   map[string]time.Duration
-	off         map[string][]outage
-	cut         map[string][]span
+	// unprobed says which cut-off hosts could not be asked to refuse.
+	unprobed  []string
+	answers   []answer
+	holdings  map[string][]holding
+	uncertain map[string]time.Duration
+	off       map[string][]outage
+	cut       map[string][]span
 }
 
 // outage is a time in which a host was off.

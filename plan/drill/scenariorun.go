@@ -61,7 +61,10 @@ func (r *scenarioRun) run(ctx context.Context) error {
 		r.res.Verdict = Passed
 	}
 	// What was judged needs not be judged again with the next scenario.
-	r.record.note(func(rec *record) { rec.seen = nil })
+	r.record.note(func(rec *record) {
+		r.res.Notes = append(r.res.Notes, rec.unprobed...)
+		rec.seen, rec.unprobed = nil, nil
+	})
 	if errors.Is(err, errViolated) {
 		return nil
 	}
@@ -192,7 +195,13 @@ func (r *scenarioRun) hold(ctx context.Context, hosts []Host, since time.Time) e
 		defer probes.Wait()
 		defer stop()
 		for _, h := range hosts {
-			probes.Go(func() { r.load.probe(probing, h.Name, r.addresses[h.Name], r.tunnel(h)) })
+			probes.Go(func() {
+				if err := r.load.probe(probing, h.Name, r.addresses[h.Name], r.tunnel(h)); err != nil {
+					r.record.note(func(rec *record) {
+						rec.unprobed = append(rec.unprobed, fmt.Sprintf("whether %s refused writes while it was cut off is not known, its API server could not be asked from inside: %v", h.Name, err))
+					})
+				}
+			})
 		}
 	}
 	until := r.Now().Add(r.s.Down)
