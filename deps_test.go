@@ -122,9 +122,12 @@ func TestOnlyPlanJoins(t *testing.T) {
 		})
 		require.False(t, transports && renders, "%s joins renderers and transports", path)
 	}
-	for _, dep := range all[module+"/plan"].Deps {
-		require.False(t, within(dep, "github.com/cloudflare/cfssl"), "plan links %s", dep)
-		require.NotEqual(t, module+"/pki", dep, "plan links pki")
+	for _, name := range []string{"plan", "plan/drill"} {
+		for _, dep := range all[module+"/"+name].Deps {
+			require.False(t, within(dep, "github.com/cloudflare/cfssl"), "%s links %s", name, dep)
+			require.NotEqual(t, module+"/pki", dep, "%s links pki", name)
+			require.False(t, within(dep, "k8s.io"), "%s links %s", name, dep)
+		}
 	}
 }
 
