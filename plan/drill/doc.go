@@ -53,4 +53,10 @@
 // afterwards. An overlap shorter than what the two clocks are uncertain by, half
 // the quickest answer of each host, is none. Only hosts that are given are
 // watched: an owner elsewhere is not seen.
+//
+// # The report
+//
+// A Report is data. Text shows it at a terminal, JSON keeps it for ReadReport and
+// for other programs, and HTML writes one page with a timeline of each scenario,
+// which needs neither scripts nor a network.
 package drill

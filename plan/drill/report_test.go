@@ -115,6 +115,7 @@ func TestTheReportOfADrillIsReadAndShown(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, cmp.Diff(r, read, cmpopts.EquateEmpty()))
 			requireTerminal(t, r.Text())
+			require.Equal(t, page(t, r), page(t, read))
 		})
 	}
 }
