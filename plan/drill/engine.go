@@ -392,8 +392,9 @@ func (d *drill) operator() *client {
 	return c
 }
 
-// namespaceLimit is how long a namespace may take to be gone.
-const namespaceLimit = time.Minute
+// namespaceLimit is how long a namespace may take to be gone: the controller
+// manager, which empties it, may have to become leader first.
+const namespaceLimit = 2 * time.Minute
 
 // claim makes the namespace. One that an earlier drill left is deleted first,
 // anybody else's refused.

@@ -48,6 +48,9 @@ func (r *record) note(change func(*record)) {
 	change(r)
 }
 
+// silent is how long a host may say nothing and be on all the same.
+const silent = 3 * watchBeat
+
 // rebooted notes that a host was off between its last word and now.
 func (r *record) rebooted(host string, now time.Time) {
 	said := r.holdings[host]
@@ -68,17 +71,32 @@ func (r *record) lastWord(host string, before time.Time) time.Time {
 	return last
 }
 
-// offSpans are a host's outages until a moment. One began with the beat that the
-// host no longer gave, at the earliest when it was asked for and at the latest
-// when it was certain.
+// offSpans are a host's outages until a moment. One begins with the beat that the
+// host no longer gives, at the earliest when it was asked for and at the latest
+// when it was certain, and ends when the host speaks again.
 func (r *record) offSpans(host string, end time.Time) []span {
+	words := make([]time.Time, 0, len(r.holdings[host]))
+	for _, h := range r.holdings[host] {
+		words = append(words, h.at)
+	}
+	slices.SortFunc(words, time.Time.Compare)
 	var out []span
 	for _, o := range r.off[host] {
 		s := span{to: o.until}
 		if s.to.IsZero() {
 			s.to = later(end, o.asked)
 		}
-		s.from = later(o.asked, r.lastWord(host, s.to).Add(watchBeat))
+		var last time.Time
+		for _, w := range words {
+			if w.After(o.asked) && w.Sub(later(last, o.asked)) > silent {
+				s.to = earlier(s.to, w)
+				break
+			}
+			if w.Before(s.to) {
+				last = w
+			}
+		}
+		s.from = later(o.asked, last.Add(watchBeat))
 		if !o.done.IsZero() {
 			s.from = later(o.asked, earlier(s.from, o.done))
 		}

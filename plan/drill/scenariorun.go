@@ -75,6 +75,16 @@ func (r *scenarioRun) rounds(ctx context.Context) error {
 	if !wait(ctx, r.Settle) {
 		return context.Cause(ctx)
 	}
+	// Also what came between two scenarios keeps the next from beginning.
+	patient, cancel := context.WithTimeout(ctx, r.Patience)
+	defer cancel()
+	problems := r.awaitRedundant(patient, func() {})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case len(problems) > 0:
+		return &NotRedundantError{problems}
+	}
 	var holder, leader string
 	r.record.note(func(rec *record) { holder, leader = rec.holder(r.Hosts), rec.leader() })
 	if !r.VIP.IsValid() {
