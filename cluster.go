@@ -121,7 +121,9 @@ type VIP struct {
 	// each peer.
 	Multicast bool `json:"multicast,omitempty"`
 	// AdvertInterval between two VRRP advertisements; a dead host is noticed
-	// after three of them and the skew. Whole seconds, at most 40s. Default 1s.
+	// after three of them and the skew. 100ms to 40s in steps of 10ms. With
+	// whole seconds an IPv4 VIP is held by VRRP version 2, which has a password
+	// and counts in nothing finer, otherwise by version 3. Default 500ms.
 	AdvertInterval Duration `json:"advertInterval,omitempty"`
 	// CheckInterval between two checks of the API server, whole seconds.
 	// Default 1s.

@@ -38,7 +38,7 @@ func (e Endpoint) withDefaults() Endpoint {
 	}
 	v := &e.VIP
 	v.RouterID = cmp.Or(v.RouterID, 51)
-	v.AdvertInterval = cmp.Or(v.AdvertInterval, Duration(time.Second))
+	v.AdvertInterval = cmp.Or(v.AdvertInterval, Duration(500*time.Millisecond))
 	v.CheckInterval = cmp.Or(v.CheckInterval, Duration(time.Second))
 	v.CheckTimeout = cmp.Or(v.CheckTimeout, Duration(time.Second))
 	v.Fall = cmp.Or(v.Fall, 3)

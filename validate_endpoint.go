@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// VRRP version 2, which keepalived's authentication belongs to, counts whole
-// seconds; version 3, which IPv6 uses, at most 40.
-const maxAdvert = 40 * time.Second
+// VRRP version 3 counts hundredths of a second, at most 4095 of them; below
+// minAdvert a busy host would be taken for a dead one.
+const (
+	advertStep = 10 * time.Millisecond
+	minAdvert  = 100 * time.Millisecond
+	maxAdvert  = 40 * time.Second
+)
 
 func (v *validator) endpoint() {
 	e := v.c.Endpoint
@@ -85,9 +89,11 @@ func (v *validator) vip() {
 	if vip.RouterID < 1 || vip.RouterID > 255 {
 		v.Refuse("endpoint.vip.routerID", "%d is no VRID: want 1 to 255, unique on the network segment", vip.RouterID)
 	}
-	v.wholeSeconds("endpoint.vip.advertInterval", vip.AdvertInterval, maxAdvert)
-	v.wholeSeconds("endpoint.vip.checkInterval", vip.CheckInterval, time.Hour)
-	v.wholeSeconds("endpoint.vip.checkTimeout", vip.CheckTimeout, time.Hour)
+	if d := vip.AdvertInterval.Std(); d < minAdvert || d > maxAdvert || d%advertStep != 0 {
+		v.Refuse("endpoint.vip.advertInterval", "%s: want %s to %s in steps of %s", vip.AdvertInterval, Duration(minAdvert), Duration(maxAdvert), Duration(advertStep))
+	}
+	v.wholeSeconds("endpoint.vip.checkInterval", vip.CheckInterval)
+	v.wholeSeconds("endpoint.vip.checkTimeout", vip.CheckTimeout)
 	if vip.CheckTimeout > vip.CheckInterval && vip.CheckInterval > 0 {
 		v.Refuse("endpoint.vip.checkTimeout", "%s is longer than endpoint.vip.checkInterval %s: keepalived would run one check over another", vip.CheckTimeout, vip.CheckInterval)
 	}
@@ -148,9 +154,10 @@ func reserved(s netip.Prefix) []netip.Addr {
 	return []netip.Addr{s.Addr(), netip.AddrFrom4(last)}
 }
 
-func (v *validator) wholeSeconds(at string, d Duration, most time.Duration) {
-	if d.Std() < time.Second || d.Std() > most || d.Std()%time.Second != 0 {
-		v.Refuse(at, "%s: want whole seconds, from 1s to %s", d, Duration(most))
+// wholeSeconds are what keepalived counts the times of a check in.
+func (v *validator) wholeSeconds(at string, d Duration) {
+	if d.Std() < time.Second || d.Std() > time.Hour || d.Std()%time.Second != 0 {
+		v.Refuse(at, "%s: want whole seconds, from 1s to %s", d, Duration(time.Hour))
 	}
 }
 

@@ -44,8 +44,9 @@ type HAConfig struct {
 	// (half of a shorter life), is made anew; give every run the same one. The
 	// CertificateKey must be empty: the recipe uploads no certificates.
 	Kubeadm kubeadm.Secrets
-	// VIPAuth is keepalived's password, of 8 characters (vip.NewAuth). Not
-	// used with an external endpoint.
+	// VIPAuth is keepalived's password, of 8 characters (vip.NewAuth). Required
+	// for a VIP held by VRRP version 2, not used otherwise: see
+	// vip.Instance.Auth.
 	VIPAuth quorate.Content
 	// Prerequisites default to Present.
 	Prerequisites Prerequisites

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,7 +31,8 @@ func three() quorate.Cluster {
 		Version: quorate.Version{Major: 1, Minor: 37, Patch: 2},
 		Endpoint: quorate.Endpoint{
 			Host: "192.0.2.10",
-			VIP:  quorate.VIP{Interface: "eth0", Subnet: netip.MustParsePrefix("192.0.2.0/24")},
+			// Whole seconds: VRRP's version 2, whose password is one secret more.
+			VIP: quorate.VIP{Interface: "eth0", Subnet: netip.MustParsePrefix("192.0.2.0/24"), AdvertInterval: quorate.Duration(time.Second)},
 		},
 	}
 	for i, name := range []string{"cp-1", "cp-2", "cp-3", "worker-1"} {

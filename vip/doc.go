@@ -17,11 +17,12 @@
 // Every node begins as BACKUP and nopreempt is set: the node that holds the VIP
 // keeps it until it fails, so one that comes back moves nothing. Priorities
 // only order those that bid at the same moment: the skew of VRRP lets the higher
-// one bid first. From 230 down they leave a holder that gives up 100 ms to take
-// the address off before the first bid, and, between three control planes, 210
-// ms between one bid and the next, long enough for the other to hear it on a
-// busy host (keepalived runs at nice -20 for the same reason). Should two bid at
-// once after all, the lower one yields at the other's first advertisement.
+// one bid first. From 230 down they leave a holder that gives up 50 ms (100 ms in
+// VRRP version 2) to take the address off before the first bid, and, between
+// three control planes, 107 ms (215 ms) between one bid and the next, long enough
+// for the other to hear it on a busy host (keepalived runs at nice -20 for the
+// same reason). Should two bid at once after all, the lower one yields at the
+// other's first advertisement.
 //
 // # Weights
 //
@@ -31,8 +32,9 @@
 // puts a node with a dead API server below each of the others; Instances refuses
 // one that does not. Equal priorities are well in VRRP: of two that bid at once
 // the higher address wins. Bids then lie no more than 4 ms apart, so that the VIP
-// may stop at the wrong node for a moment on its way to the right one. A node still begins as failed, or the first one would
-// take the VIP each time it boots, before its API server serves.
+// may stop at the wrong node for a moment on its way to the right one. A node
+// still begins as failed, or the first one would take the VIP each time it
+// boots, before its API server serves.
 //
 // nopreempt is not set, since it would keep the others from outbidding the one
 // that fails. So the first control plane takes the VIP back as soon as its API
@@ -45,13 +47,46 @@
 //   - Dead API server: three failed checks, one second apart, the last given one
 //     second, and the skew, as the holder gives up by an advertisement of
 //     priority 0 (RFC 3768 section 6.4.2 and RFC 5798 section 6.4.2). At most
-//     4.75 s; see Instance.APIServerLossBound. With a weight 7.61 s.
-//   - Dead host: three advertisement intervals and the skew (RFC 3768 section
-//     6.1, RFC 5798 section 6.1). At most 3.75 s; see Instance.HostLossBound.
+//     4.38 s; see Instance.APIServerLossBound. With a weight 5.81 s.
+//   - Dead host: three advertisement intervals, 500 ms each, and the skew (RFC
+//     3768 section 6.1, RFC 5798 section 6.1). At most 1.88 s, 3.75 s at
+//     intervals of a second; see Instance.HostLossBound.
 //
 // Both count to the moment the next node takes the address. It then tells its
 // neighbours five times at once, five times again after a second, and once
 // every ten seconds for those that missed it.
+//
+// # Why these figures
+//
+// A VIP that moves without need costs every client its connections, so nothing
+// ordinary may look like a failure. Advertisements could be ten times as
+// frequent; but a host of which 1.5 s are stolen, by a hypervisor or by a burst
+// of image unpacking, is not dead, and one of which 150 ms are is everyday.
+//
+// The check's fall is what an election of etcd's leader asks for. While there is
+// none, no API server can read from its member and none is ready: with the
+// election timeout of 1 s that is etcd's default for up to 2 s (it is drawn anew
+// from once to twice the timeout), on all hosts at once. Two checks a second
+// apart can fail within that; the third begins after it. With a fall of two each
+// power cut of etcd's leader would put the survivors in the fault state, and the
+// address would wait for rise good checks, two seconds more. The same holds for
+// a shorter etcd-readycheck-timeout of the API server, whose verdict outlives
+// the election by the rate at which it asks. etcd itself could elect faster; but
+// its heartbeats wait for the leader's disk, of which a pause of half a second
+// is nothing rare, and an election stops all writes. keepalived counts a check's
+// times in whole seconds.
+//
+// nopreempt leaves the address where it is when a host comes back, rise keeps
+// one whose API server comes and goes from bidding in between.
+//
+// # Cut off
+//
+// A control plane that is cut off from the others but not from its clients keeps
+// the address, as nobody tells it otherwise, while the others elect a holder of
+// their own. Its etcd member has lost the quorum, so its API server takes no
+// write and, two to three seconds later, is not ready: the check fails, and the
+// fault state takes the address off whatever the priorities are. A weight would
+// not, since nobody that outbids it is heard.
 //
 // # When every API server dies
 //
@@ -75,15 +110,17 @@
 //
 // # Secrets
 //
-// VRRP version 2, for an IPv4 VIP, knows a password of eight characters, which
-// every host on the segment can read off the wire: it keeps strangers' mistakes
-// out, not attackers. It is treated as a secret all the same. VRRP version 3,
-// for an IPv6 VIP, has none (RFC 5798 section 9). Unless Multicast is set,
-// advertisements go to the other control planes alone and only theirs are
-// accepted.
+// VRRP version 2, of an IPv4 VIP with an AdvertInterval of whole seconds, knows a
+// password of eight characters, which every host on the segment can read off the
+// wire: it keeps strangers' mistakes out, not attackers. It is treated as a
+// secret all the same. VRRP version 3, of all others, has none (RFC 5798 section
+// 9). Unless Multicast is set, advertisements go to the other control planes
+// alone and only theirs are accepted, which does what the password would.
 //
 // # Needs
 //
 // keepalived 1.3.5 has every keyword that is rendered for an IPv4 VIP, 2.0.20
-// those for an IPv6 one; the tests run 2.2.7. curl 7.32 or later.
+// those for an IPv6 one; the tests run 2.2.7. Versions 2 and 3 of VRRP do not
+// hear each other: a change of AdvertInterval from one to the other lets two hosts
+// hold the address until keepalived has been restarted on all. curl 7.32 or later.
 package vip

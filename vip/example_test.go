@@ -37,9 +37,9 @@ func ExampleInstances() {
 		fmt.Println(f.Mode, f.Path, "sensitive:", f.Content.IsSensitive())
 	}
 	// Output:
-	// cp-1 priority 230: dead API server 4.1015625s, dead host 3.1015625s
-	// cp-2 priority 175: dead API server 4.31640625s, dead host 3.31640625s
-	// cp-3 priority 120: dead API server 4.53125s, dead host 3.53125s
+	// cp-1 priority 230: dead API server 4.05078125s, dead host 1.55078125s
+	// cp-2 priority 175: dead API server 4.158203125s, dead host 1.658203125s
+	// cp-3 priority 120: dead API server 4.265625s, dead host 1.765625s
 	// -rwxr-xr-x /etc/keepalived/check_apiserver.sh sensitive: false
-	// -rw------- /etc/keepalived/keepalived.conf sensitive: true
+	// -rw------- /etc/keepalived/keepalived.conf sensitive: false
 }

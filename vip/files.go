@@ -67,7 +67,7 @@ func (i Instance) config() (quorate.Content, error) {
 		"Node": i.Node, "ScriptUser": i.ScriptUser, "Check": CheckPath,
 		"CheckInterval": seconds(v.CheckInterval), "CheckTimeout": seconds(v.CheckTimeout), "Fall": v.Fall, "Rise": v.Rise, "Weight": v.Weight,
 		"Version": i.vrrpVersion(), "Interface": i.Interface, "RouterID": v.RouterID, "Priority": i.Priority,
-		"AdvertInterval": seconds(v.AdvertInterval),
+		"AdvertInterval": strconv.FormatFloat(v.AdvertInterval.Std().Seconds(), 'f', -1, 64),
 		"Unicast":        !v.Multicast && len(i.Peers) > 0, "Source": i.Source, "Peers": i.Peers,
 		"Auth": auth, "Address": i.address(), "IPv6": !i.Source.Is4(),
 	})

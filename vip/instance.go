@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -57,7 +58,8 @@ type Instance struct {
 	// ScriptUser runs the check. Default DefaultScriptUser.
 	ScriptUser string
 	// Auth is VRRP's password, the same on every node, sensitive; see NewAuth.
-	// Required with an IPv4 VIP, not used with an IPv6 one.
+	// Required with version 2 of VRRP: an IPv4 VIP and an
+	// Endpoint.VIP.AdvertInterval of whole seconds. Not used with version 3.
 	Auth quorate.Content
 }
 
@@ -183,10 +185,10 @@ func (i Instance) readyPath() string {
 	return "/healthz"
 }
 
-// vrrpVersion is 2 with IPv4, which has authentication, and 3 with IPv6, for
-// which 2 is not defined.
+// vrrpVersion is 2 where that can be, with IPv4 and intervals of whole seconds
+// (RFC 3768 section 5.3.7), since it has a password; else 3.
 func (i Instance) vrrpVersion() int {
-	if i.Endpoint.Address().Is4() {
+	if i.Endpoint.Address().Is4() && i.Endpoint.VIP.AdvertInterval.Std()%time.Second == 0 {
 		return 2
 	}
 	return 3

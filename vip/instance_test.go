@@ -81,11 +81,14 @@ func goldenCases() map[string]quorate.Cluster {
 	multicast6.Endpoint.VIP.Multicast = true
 	weight := cluster(3, "10.0.0.100", "10.0.0.%d")
 	weight.Endpoint.VIP.Weight = -2
+	second := cluster(3, "10.0.0.100", "10.0.0.%d")
+	second.Endpoint.VIP.AdvertInterval = quorate.Duration(time.Second)
 	old := cluster(3, "10.0.0.100", "10.0.0.%d")
 	old.Version = quorate.Version{Major: 1, Minor: 10, Patch: 4}
 	return map[string]quorate.Cluster{
 		"three-weight":         weight,
 		"three-1.10":           old,
+		"three-vrrp2":          second,
 		"one-ipv4":             cluster(1, "10.0.0.100", "10.0.0.%d"),
 		"three-ipv4":           cluster(3, "10.0.0.100", "10.0.0.%d"),
 		"five-ipv4":            cluster(5, "10.0.0.100", "10.0.0.%d"),
@@ -256,7 +259,9 @@ func TestWhatTheGuideGetsWrong(t *testing.T) {
 			for _, want := range []string{"init_fail", "enable_script_security", "script_user root", "state BACKUP"} {
 				require.Contains(t, text, want, name)
 			}
-			require.Equal(t, c.Endpoint.Address().Is4(), strings.Contains(text, "auth_pass "+secret+"\n"), name)
+			second := strings.Contains(text, "    version 2\n")
+			require.Equal(t, second, c.Endpoint.Address().Is4() && c.Endpoint.VIP.AdvertInterval.Std()%time.Second == 0 && c.Endpoint.VIP.AdvertInterval > 0, name)
+			require.Equal(t, second, strings.Contains(text, "auth_pass "+secret+"\n"), name)
 			path := "/readyz"
 			if !c.Version.AtLeast(1, 16) {
 				path = "/healthz"
@@ -311,8 +316,8 @@ func TestDefaultBounds(t *testing.T) {
 	for n := 1; n <= 99; n++ {
 		for _, c := range []quorate.Cluster{cluster(n, "10.0.0.150", "10.0.0.%d"), cluster(n, "fd00::150", "fd00::%d")} {
 			for _, i := range instances(t, c) {
-				require.LessOrEqual(t, i.APIServerLossBound(), 4750*time.Millisecond)
-				require.LessOrEqual(t, i.HostLossBound(), 3750*time.Millisecond)
+				require.LessOrEqual(t, i.APIServerLossBound(), 4375*time.Millisecond)
+				require.LessOrEqual(t, i.HostLossBound(), 1875*time.Millisecond)
 			}
 		}
 	}
@@ -365,7 +370,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	i := vip.Instance{
 		Node: "cp-1\n}", Interface: "eth0 }", Priority: 255, CAFile: "/ca crt", ScriptUser: "root; rm",
 		Endpoint: quorate.Endpoint{Host: "10.0.0.100", Port: 70000, VIP: quorate.VIP{
-			RouterID: 256, AdvertInterval: quorate.Duration(1500 * time.Millisecond), CheckTimeout: quorate.Duration(2 * time.Second),
+			RouterID: 256, AdvertInterval: quorate.Duration(41 * time.Second), CheckTimeout: quorate.Duration(2 * time.Second),
 			Fall: -1, Rise: -1,
 		}},
 		Source: addr("10.0.0.100"), APIServer: addr("fe80::1%eth0"),
@@ -401,6 +406,7 @@ func TestInstanceKnowsNoRanges(t *testing.T) {
 
 func TestAuthIsRefusedUnlessVRRPTakesIt(t *testing.T) {
 	c := cluster(3, "10.0.0.100", "10.0.0.%d")
+	c.Endpoint.VIP.AdvertInterval = quorate.Duration(time.Second)
 	for name, bad := range map[string]quorate.Content{
 		"none": {}, "public": quorate.Public([]byte(secret)), "nine": quorate.Sensitive([]byte(secret + "9")),
 		"seven": quorate.Sensitive([]byte(secret[:7])), "comment": quorate.Sensitive([]byte("M4rk3r#!")), "newline": quorate.Sensitive([]byte("M4rk3rZ\n")),
@@ -411,8 +417,10 @@ func TestAuthIsRefusedUnlessVRRPTakesIt(t *testing.T) {
 		require.Equal(t, "auth", invalid.Problems[0].Path, name)
 		require.NotContains(t, err.Error(), "M4rk3r", name)
 	}
-	_, err := vip.Instances(cluster(3, "fd00::100", "fd00::%d"), quorate.Content{})
-	require.NoError(t, err, "VRRP version 3 has no password")
+	for _, c := range []quorate.Cluster{cluster(3, "fd00::100", "fd00::%d"), cluster(3, "10.0.0.100", "10.0.0.%d")} {
+		_, err := vip.Instances(c, quorate.Content{})
+		require.NoError(t, err, "VRRP version 3 has no password")
+	}
 }
 
 func TestAuthShowsNowhere(t *testing.T) {

@@ -118,7 +118,7 @@ func (i Instance) auth(p *quorate.Problems) {
 	switch {
 	case i.vrrpVersion() == 3:
 	case i.Auth.Len() == 0:
-		p.Refuse("auth", "is required with an IPv4 VIP: NewAuth makes one")
+		p.Refuse("auth", "is required with an IPv4 VIP and an advertInterval of whole seconds: NewAuth makes one")
 	case !i.Auth.IsSensitive():
 		p.Refuse("auth", "is a secret: make it with quorate.Sensitive")
 	case !authPattern.Match(i.Auth.Bytes()):
