@@ -86,14 +86,37 @@ type Endpoint struct {
 	// Host is the VIP's address or, with External, the load balancer's address
 	// or DNS name. Required.
 	Host string `json:"host"`
-	// Port of the API. Default 6443. With a VIP it is also the port of every
-	// API server.
+	// Port of the API. Default 6443, with a LoadBalancer 8443. See
+	// APIServerPort for what the API servers themselves listen on.
 	Port int `json:"port,omitempty"`
 	// External says that the user's own load balancer answers at Host and
 	// forwards to the API servers: no keepalived is rendered.
 	External bool `json:"external,omitempty"`
+	// LoadBalancer runs on every control plane and forwards what arrives at Port
+	// to the API servers that are ready, so that the VIP need not move when one
+	// is not. Default none: the VIP leads to its holder's own API server.
+	LoadBalancer LoadBalancer `json:"loadBalancer,omitempty"`
 	// VIP tunes keepalived; unused with External.
 	VIP VIP `json:"vip,omitzero"`
+}
+
+// LoadBalancer names a program between the VIP and the API servers.
+type LoadBalancer string
+
+// HAProxy is the only one there is; package vip has its configuration.
+const HAProxy LoadBalancer = "haproxy"
+
+// backendPort is where API servers listen behind a load balancer.
+const backendPort = 6443
+
+// APIServerPort is where every API server listens on its own host: the
+// endpoint's Port or, behind a load balancer of whatever kind, 6443, since the
+// one here shares its hosts with them.
+func (e Endpoint) APIServerPort() int {
+	if e.External || e.LoadBalancer != "" || e.Port == 0 {
+		return backendPort
+	}
+	return e.Port
 }
 
 // Address is the endpoint's address, invalid if Host is a DNS name.

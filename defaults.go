@@ -32,6 +32,9 @@ func (c Cluster) WithDefaults() Cluster {
 }
 
 func (e Endpoint) withDefaults() Endpoint {
+	if e.LoadBalancer != "" {
+		e.Port = cmp.Or(e.Port, 8443)
+	}
 	e.Port = cmp.Or(e.Port, 6443)
 	if e.External {
 		return e

@@ -34,10 +34,24 @@ func (v *validator) endpoint() {
 	} else if !e.External {
 		v.portTaken("endpoint.port", e.Port, nil)
 	}
+	v.loadBalancer(e)
 	if !e.External {
 		v.vip()
 	} else if e.VIP != (VIP{}) {
 		v.Warn("endpoint.vip", "is not used with endpoint.external")
+	}
+}
+
+func (v *validator) loadBalancer(e Endpoint) {
+	const at = "endpoint.loadBalancer"
+	switch {
+	case e.LoadBalancer == "":
+	case e.LoadBalancer != HAProxy:
+		v.Refuse(at, "%q: want %s, or leave it out", e.LoadBalancer, HAProxy)
+	case e.External:
+		v.Refuse(at, "endpoint.external has a load balancer already: leave one of the two out")
+	case e.Port == backendPort:
+		v.Refuse("endpoint.port", "%d is the port of the API servers, which share their hosts with %s: leave it out for 8443", e.Port, e.LoadBalancer)
 	}
 }
 

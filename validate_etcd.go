@@ -142,9 +142,9 @@ func (v *validator) path(at, p string) {
 }
 
 func (v *validator) etcdPorts(e Etcd) {
-	taken := []claim{{6443, "the API server's port"}}
+	taken := []claim{{v.c.Endpoint.APIServerPort(), "the API server's port"}}
 	if !v.c.Endpoint.External {
-		taken[0] = claim{v.c.Endpoint.Port, "endpoint.port"}
+		taken = append([]claim{{v.c.Endpoint.Port, "endpoint.port"}}, taken...)
 	}
 	for _, p := range []claim{
 		{e.ClientPort, "etcd.clientPort"}, {e.PeerPort, "etcd.peerPort"}, {e.MetricsPort, "etcd.metricsPort"},

@@ -111,6 +111,20 @@ func TestEachRule(t *testing.T) {
 		{"endpoint.port", "65535", three, func(c *cluster) { c.Endpoint.Port = 65536 }},
 		{"endpoint.port", "65535", three, func(c *cluster) { c.Endpoint.Port = -1 }},
 		{"endpoint.port", "port of kubelet", three, func(c *cluster) { c.Endpoint.Port = 10250 }},
+		{"endpoint.port", "port of the API servers", three, func(c *cluster) {
+			c.Endpoint.LoadBalancer, c.Endpoint.Port = quorate.HAProxy, 6443
+		}},
+		{"endpoint.loadBalancer", `"nginx": want haproxy`, three, func(c *cluster) { c.Endpoint.LoadBalancer = "nginx" }},
+		{"endpoint.loadBalancer", "endpoint.external has", three, func(c *cluster) {
+			c.Endpoint = external("api.example.com")
+			c.Endpoint.LoadBalancer = quorate.HAProxy
+		}},
+		{"etcd.clientPort", "8443 is also endpoint.port", three, func(c *cluster) {
+			c.Endpoint.LoadBalancer, c.Etcd.ClientPort = quorate.HAProxy, 8443
+		}},
+		{"etcd.clientPort", "6443 is also the API server's port", three, func(c *cluster) {
+			c.Endpoint.LoadBalancer, c.Etcd.ClientPort = quorate.HAProxy, 6443
+		}},
 		{"endpoint.vip.interface", "cp-1, cp-2, cp-3", three, func(c *cluster) { c.Endpoint.VIP.Interface = "" }},
 		{"endpoint.vip.interface", "cp-2, cp-3", three, func(c *cluster) {
 			c.Endpoint.VIP.Interface, c.Nodes[0].Interface = "", "ens3"

@@ -59,7 +59,7 @@ func checkEra(p *quorate.Problems, c quorate.Cluster) {
 	if c.Endpoint.Address().Is6() {
 		p.Refuse("endpoint.host", "kubeadm of Kubernetes %s takes an IPv6 endpoint for a DNS name, and refuses it: give a DNS name of your own load balancer", c.Version)
 	}
-	if port := apiServerPort(c.Endpoint); c.Endpoint.Port != port {
+	if port := c.Endpoint.APIServerPort(); c.Endpoint.Port != port {
 		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: give both the same", c.Version, port)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Kubeadm.Kubelet)) {

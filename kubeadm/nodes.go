@@ -24,10 +24,6 @@ const (
 	etcdKeyFile  = "/etc/kubernetes/pki/apiserver-etcd-client.key"
 )
 
-// backendPort is where API servers listen behind a load balancer of the user,
-// whose own port may be another one.
-const backendPort = 6443
-
 // Node is one host's share of kubeadm's work: an Artifact with the file that
 // kubeadm reads, and with the kubelet's DropIn for Kubernetes 1.10, and the
 // command that reads it.
@@ -135,17 +131,10 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 		cfg.Registration.KubeletArgs = asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet))
 	}
 	if n.Role == quorate.ControlPlane {
-		cfg.APIServer = &APIServer{Address: n.Address(), Port: apiServerPort(c.Endpoint)}
+		cfg.APIServer = &APIServer{Address: n.Address(), Port: c.Endpoint.APIServerPort()}
 		cfg.CertificateKey = s.CertificateKey
 	}
 	return cfg
-}
-
-func apiServerPort(e quorate.Endpoint) int {
-	if e.External {
-		return backendPort
-	}
-	return e.Port
 }
 
 func clusterInit(c quorate.Cluster, s Secrets) *Init {

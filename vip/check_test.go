@@ -50,12 +50,16 @@ func newAuthority(t *testing.T) authority {
 	return authority{certificate, key}
 }
 
-// file holds the authority's certificate as kubeadm's ca.crt does.
+// content is the authority's certificate as kubeadm's ca.crt holds it.
+func (a authority) content() quorate.Content {
+	return quorate.Public(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
+}
+
+// file holds the content.
 func (a authority) file(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "ca.crt")
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
-	require.NoError(t, os.WriteFile(path, block, 0o644))
+	require.NoError(t, os.WriteFile(path, a.content().Bytes(), 0o644))
 	return path
 }
 
@@ -68,6 +72,7 @@ func (a authority) server(t *testing.T, addresses ...netip.Addr) *tls.Config {
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "kube-apiserver"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{"cp-1", "cp-2", "cp-3"},
 	}
 	for _, addr := range addresses {
 		template.IPAddresses = append(template.IPAddresses, addr.AsSlice())

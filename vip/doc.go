@@ -1,12 +1,13 @@
 // Package vip turns a cluster description into the keepalived configuration of
-// each control plane and the script by which keepalived judges the API server
-// there. It is pure: nothing is read, written or started. With an External
+// each control plane, the script by which keepalived judges the API server
+// there and, on request, the configuration of a haproxy before all API servers.
+// It is pure: nothing is read, written or started. With an External
 // endpoint there is nothing to render.
 //
 // # Who holds the VIP
 //
-// A node is eligible only while its own API server answers /readyz with "ok"
-// (/healthz before Kubernetes 1.16, which brought /readyz).
+// A node is eligible only while its own API server, or with haproxy any, answers
+// /readyz with "ok" (/healthz before Kubernetes 1.16, which brought /readyz).
 // The check has no weight: when it fails the VRRP instance is in the fault
 // state, which no priority outweighs, and it begins there (init_fail), so a
 // host that boots, or whose API server is still starting, never takes the VIP.
@@ -108,6 +109,37 @@
 // else may write to any part of its path; see DefaultScriptUser for the reason
 // and Instance.ScriptUser for another user.
 //
+// # HAProxy
+//
+// With Endpoint.LoadBalancer every control plane runs haproxy, which passes what
+// arrives at the endpoint's port on to an API server that is ready. The check
+// then asks through it, so that the VIP stays where it is while any API server is
+// ready and moves when its holder or the haproxy there is gone. The choices:
+//
+//   - A port of its own, 8443, on every address of the host: haproxy shares hosts
+//     with the API servers, which take 6443 on all addresses; a bind to the VIP
+//     alone would want a kernel that binds addresses it does not have, on all
+//     hosts but one; and keepalived's check needs it at the node's own address.
+//   - TCP, not HTTP: clients authenticate by certificates, end to end. The API
+//     server's audit log has the control plane's address in place of the client's.
+//   - A check of /readyz by TLS, verified against the cluster's authority and the
+//     node's name, once a second. A server is out after three failures, 300 ms
+//     apart: no sooner than an election of etcd's leader ends, during which no
+//     API server is ready and none is better than another.
+//   - Connections that fail count too: two in a row that are refused, or that get
+//     no answer within 500 ms, take a server out at once, and meanwhile are tried
+//     again at another. So a server that died, or whose host did, costs clients
+//     at most that, and one that hangs HAProxy.BackendLossBound. What is still
+//     connected to a server that is out is cut off: its clients connect again
+//     elsewhere instead of waiting for their own timeouts.
+//   - The server with the fewest connections is next. A preference for the
+//     node's own would save a hop and the half second when another host dies; but
+//     all load would be on one API server, and fall onto the next when that breaks
+//     down under it.
+//   - When none is ready the node's own gets the connections nevertheless: its
+//     answer, and what it can serve from memory, is better than none, and nothing
+//     has to be found up again first.
+//
 // # Secrets
 //
 // VRRP version 2, of an IPv4 VIP with an AdvertInterval of whole seconds, knows a
@@ -123,4 +155,8 @@
 // those for an IPv6 one; the tests run 2.2.7. Versions 2 and 3 of VRRP do not
 // hear each other: a change of AdvertInterval from one to the other lets two hosts
 // hold the address until keepalived has been restarted on all. curl 7.32 or later.
+//
+// haproxy 2.4 or later, with the distribution's haproxy.service and user. Where
+// SELinux is enforced haproxy must be allowed to connect to port 6443
+// (haproxy_connect_any).
 package vip

@@ -49,9 +49,9 @@ func (i Instance) Files() ([]quorate.File, error) {
 func (i Instance) check() (quorate.Content, error) {
 	limit := i.Endpoint.VIP.CheckTimeout.Std() - checkMargin
 	text, err := render(checkTemplate, map[string]any{
-		"URL":    "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + i.readyPath(),
-		"CAFile": i.CAFile,
-		"Limit":  strconv.FormatFloat(limit.Seconds(), 'f', -1, 64),
+		"URL":          "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + readyPath(i.Kubernetes),
+		"LoadBalancer": i.Endpoint.LoadBalancer, "CAFile": i.CAFile,
+		"Limit": strconv.FormatFloat(limit.Seconds(), 'f', -1, 64),
 	})
 	return quorate.Public(text), err
 }

@@ -50,7 +50,8 @@ type Instance struct {
 	// asks of it. Zero means the newest.
 	Kubernetes quorate.Version
 	// APIServer is the address of the node's own API server that its
-	// certificate names. Default Source.
+	// certificate names, and that haproxy listens on too where it is the
+	// Endpoint's LoadBalancer. Default Source.
 	APIServer netip.Addr
 	// CAFile on the host that verifies the API server's certificate; readable
 	// by ScriptUser. Default DefaultCAFile.
@@ -158,8 +159,12 @@ func priority(i, n, weight int) int {
 	return highestPriority - i*step
 }
 
+func withDefaults(e quorate.Endpoint) quorate.Endpoint {
+	return quorate.Cluster{Endpoint: e}.WithDefaults().Endpoint
+}
+
 func (i Instance) withDefaults() Instance {
-	i.Endpoint = quorate.Cluster{Endpoint: i.Endpoint}.WithDefaults().Endpoint
+	i.Endpoint = withDefaults(i.Endpoint)
 	i.Interface = cmp.Or(i.Interface, i.Endpoint.VIP.Interface)
 	i.APIServer = cmp.Or(i.APIServer, i.Source)
 	i.CAFile = cmp.Or(i.CAFile, DefaultCAFile)
@@ -178,8 +183,8 @@ func (i Instance) address() netip.Prefix {
 
 // readyPath is where the API server says whether it is ready: before 1.16, which
 // brought /readyz, only whether it is healthy.
-func (i Instance) readyPath() string {
-	if i.Kubernetes == (quorate.Version{}) || i.Kubernetes.AtLeast(1, 16) {
+func readyPath(v quorate.Version) string {
+	if v == (quorate.Version{}) || v.AtLeast(1, 16) {
 		return "/readyz"
 	}
 	return "/healthz"

@@ -89,6 +89,7 @@ func goldenCases() map[string]quorate.Cluster {
 		"three-weight":         weight,
 		"three-1.10":           old,
 		"three-vrrp2":          second,
+		"three-haproxy":        balanced(cluster(3, "10.0.0.100", "10.0.0.%d")),
 		"one-ipv4":             cluster(1, "10.0.0.100", "10.0.0.%d"),
 		"three-ipv4":           cluster(3, "10.0.0.100", "10.0.0.%d"),
 		"five-ipv4":            cluster(5, "10.0.0.100", "10.0.0.%d"),

@@ -117,6 +117,12 @@ func (s segment) cable(t *testing.T, host int, state string) {
 	inside(t, s.middle, "link", "set", s.port(host), state)
 }
 
+// cutOff leads a host's cable nowhere; its link stays up.
+func (s segment) cutOff(t *testing.T, host int) {
+	t.Helper()
+	inside(t, s.middle, "link", "set", s.port(host), "nomaster")
+}
+
 func inside(t *testing.T, n *namespace, args ...string) {
 	t.Helper()
 	if args[0] == "addr" && args[len(args)-1] == "nodad" && netip.MustParsePrefix(args[2]).Addr().Is4() {

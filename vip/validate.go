@@ -49,15 +49,17 @@ func (i Instance) Validate() error {
 
 // endpoint holds quorate's own rules against the endpoint, so that an instance
 // made by hand is refused for what a cluster would be.
-func (i Instance) endpoint(p *quorate.Problems) {
-	if i.Endpoint.External {
+func (i Instance) endpoint(p *quorate.Problems) { checkEndpoint(p, i.Endpoint) }
+
+func checkEndpoint(p *quorate.Problems, e quorate.Endpoint) {
+	if e.External {
 		p.Refuse("endpoint.external", "is set: the user's own load balancer has no VIP")
 		return
 	}
 	// The ranges are of the family that the VIP is not of: there is no cluster
 	// here whose ranges it could lie in.
-	around := quorate.Cluster{Endpoint: i.Endpoint, Pods: ranges("fd00::/64"), Services: ranges("fd00:1::/108")}
-	if !i.Endpoint.Address().Is4() {
+	around := quorate.Cluster{Endpoint: e, Pods: ranges("fd00::/64"), Services: ranges("fd00:1::/108")}
+	if !e.Address().Is4() {
 		around.Pods, around.Services = ranges("10.0.0.0/16"), ranges("10.1.0.0/16")
 	}
 	for _, problem := range around.Problems().Only(quorate.Refused) {

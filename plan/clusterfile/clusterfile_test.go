@@ -90,7 +90,7 @@ func TestFormProblems(t *testing.T) {
 		{"nodes:\n- name: a\n- adress: []\n", "line 3: nodes[1].adress: unknown key; did you mean addresses?"},
 		{"nodes:\n- name: a\n- adresses: []\n", "line 3: nodes[1].adresses: unknown key; did you mean addresses?"},
 		{"endpoint:\n  vip:\n    routerId: 5\n", "line 3: endpoint.vip.routerId: unknown key; did you mean routerID?"},
-		{"endpoint: {virtualAddressOfTheCluster: x}\n", "line 1: endpoint.virtualAddressOfTheCluster: unknown key; known here: host, port, external, vip"},
+		{"endpoint: {virtualAddressOfTheCluster: x}\n", "line 1: endpoint.virtualAddressOfTheCluster: unknown key; known here: host, port, external, loadBalancer, vip"},
 		{"name: a\nversion: v1.37.2\nname: b\n", "line 3: name: duplicate key: it stands in line 1 already"},
 		{"nodes:\n- labels:\n    a: x\n    a: y\n", `line 4: nodes[0].labels["a"]: duplicate key: it stands in line 3 already`},
 		{"kubeadm:\n  kubelet: {a: {b: 1, b: 2}}\n", `line 2: kubeadm.kubelet["a"]["b"]: duplicate key: it stands in line 2 already`},
