@@ -228,7 +228,10 @@ type Kubeadm struct {
 	// FeatureGates of kubeadm itself.
 	FeatureGates map[string]bool `json:"featureGates,omitempty"`
 	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are added to the
-	// components' command lines, names without leading dashes.
+	// components' command lines, names without leading dashes. Unless given here
+	// the API server gets shutdown-delay-duration, as long as it takes to notice
+	// that it stops, from Kubernetes 1.16 on without an External endpoint; and
+	// goaway-chance 0.001 from 1.18 on with a LoadBalancer.
 	APIServerArgs         map[string]string `json:"apiServerArgs,omitempty"`
 	ControllerManagerArgs map[string]string `json:"controllerManagerArgs,omitempty"`
 	SchedulerArgs         map[string]string `json:"schedulerArgs,omitempty"`

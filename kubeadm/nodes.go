@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -150,7 +151,7 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 		CertSANs:          certSANs(c),
 		ImageRepository:   k.ImageRepository,
 		FeatureGates:      eraGates(c),
-		APIServer:         Component{Args: eraAPIServerArgs(c)},
+		APIServer:         Component{Args: defaultAPIServerArgs(c)},
 		ControllerManager: Component{Args: k.ControllerManagerArgs},
 		Scheduler:         Component{Args: k.SchedulerArgs},
 		KubeProxy:         overlay(nil, k.KubeProxy),
@@ -179,16 +180,43 @@ func eraGates(c quorate.Cluster) map[string]bool {
 
 const dualStackGate = "IPv6DualStack"
 
-// eraAPIServerArgs makes the API servers of 1.10 share the endpoints of the
-// service "kubernetes" by leases, as later ones do by themselves: the reconciler
-// they have otherwise wants to be told how many they are.
-func eraAPIServerArgs(c quorate.Cluster) map[string]string {
-	if c.Version.AtLeast(1, 11) {
-		return c.Kubeadm.APIServerArgs
+// defaultAPIServerArgs are those that a highly available API wants and that
+// Kubernetes does not have by itself; the description's own prevail.
+//
+//   - endpoint-reconciler-type: before 1.11 the API servers share the endpoints of
+//     the service "kubernetes" by leases only if told so, and want to be told how
+//     many they are otherwise.
+//   - shutdown-delay-duration, from 1.16: an API server that is told to stop says
+//     at /readyz that it is going and serves on, until the VIP or haproxy has
+//     noticed. A planned restart then costs its clients nothing.
+//   - goaway-chance, from 1.18, behind haproxy only: one request in a thousand has
+//     its client connect anew, or all would stay where a power cut has sent them.
+//     Without a load balancer they would only come back to where they were.
+//
+// Two that suggest themselves stay as they are: etcd-readycheck-timeout, 2s, since
+// a shorter one reports an election of etcd's leader, which lasts as long, as a
+// failure of every API server at once; and etcd-healthcheck-timeout, since
+// kubelets restart API servers by it.
+func defaultAPIServerArgs(c quorate.Cluster) map[string]string {
+	args := map[string]string{}
+	if !c.Version.AtLeast(1, 11) {
+		args["endpoint-reconciler-type"] = "lease"
 	}
-	args := map[string]string{"endpoint-reconciler-type": "lease"}
+	if !c.Endpoint.External && c.Version.AtLeast(1, 16) {
+		args["shutdown-delay-duration"] = shutdownDelay(c.Endpoint.VIP).String()
+	}
+	if c.Endpoint.LoadBalancer != "" && c.Version.AtLeast(1, 18) {
+		args["goaway-chance"] = "0.001"
+	}
 	maps.Copy(args, c.Kubeadm.APIServerArgs)
 	return args
+}
+
+// shutdownDelay outlasts the checks that give up the VIP and, by two seconds, the
+// bidding of the others and what their neighbours need to hear of it. haproxy
+// is faster.
+func shutdownDelay(v quorate.VIP) time.Duration {
+	return time.Duration(v.Fall)*v.CheckInterval.Std() + v.CheckTimeout.Std() + 2*time.Second
 }
 
 // kubeletByFlags reports whether the kubelets of a version take kubeadm's

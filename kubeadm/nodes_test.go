@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -293,5 +294,55 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	want := []string{"nodes[1].name", `kubeadm.kubelet["cgroupDriver"]`, "secrets.token", "secrets.caHashes[0]"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What the API server is told beyond Kubernetes' own defaults, by version and by
+// what stands before it; the description's own arguments prevail.
+func TestDefaultAPIServerArguments(t *testing.T) {
+	slow := quorate.VIP{Interface: "eth0", CheckInterval: quorate.Duration(5 * time.Second), CheckTimeout: quorate.Duration(3 * time.Second), Fall: 4}
+	for name, tt := range map[string]struct {
+		minor    int
+		endpoint quorate.Endpoint
+		own      map[string]string
+		want     map[string]string
+	}{
+		"1.10":    {minor: 10, want: map[string]string{"endpoint-reconciler-type": "lease"}},
+		"1.15":    {minor: 15, want: map[string]string{}},
+		"1.16":    {minor: 16, want: map[string]string{"shutdown-delay-duration": "6s"}},
+		"slow":    {minor: 37, endpoint: quorate.Endpoint{VIP: slow}, want: map[string]string{"shutdown-delay-duration": "25s"}},
+		"haproxy": {minor: 37, endpoint: quorate.Endpoint{LoadBalancer: quorate.HAProxy}, want: map[string]string{"shutdown-delay-duration": "6s", "goaway-chance": "0.001"}},
+		"haproxy before 1.18": {
+			minor: 17, endpoint: quorate.Endpoint{LoadBalancer: quorate.HAProxy},
+			want: map[string]string{"shutdown-delay-duration": "6s"},
+		},
+		"external": {minor: 37, endpoint: quorate.Endpoint{External: true}, want: map[string]string{}},
+		"own": {
+			minor: 37, own: map[string]string{"shutdown-delay-duration": "0s", "v": "2"},
+			want: map[string]string{"shutdown-delay-duration": "0s", "v": "2"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := tt.endpoint
+			endpoint.Host = "192.0.2.10"
+			if endpoint.VIP.Interface == "" && !endpoint.External {
+				endpoint.VIP.Interface = "eth0"
+			}
+			c := quorate.Cluster{
+				Version:  quorate.Version{Major: 1, Minor: tt.minor},
+				Endpoint: endpoint,
+				Nodes: []quorate.Node{{
+					Name: "cp-1", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.11")},
+				}},
+				Kubeadm: quorate.Kubeadm{APIServerArgs: tt.own},
+			}
+			nodes, err := kubeadm.Nodes(c, kubeadm.Secrets{Token: quorate.Sensitive([]byte("abcdef.0123456789abcdef"))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, nodes[0].Config.Init.APIServer.Args); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
