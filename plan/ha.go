@@ -71,6 +71,7 @@ type Manifest struct {
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
 //	etcd/NODE               the member's certificates, unit and start
 //	etcd-health             quorum, over a tunnel, with the operator's certificate
+//	haproxy/NODE            haproxy, where the endpoint has it
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
 //	init/NODE               kubeadm init on the first control plane, and on
@@ -108,6 +109,7 @@ func HA(cfg HAConfig) (*Plan, error) {
 		steps = append(steps, prepared...)
 	}
 	steps = append(steps, r.etcdSteps()...)
+	steps = append(steps, r.haproxySteps()...)
 	steps = append(steps, r.vipSteps()...)
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, Step{
@@ -137,6 +139,7 @@ func Files(cfg HAConfig) (map[string][]quorate.File, error) {
 	for _, n := range r.c.Nodes {
 		files := []quorate.File{newKernel(r.c).file()}
 		files = append(files, r.etcdFiles[n.Name]...)
+		files = append(files, r.haproxyFiles[n.Name]...)
 		files = append(files, r.vipFiles[n.Name]...)
 		files = append(files, r.controlPlaneCerts[n.Name]...)
 		out[n.Name] = append(files, r.kubeadmFiles[n.Name]...)
@@ -150,6 +153,7 @@ type recipe struct {
 	c                 quorate.Cluster
 	first             quorate.Node
 	etcdFiles         map[string][]quorate.File
+	haproxyFiles      map[string][]quorate.File
 	vipFiles          map[string][]quorate.File
 	controlPlaneCerts map[string][]quorate.File
 	kubeadmFiles      map[string][]quorate.File
@@ -186,6 +190,7 @@ func newRecipe(cfg HAConfig) (*recipe, error) {
 		HAConfig:          cfg,
 		c:                 cfg.Cluster.WithDefaults(),
 		etcdFiles:         map[string][]quorate.File{},
+		haproxyFiles:      map[string][]quorate.File{},
 		vipFiles:          map[string][]quorate.File{},
 		controlPlaneCerts: map[string][]quorate.File{},
 		kubeadmFiles:      map[string][]quorate.File{},
@@ -196,7 +201,7 @@ func newRecipe(cfg HAConfig) (*recipe, error) {
 		r.Prerequisites = Present{}
 	}
 	r.first = r.c.ControlPlanes()[0]
-	if err := errors.Join(r.renderEtcd(), r.renderVIP(), r.renderKubeadm()); err != nil {
+	if err := errors.Join(r.renderEtcd(), r.renderVIP(), r.renderKubeadm(), r.renderHAProxy()); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -234,6 +239,36 @@ func (r *recipe) renderVIP() error {
 	}
 	for _, i := range instances {
 		if r.vipFiles[i.Node], err = i.Files(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// caPath is the certificate of Kubernetes' authority among those that
+// Certs.ControlPlane gives.
+const caPath = "/etc/kubernetes/pki/ca.crt"
+
+func (r *recipe) renderHAProxy() error {
+	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
+		return nil
+	}
+	certs, err := r.Certs.ControlPlane(r.first.Name)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(certs, func(f quorate.File) bool { return f.Path == caPath })
+	if at < 0 {
+		var problems quorate.Problems
+		problems.Refuse("certs", "ControlPlane(%q) has no %s, by which haproxy tells an API server from an impostor", r.first.Name, caPath)
+		return problems.Err("recipe")
+	}
+	haproxies, err := vip.HAProxies(r.c, certs[at].Content)
+	if err != nil {
+		return err
+	}
+	for _, h := range haproxies {
+		if r.haproxyFiles[h.Node], err = h.Files(); err != nil {
 			return err
 		}
 	}
@@ -342,6 +377,22 @@ func (r *recipe) etcdSteps() []Step {
 	})
 }
 
+// haproxySteps restart one at a time: what the VIP's holder has passed on is
+// connected anew.
+func (r *recipe) haproxySteps() []Step {
+	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
+		return nil
+	}
+	var steps []Step
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, Step{
+			ID: nodeID("haproxy", n), Title: "run haproxy", Host: n.Name, After: []ID{r.prepared(n)}, Locks: []string{"haproxy"},
+			Action: Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []Unit{{Name: "haproxy.service"}}},
+		})
+	}
+	return steps
+}
+
 func (r *recipe) vipSteps() []Step {
 	if r.c.Endpoint.External {
 		return nil
@@ -382,6 +433,9 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 		}
 		if !r.c.Endpoint.External {
 			s.After = append(s.After, nodeID("vip", n))
+		}
+		if r.c.Endpoint.LoadBalancer == quorate.HAProxy {
+			s.After = append(s.After, nodeID("haproxy", n))
 		}
 	}
 	if n.Name != r.first.Name {

@@ -20,7 +20,14 @@ var update = flag.Bool("update", false, "write what the golden files should hold
 // The recipe's steps, what each waits for and what it locks, are reviewed by
 // eye when they change.
 func TestTheRecipesSteps(t *testing.T) {
-	cfg := config(t, three())
+	for name, c := range map[string]quorate.Cluster{"ha-three.txt": three(), "ha-haproxy.txt": balanced()} {
+		t.Run(name, func(t *testing.T) { goldenSteps(t, name, c) })
+	}
+}
+
+func goldenSteps(t *testing.T, name string, c quorate.Cluster) {
+	t.Helper()
+	cfg := config(t, c)
 	cfg.Manifests = []plan.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
 	cfg.Untaint = true
 	p, err := plan.HA(cfg)
@@ -35,7 +42,7 @@ func TestTheRecipesSteps(t *testing.T) {
 			fmt.Fprintf(&b, "  holds %s\n", l)
 		}
 	}
-	path := filepath.Join("testdata", "ha-three.txt")
+	path := filepath.Join("testdata", name)
 	if *update {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o644))

@@ -114,6 +114,9 @@ func (p Packages) wanted(c quorate.Cluster, n quorate.Node) []pkg {
 		if !c.Endpoint.External {
 			names = append(names, "keepalived")
 		}
+		if c.Endpoint.LoadBalancer == quorate.HAProxy {
+			names = append(names, "haproxy")
+		}
 	}
 	var wanted []pkg
 	for _, name := range append(names, "curl") {

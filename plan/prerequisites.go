@@ -1,13 +1,16 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/vip"
 )
 
 // Prerequisites is where hosts get what etcd, keepalived and kubeadm need:
@@ -98,6 +101,9 @@ func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
 			needed = append(needed, program{name: "keepalived", command: "keepalived", args: "--version",
 				install: "install it, or use an external endpoint"})
 		}
+		if c.Endpoint.LoadBalancer == quorate.HAProxy {
+			needed = append(needed, haproxyProgram())
+		}
 	}
 	return Preparation{Name: "binaries", Title: "check installed versions", Action: needed}
 }
@@ -140,6 +146,28 @@ func etcdProgram(e quorate.Etcd) program {
 				return HostFault{fmt.Sprintf("%s gives its version as %q", e.Binary, line), "put " + atLeast + " there"}, true
 			}
 			return HostFault{e.Binary + " is etcd " + have.String(), "put " + atLeast + " there"}, have.Compare(e.Version) < 0
+		},
+	}
+}
+
+// haproxyVersion is in the first line of haproxy -v: "HAProxy version
+// 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/", with "HA-Proxy" before 2.4.
+var haproxyVersion = regexp.MustCompile(`^HA-?Proxy version (\d+)\.(\d+)`)
+
+func haproxyProgram() program {
+	atLeast := fmt.Sprintf("haproxy %d.%d or later", vip.MinHAProxyMajor, vip.MinHAProxyMinor)
+	return program{
+		name: "haproxy", command: "haproxy", args: "-v",
+		install: "install " + atLeast + ", or leave endpoint.loadBalancer out",
+		judge: func(line string) (HostFault, bool) {
+			m := haproxyVersion.FindStringSubmatch(line)
+			if m == nil {
+				return HostFault{fmt.Sprintf("haproxy gives its version as %q", line), "install " + atLeast}, true
+			}
+			major, _ := strconv.Atoi(m[1]) // digits; one out of range is a later version
+			minor, _ := strconv.Atoi(m[2])
+			old := cmp.Or(cmp.Compare(major, vip.MinHAProxyMajor), cmp.Compare(minor, vip.MinHAProxyMinor)) < 0
+			return HostFault{"haproxy is " + m[1] + "." + m[2], "install " + atLeast + ", or leave endpoint.loadBalancer out"}, old
 		},
 	}
 }

@@ -121,7 +121,7 @@ func (c *Cluster) add(n quorate.Node) error {
 		units: map[string]*unit{}, sysctl: map[string]string{}, images: map[string]bool{},
 	}
 	c.hosts[n.Name] = h
-	for _, name := range []string{"containerd.service", "docker.service", "kubelet.service", "keepalived.service"} {
+	for _, name := range []string{"containerd.service", "docker.service", "kubelet.service", "keepalived.service", "haproxy.service"} {
 		h.units[name] = &unit{} // as their packages leave them
 	}
 	h.HandleDial(h.dial)
@@ -144,6 +144,7 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("containerd", print(fmt.Sprintf("SystemdCgroup = %v", driver == "systemd")))
 	h.script("kubelet", print("Kubernetes "+c.c.Version.String()))
 	h.script("keepalived", print("Keepalived v2.2.7 (01/16,2022)"))
+	h.script("haproxy", print("HAProxy version 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/"))
 	h.script(c.c.Etcd.Binary, print("etcd Version: "+c.c.Etcd.Version.Number()))
 	return h.Put(transport.File{Path: "/proc/1/comm", Mode: 0o444, Data: transport.Bytes([]byte("systemd\n"))})
 }

@@ -22,9 +22,10 @@ type unit struct {
 var unitFiles = map[string][]string{
 	"etcd.service":       {etcd.UnitPath, etcd.PKIDir + "/"},
 	"keepalived.service": {"/etc/keepalived/"},
+	"haproxy.service":    {"/etc/haproxy/", "/etc/systemd/system/haproxy.service.d/"},
 }
 
-// Outdated reports whether a unit of etcd or keepalived runs and was last
+// Outdated reports whether a unit of etcd, keepalived or haproxy runs and was last
 // started with other files than stand on its host now: a restart is owed.
 func (c *Cluster) Outdated(hostName, unitName string) bool {
 	c.mu.Lock()
@@ -133,6 +134,10 @@ func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
 	case "etcd.service":
 		if err := h.startMember(u); err != nil {
 			return fail(in, "Job for etcd.service failed: %v", err)
+		}
+	case "haproxy.service":
+		if !h.has("/etc/haproxy/haproxy.cfg") || !h.has("/etc/haproxy/kubernetes-ca.crt") {
+			return fail(in, "Job for haproxy.service failed: no configuration, or no authority")
 		}
 	case "keepalived.service":
 		if !h.has("/etc/keepalived/keepalived.conf") {
