@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quorate-dev/quorate/examples/internal/operator"
 	"github.com/quorate-dev/quorate/examples/lab/internal/build"
 	"github.com/quorate-dev/quorate/examples/lab/internal/images"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
@@ -77,7 +79,11 @@ func checkCluster(ctx context.Context, t *testing.T, l *machines.Lab) error {
 	if _, err := kubectl(ctx, l, first, "-n kube-system rollout status deployment/coredns --timeout=120s"); err != nil {
 		return err
 	}
-	vip := fmt.Sprintf("curl -sSf --cacert /etc/kubernetes/pki/ca.crt https://%s:6443/readyz", l.Spec().VIP())
+	described, err := operator.ReadCluster(filepath.Join(l.Dir(), clusterFile))
+	if err != nil {
+		return err
+	}
+	vip := fmt.Sprintf("curl -sSf --cacert /etc/kubernetes/pki/ca.crt https://%s/readyz", described.WithDefaults().Endpoint.HostPort())
 	if out, err := l.SSH(ctx, l.Hosts()[len(l.Hosts())-1].Name, vip); err != nil || out != "ok" {
 		return fmt.Errorf("the API at the VIP, from the last host: %q, %w", out, err)
 	}

@@ -25,7 +25,7 @@ const (
 )
 
 // describeCluster says which cluster the lab's hosts are meant to become.
-func describeCluster(s machines.Spec, v2 bool) (quorate.Cluster, error) {
+func describeCluster(s machines.Spec, balancer quorate.LoadBalancer, v2 bool) (quorate.Cluster, error) {
 	version, err := quorate.ParseVersion(build.Default.Kubernetes)
 	if err != nil {
 		return quorate.Cluster{}, err
@@ -39,8 +39,8 @@ func describeCluster(s machines.Spec, v2 bool) (quorate.Cluster, error) {
 		Name:    "lab",
 		Version: version,
 		Endpoint: quorate.Endpoint{
-			Host: s.VIP().String(),
-			VIP:  quorate.VIP{Interface: machines.Interface, Subnet: s.Network},
+			Host: s.VIP().String(), LoadBalancer: balancer,
+			VIP: quorate.VIP{Interface: machines.Interface, Subnet: s.Network},
 		},
 		Pods:                   []netip.Prefix{s.Pods},
 		Etcd:                   quorate.Etcd{Version: etcd},
@@ -87,8 +87,8 @@ func kubeletSettings(v2 bool) map[string]any {
 	return settings
 }
 
-func writeCluster(ctx context.Context, l *machines.Lab, p prepared) error {
-	c, err := describeCluster(l.Spec(), cgroupV2())
+func writeCluster(ctx context.Context, o options, l *machines.Lab, p prepared) error {
+	c, err := describeCluster(l.Spec(), o.balancer, cgroupV2())
 	if err != nil {
 		return err
 	}

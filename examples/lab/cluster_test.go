@@ -14,7 +14,7 @@ import (
 func TestDescribedClusterIsValid(t *testing.T) {
 	for _, spec := range []machines.Spec{{}, {ControlPlanes: 1}, {ControlPlanes: 2, Workers: 2}, {ControlPlanes: 5}} {
 		for _, v2 := range []bool{false, true} {
-			c, err := describeCluster(spec, v2)
+			c, err := describeCluster(spec, "", v2)
 			if err != nil {
 				t.Errorf("%+v, cgroup v2 %t: %v", spec, v2, err)
 				continue

@@ -2,7 +2,7 @@
 // of them on this machine: systemd-nspawn containers with systemd, sshd and
 // keepalived, and every binary and image built from Go modules.
 //
-//	go run ./examples/lab up [-hosts-only] [-control-planes 3] [-workers 1]
+//	go run ./examples/lab up [-hosts-only] [-control-planes 3] [-workers 1] [-haproxy]
 //	go run ./examples/lab status
 //	go run ./examples/lab drill [-preview] [-scenarios partition,cold-start] [-out DIR]
 //	go run ./examples/lab down
@@ -27,6 +27,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 )
 
@@ -97,6 +98,10 @@ func parse(args []string, stderr io.Writer) (command, error) {
 		flags.IntVar(&c.spec.Workers, "workers", 1, "`number` of workers")
 		flags.StringVar(&network, "network", "10.177.0.0/24", "IPv4 `range` of the hosts, unused on this machine")
 		flags.IntVar(&c.spec.EtcdDisk, "etcd-disk", 0, "`MiB` of a disk for etcd's data alone on each host, which a drill can fill (default: none)")
+		flags.BoolFunc("haproxy", "put haproxy on every control plane before the API servers", func(string) error {
+			c.balancer = quorate.HAProxy
+			return nil
+		})
 		flags.BoolVar(&c.hostsOnly, "hosts-only", false, "stop once the hosts are booted and described in "+clusterFile)
 	}
 	if args[0] == "drill" {

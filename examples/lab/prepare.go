@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/build"
 	"github.com/quorate-dev/quorate/examples/lab/internal/cachedir"
 	"github.com/quorate-dev/quorate/examples/lab/internal/images"
@@ -21,6 +22,8 @@ import (
 // options of a lab.
 type options struct {
 	spec machines.Spec
+	// balancer between the VIP and the API servers, if any.
+	balancer quorate.LoadBalancer
 	// dir is the state directory, cache the directory for everything that is
 	// kept across runs.
 	dir, cache string
@@ -142,7 +145,7 @@ func bootHosts(ctx context.Context, o options, p prepared) (l *machines.Lab, err
 	if err != nil {
 		return nil, err
 	}
-	if err := writeCluster(ctx, l, p); err != nil {
+	if err := writeCluster(ctx, o, l, p); err != nil {
 		return nil, errors.Join(err, removeLab(context.WithoutCancel(ctx), o.dir))
 	}
 	return l, nil

@@ -19,17 +19,19 @@ const suite = "bookworm"
 var hostPackages = []string{
 	"systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "procps", "kmod", "mount",
 	"iproute2", "iputils-ping", "iptables", "nftables", "conntrack", "ethtool", "socat",
-	"curl", "ca-certificates", "openssl", "keepalived", "runc", "containernetworking-plugins",
+	"curl", "ca-certificates", "openssl", "keepalived", "haproxy", "runc", "containernetworking-plugins",
 }
 
 // notWanted is removed from what debootstrap made: archives, keys that all
-// hosts would share, and the start of a keepalived that nobody configured.
+// hosts would share, and the start of a keepalived and a haproxy that nobody
+// configured.
 var notWanted = []string{
 	"var/cache/apt/archives",
 	"etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub",
 	"etc/ssh/ssh_host_ecdsa_key", "etc/ssh/ssh_host_ecdsa_key.pub",
 	"etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub",
 	"etc/systemd/system/multi-user.target.wants/keepalived.service",
+	"etc/systemd/system/multi-user.target.wants/haproxy.service",
 }
 
 // RootFS gives the directory of the hosts' common root file system, made by
