@@ -55,7 +55,8 @@
 //
 // Both count to the moment the next node takes the address. It then tells its
 // neighbours five times at once, five times again after a second, and once
-// every ten seconds for those that missed it.
+// every second for those that missed it or heard a former holder after it, which
+// did not know yet that it was cut off.
 //
 // # Why these figures
 //
