@@ -26,6 +26,10 @@ type API struct {
 	// Endpoint is where clients go: host and port of the VIP or the load
 	// balancer. Required.
 	Endpoint string
+	// ServerPort is where each host's own API server answers, another than the
+	// endpoint's where a load balancer on the same hosts has that. Default: the
+	// endpoint's.
+	ServerPort int
 	// CA is the PEM of the authorities that verify API servers. Required.
 	CA quorate.Content
 	// Certificate and Key of the client, in PEM; or Token, a bearer's.

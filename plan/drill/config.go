@@ -75,6 +75,7 @@ func ForCluster(c quorate.Cluster, t transport.Transport, kubeconfig quorate.Con
 		return Config{}, err
 	}
 	c = c.WithDefaults()
+	api.ServerPort = c.Endpoint.APIServerPort()
 	cfg := Config{API: api, Transport: t, Etcd: Etcd{Port: c.Etcd.ClientPort}}
 	for _, n := range c.ControlPlanes() {
 		cfg.Hosts = append(cfg.Hosts, Host{Name: n.Name, Address: n.Address().String()})
@@ -137,6 +138,12 @@ func (c Config) prepare() (prepared, error) {
 	_, port, err := net.SplitHostPort(c.API.Endpoint)
 	if err != nil {
 		problems.Refuse("api.endpoint", "%q: want host and port: %v", c.API.Endpoint, err)
+	}
+	if c.API.ServerPort < 0 || c.API.ServerPort > 65535 {
+		problems.Refuse("api.serverPort", "%d: want 1 to 65535, or 0 for the endpoint's", c.API.ServerPort)
+	}
+	if c.API.ServerPort != 0 {
+		port = strconv.Itoa(c.API.ServerPort)
 	}
 	for _, h := range c.Hosts {
 		p.addresses[h.Name] = net.JoinHostPort(h.Address, port)

@@ -48,7 +48,7 @@ func TestPreview(t *testing.T) {
 func TestConfigProblems(t *testing.T) {
 	cfg := drill.Config{
 		Hosts:     []drill.Host{{Name: "a", Address: "192.0.2.1"}, {Name: "a"}},
-		API:       drill.API{Endpoint: "192.0.2.100", Timeout: -1},
+		API:       drill.API{Endpoint: "192.0.2.100", ServerPort: 65536, Timeout: -1},
 		Scenarios: append(drill.Scenarios("nonsense", drill.ColdStart, drill.HostReboot, drill.HostReboot), drill.Scenario{Name: "x", Fault: "y", Target: drill.Minority, Down: -time.Second}),
 		Rate:      1e6,
 	}
@@ -60,7 +60,7 @@ func TestConfigProblems(t *testing.T) {
 		paths = append(paths, p.Path)
 	}
 	require.Subset(t, paths, []string{
-		"transport", "hosts", "hosts[1].name", "hosts[1].address", "api.endpoint", "api.ca", "api.key", "api.timeout",
+		"transport", "hosts", "hosts[1].name", "hosts[1].address", "api.endpoint", "api.serverPort", "api.ca", "api.key", "api.timeout",
 		"rate", "scenarios[0]", "scenarios[1]", "scenarios[2]", "scenarios[3].name", "scenarios[4].down",
 	})
 	require.Contains(t, err.Error(), "Config.Power")
@@ -150,7 +150,17 @@ func TestForCluster(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, drillVIP, cfg.VIP)
 	require.Equal(t, drill.Host{Name: "cp-2", Address: "192.0.2.12"}, cfg.Hosts[1])
+	require.Equal(t, 6443, cfg.API.ServerPort)
 	require.Equal(t, "/var/lib/quorate/etcd", cfg.Breaker.(*drill.SSHBreaker).EtcdData)
+	c.Endpoint.Port = 7443
+	cfg, err = drill.ForCluster(c, faketransport.New(), quorate.Sensitive([]byte(kubeconfig("key"))))
+	require.NoError(t, err)
+	require.Equal(t, 7443, cfg.API.ServerPort)
+	// Behind a load balancer API servers are not where the endpoint is.
+	c.Endpoint.LoadBalancer = quorate.HAProxy
+	cfg, err = drill.ForCluster(c, faketransport.New(), quorate.Sensitive([]byte(kubeconfig("key"))))
+	require.NoError(t, err)
+	require.Equal(t, 6443, cfg.API.ServerPort)
 	_, err = json.Marshal(cfg.Hosts)
 	require.NoError(t, err)
 }
