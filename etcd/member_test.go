@@ -497,3 +497,35 @@ func verifyUnit(t *testing.T, verify, name string, m etcd.Member) {
 	require.NoError(t, err, "%s: %s", name, out)
 	require.NotContains(t, string(out), etcd.UnitName, name)
 }
+
+// A member that joins runs with the cluster's members of that moment, by a
+// drop-in that replaces the unit's command and changes nothing else.
+func TestJoinFile(t *testing.T) {
+	m := etcd.Member{
+		Name: "cp-2", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.2")}, Token: "t",
+		Peers: []etcd.Peer{{Name: "cp-2", Address: netip.MustParseAddr("10.0.0.2")}, {Name: "cp-1", Address: netip.MustParseAddr("10.0.0.1")}},
+	}
+	if got, want := m.PeerURL(), "https://10.0.0.2:2380"; got != want {
+		t.Errorf("peer URL %s, want %s", got, want)
+	}
+	f, err := m.JoinFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/etc/systemd/system/etcd.service.d/50-quorate-join.conf"; f.Path != want || f.Mode != 0o644 || f.Content.IsSensitive() {
+		t.Errorf("%s %o", f.Path, f.Mode)
+	}
+	text := string(f.Content.Bytes())
+	for _, want := range []string{
+		"[Service]\nExecStart=\nExecStart=/usr/local/bin/etcd \\\n", "--initial-cluster-state=existing",
+		"--initial-cluster=cp-1=https://10.0.0.1:2380,cp-2=https://10.0.0.2:2380",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	m.Name = "cp-3"
+	if _, err := m.JoinFile(); err == nil {
+		t.Error("a member that is not among its peers")
+	}
+}

@@ -312,7 +312,7 @@ func (m *member) list(ctx context.Context) ([]Member, error) {
 	}
 	out := make([]Member, len(r.Members))
 	for i, one := range r.Members {
-		out[i] = Member{ID: one.ID, Name: one.Name, PeerURLs: one.PeerURLs, ClientURLs: one.ClientURLs, Learner: one.IsLearner}
+		out[i] = memberOf(one)
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/etcd/etcdclient"
+)
+
+// A member that has lost its data is removed and comes back as a new one, a
+// learner until it has caught up; the others serve all the while.
+func TestAMemberIsReplaced(t *testing.T) {
+	servers, bundle := newServers(t)
+	startAll(t, servers)
+	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})
+	before, err := c.Members(t.Context())
+	require.NoError(t, err)
+	require.Len(t, before, 3)
+
+	lost := servers[0]
+	lost.kill(t)
+	require.NoError(t, os.RemoveAll(lost.member.Etcd.DataDir))
+	require.NoError(t, c.RemoveMember(t.Context(), before[0].ID))
+	require.Error(t, c.RemoveMember(t.Context(), before[0].ID), "it is gone")
+	require.Equal(t, []int{2, 2, 2}, counts(t, c))
+
+	var added etcdclient.Member
+	require.Eventually(t, func() bool {
+		var err error
+		added, err = c.AddMember(t.Context(), true, lost.member.PeerURL())
+		require.True(t, err == nil || etcdclient.Settling(err), "%v", err)
+		return err == nil
+	}, 30*time.Second, 100*time.Millisecond)
+	require.Empty(t, added.Name, "it has not been started")
+	require.NotEqual(t, before[0].ID, added.ID)
+	_, err = c.AddMember(t.Context(), true, lost.member.PeerURL())
+	require.ErrorContains(t, err, "already exist") // the ID within the same second, then the URL
+	require.True(t, etcdclient.NotReady(c.PromoteMember(t.Context(), added.ID)), "nothing runs there yet")
+	require.Equal(t, []int{2, 2, 2}, counts(t, c), "a learner has no vote")
+
+	lost.member.State = etcd.Existing
+	ready := lost.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		require.FailNow(t, "a learner never tells that it is ready")
+	}
+	require.Eventually(t, func() bool {
+		err := c.PromoteMember(t.Context(), added.ID)
+		require.True(t, err == nil || etcdclient.NotReady(err), "%v", err)
+		return err == nil
+	}, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return status(t, c).Healthy() == 3 }, 30*time.Second, 50*time.Millisecond)
+	require.Equal(t, []int{3, 3, 2}, counts(t, c))
+
+	// It goes on with the flags of a new cluster.
+	lost.kill(t)
+	lost.member.State = etcd.New
+	<-lost.start(t)
+	require.Eventually(t, func() bool { return status(t, c).Healthy() == 3 }, 30*time.Second, 50*time.Millisecond)
+}
+
+// What needs a majority says so without one.
+func TestNoChangeWithoutMajority(t *testing.T) {
+	servers, bundle := newServers(t)
+	startAll(t, servers)
+	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})
+	list, err := c.Members(t.Context())
+	require.NoError(t, err)
+	servers[0].kill(t)
+	servers[1].kill(t)
+	_, err = c.Members(t.Context())
+	var one *etcdclient.EndpointError
+	require.ErrorAs(t, err, &one)
+	require.ErrorContains(t, err, "needs a majority")
+	require.Error(t, c.RemoveMember(t.Context(), list[0].ID))
+}
+
+func counts(t *testing.T, c *etcdclient.Client) []int {
+	t.Helper()
+	s := status(t, c)
+	return []int{s.Healthy(), s.Voters(), s.Majority()}
+}

@@ -1,0 +1,125 @@
+package etcdclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+)
+
+// Members gives the members of the cluster, ordered by name, by the word of the
+// first endpoint that answers a linearizable read: what a majority knows. It
+// asks all endpoints at once, and takes as long as the fastest, or at most
+// Config.Timeout when none answers; the error then joins an *EndpointError for
+// each.
+func (c *Client) Members(ctx context.Context) ([]Member, error) {
+	_, list, err := c.majority(ctx)
+	return list, err
+}
+
+// AddMember adds a member that peers will reach at these URLs, before it is
+// started for the first time. As a learner, from etcd 3.4 on, it has no vote
+// until PromoteMember; else it counts for the majority at once, although it does
+// not run yet. The error is an *EndpointError: of etcd's own, ErrPeerURLExist
+// or ErrMemberExist when there is such a member already, ErrMemberNotEnoughStarted or
+// ErrUnhealthy, which Settling tells, when etcd finds that too dangerous.
+func (c *Client) AddMember(ctx context.Context, learner bool, peerURLs ...string) (Member, error) {
+	var added Member
+	err := c.change(ctx, "add member "+strings.Join(peerURLs, ","), func(ctx context.Context, cluster pb.ClusterClient) error {
+		r, err := cluster.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: peerURLs, IsLearner: learner})
+		if err == nil {
+			added = memberOf(r.Member)
+		}
+		return err
+	})
+	return added, err
+}
+
+// PromoteMember gives a learner its vote. Until it has caught up with the leader
+// the error is an *EndpointError with ErrLearnerNotReady, which NotReady tells.
+func (c *Client) PromoteMember(ctx context.Context, id uint64) error {
+	return c.change(ctx, fmt.Sprintf("promote member %x", id), func(ctx context.Context, cluster pb.ClusterClient) error {
+		_, err := cluster.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: id})
+		return err
+	})
+}
+
+// RemoveMember removes a member for ever: it stops, and its data is of no use to
+// it any more. Whether that leaves a majority, Status tells; etcd itself refuses
+// only what would lose it at once. The error is an *EndpointError; that there is
+// no such member is one too.
+func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
+	return c.change(ctx, fmt.Sprintf("remove member %x", id), func(ctx context.Context, cluster pb.ClusterClient) error {
+		_, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: id})
+		return err
+	})
+}
+
+// Settling reports whether etcd refused a change because its members have not
+// been connected to each other for long enough, which takes 5 s after one has
+// started: try again.
+func Settling(err error) bool { return errors.Is(err, rpctypes.ErrUnhealthy) }
+
+// NotReady reports whether a learner could not be promoted because it has yet to
+// catch up: try again.
+func NotReady(err error) bool { return errors.Is(err, rpctypes.ErrMemberLearnerNotReady) }
+
+// change asks a member that a majority stands behind; it passes on to the leader
+// what only that one may do. Nothing is tried twice: what an error leaves open,
+// Members tells.
+func (c *Client) change(ctx context.Context, op string, do func(context.Context, pb.ClusterClient) error) error {
+	m, _, err := c.majority(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := told(ctx, do(ctx, pb.NewClusterClient(m.conn))); err != nil {
+		return m.failed(op, err)
+	}
+	return nil
+}
+
+// majority finds a member that has quorum, and the list that it has then. Before
+// etcd 3.5 lists are each member's own, so the read that goes before is what
+// brings it up to date.
+func (c *Client) majority(ctx context.Context) (*member, []Member, error) {
+	type answer struct {
+		m    *member
+		list []Member
+		err  error
+	}
+	asked, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	answers := make(chan answer, len(c.members))
+	for _, m := range c.members {
+		go func() {
+			a := answer{m: m}
+			if _, a.err = m.read(asked); a.err == nil {
+				a.list, a.err = m.list(asked)
+			}
+			answers <- a
+		}()
+	}
+	var failed []error
+	for range c.members {
+		a := <-answers
+		if a.err == nil {
+			return a.m, a.list, nil
+		}
+		failed = append(failed, a.m.failed("list the members, which needs a majority", a.err))
+	}
+	if ctx.Err() != nil {
+		return nil, nil, fmt.Errorf("ask etcd for its members: %w", context.Cause(ctx))
+	}
+	slices.SortFunc(failed, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return nil, nil, errors.Join(failed...)
+}
+
+func memberOf(m *pb.Member) Member {
+	return Member{ID: m.GetID(), Name: m.GetName(), PeerURLs: m.GetPeerURLs(), ClientURLs: m.GetClientURLs(), Learner: m.GetIsLearner()}
+}
