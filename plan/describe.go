@@ -156,9 +156,16 @@ func (im images) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error)
 // Describe gives kubeadm's configuration, which nothing compares once kubeadm
 // has read it, and how kubeadm is called.
 func (b bootstrap) Describe() Description {
-	return Description{Unchecked: b.config, Inputs: []quorate.Content{
+	d := Description{Unchecked: b.config, Inputs: []quorate.Content{
 		input(b.argv...), input(b.args...), input(b.reset...), input(b.check, b.after), b.token.input(),
 	}}
+	if b.instead != nil {
+		d.Inputs = append(d.Inputs, input(b.instead.argv...))
+		for _, f := range b.instead.config {
+			d.Inputs = append(d.Inputs, f.Content)
+		}
+	}
+	return d
 }
 
 // Commands is kubeadm, where it is to run.
@@ -174,6 +181,9 @@ func (b bootstrap) Commands(_ context.Context, _ *Host, d Diff) ([]Command, erro
 	}
 	if slices.ContainsFunc(b.config, func(f quorate.File) bool { return f.Path == kubeadm.KubeletDropInPath }) {
 		out = append(out, command("systemctl", "daemon-reload"))
+	}
+	if b.instead != nil && d[0].Subject == b.instead.what() {
+		return append(out, Command{Argv: b.instead.argv}), nil
 	}
 	return append(out, Command{Argv: b.argv}), nil
 }

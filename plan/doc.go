@@ -34,6 +34,11 @@
 // no host involved. Prerequisites says where programs and images come from:
 // Present, Packages, Pushed, or a type of one's own.
 //
+// HA also brings back a control plane that was reset, is new, or has lost its
+// disk, into a cluster that runs without it. Reset takes nodes, or the whole
+// cluster, back to hosts on which HA could begin anew, and refuses what would cost
+// the cluster its quorum.
+//
 // # Abilities
 //
 // An Action that is a Describer and a Commander too has more to show in a

@@ -69,14 +69,18 @@ type Manifest struct {
 //	preflight/NODE          reads every host before anything is done to any
 //	preflight               every host has been read
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
+//	etcd-join/NODE          a member that a running cluster does without, since its
+//	                        host is new, was reset or lost its disk: added as a
+//	                        learner (from etcd 3.4 on), caught up, given its vote
 //	etcd/NODE               the member's certificates, unit and start
 //	etcd-health             quorum, over a tunnel, with the operator's certificate
 //	haproxy/NODE            haproxy, where the endpoint has it
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
 //	init/NODE               kubeadm init on the first control plane, and on
-//	                        every one before Kubernetes 1.12; the bootstrap
-//	                        token anew if it has expired and a node is to join
+//	                        every one before Kubernetes 1.12; kubeadm join on the
+//	                        first too, where this cluster runs without it; the
+//	                        bootstrap token anew if it has expired and a node is to join
 //	manifest/NAME           the pod network and what else is given
 //	join/NODE               kubeadm join; control planes one at a time, since a
 //	                        new API server and its caches weigh on etcd, then
@@ -158,8 +162,12 @@ type recipe struct {
 	controlPlaneCerts map[string][]quorate.File
 	kubeadmFiles      map[string][]quorate.File
 	kubeadm           map[string]kubeadm.Node
-	etcdTLS           *tls.Config
-	members           []etcd.Member
+	// rejoin has the first control plane join a cluster that runs without it; nil
+	// where it is the only one, or where all are initialised.
+	rejoin      *kubeadm.Node
+	rejoinFiles []quorate.File
+	etcdTLS     *tls.Config
+	members     []etcd.Member
 	// lastPrepared is the last preparation of each node.
 	lastPrepared map[string]ID
 }
@@ -288,12 +296,33 @@ func (r *recipe) renderKubeadm() error {
 		}
 		r.kubeadm[n.Name] = n
 	}
+	if err := r.renderRejoin(secrets); err != nil {
+		return err
+	}
 	for _, n := range r.c.ControlPlanes() {
 		if r.controlPlaneCerts[n.Name], err = r.Certs.ControlPlane(n.Name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// renderRejoin renders the first control plane as if it came after another.
+func (r *recipe) renderRejoin(secrets kubeadm.Secrets) error {
+	if planes := r.c.ControlPlanes(); len(planes) == 1 || kubeadm.ControlPlanesInit(r.c.Version) {
+		return nil
+	}
+	c := r.c
+	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n quorate.Node) bool { return n.Name == r.first.Name })
+	c.Nodes = append(c.Nodes, r.first)
+	nodes, err := kubeadm.Nodes(c, secrets)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(nodes, func(n kubeadm.Node) bool { return n.Name == r.first.Name })
+	r.rejoin = &nodes[i]
+	r.rejoinFiles, err = r.rejoin.Files()
+	return err
 }
 
 func nodeID(what string, n quorate.Node) ID { return ID(what + "/" + n.Name) }
@@ -353,7 +382,8 @@ func (r *recipe) prepared(n quorate.Node) ID { return r.lastPrepared[n.Name] }
 // etcdSteps start the members once every control plane has what it needs: the
 // cluster could not come into being without all of them anyway. They start
 // without waiting, since a member is up only when enough others are; a restart
-// of one that runs holds the quorum's lock until it serves again.
+// of one that runs holds the quorum's lock until it serves again. Who joins a
+// cluster that runs goes first, and waits.
 func (r *recipe) etcdSteps() []Step {
 	if r.c.Etcd.Stacked {
 		return nil
@@ -363,11 +393,18 @@ func (r *recipe) etcdSteps() []Step {
 	for _, n := range r.c.ControlPlanes() {
 		prepared = append(prepared, r.prepared(n))
 	}
+	for i, n := range r.c.ControlPlanes() {
+		steps = append(steps, Step{
+			ID: nodeID("etcd-join", n), Title: "join etcd, if it runs without this member", Host: n.Name,
+			After: prepared, Locks: []string{etcdQuorum},
+			Action: joinMember{others: r.othersOf(n.Name), member: r.members[i], deploy: r.etcdDeploy(n)},
+		})
+	}
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, Step{
 			ID: nodeID("etcd", n), Title: "run the etcd member", Host: n.Name,
-			After: prepared, Locks: []string{"etcd-quorum"},
-			Action: Deploy{Name: "etcd", Files: r.etcdFiles[n.Name], Units: []Unit{{Name: "etcd.service", NoBlock: true}}},
+			After: r.ids("etcd-join", r.c.ControlPlanes()), Locks: []string{etcdQuorum},
+			Action: r.etcdDeploy(n),
 		})
 	}
 	return append(steps, Step{
@@ -391,6 +428,13 @@ func (r *recipe) haproxySteps() []Step {
 		})
 	}
 	return steps
+}
+
+// etcdQuorum is held by whatever changes who votes in etcd or stops one who does.
+const etcdQuorum = "etcd-quorum"
+
+func (r *recipe) etcdDeploy(n quorate.Node) Deploy {
+	return Deploy{Name: "etcd", Files: r.etcdFiles[n.Name], Units: []Unit{{Name: etcd.UnitName, NoBlock: true}}}
 }
 
 func (r *recipe) vipSteps() []Step {
@@ -451,6 +495,7 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 	b.needs = adminConf
 	switch {
 	case n.Name == r.first.Name:
+		b.instead = r.instead(b)
 		s.Title, b.check = "initialise the cluster", initState
 		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
 		if b.token = r.bootstrapToken(); b.token != nil {
@@ -465,6 +510,20 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 	}
 	s.Action = b
 	return s
+}
+
+// instead is how the first control plane comes into a cluster that is there: as
+// the others do. Nil without others.
+func (r *recipe) instead(b bootstrap) *bootstrap {
+	switch {
+	case r.rejoin == nil && len(r.c.ControlPlanes()) == 1:
+		return nil
+	case r.rejoin == nil: // every control plane is initialised
+		return &b
+	}
+	b.config, b.argv, b.after = r.rejoinFiles, r.rejoin.Command(), registered
+	b.args = []string{b.node}
+	return &b
 }
 
 // healthPath is where an API server tells that it is well: /readyz came with 1.16.

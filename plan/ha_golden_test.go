@@ -32,6 +32,10 @@ func goldenSteps(t *testing.T, name string, c quorate.Cluster) {
 	cfg.Untaint = true
 	p, err := plan.HA(cfg)
 	require.NoError(t, err)
+	goldenText(t, name, stepsText(p))
+}
+
+func stepsText(p *plan.Plan) string {
 	var b strings.Builder
 	for _, s := range p.Steps() {
 		fmt.Fprintf(&b, "%s\n  on %s, %s\n", s.ID, s.Host, s.Title)
@@ -42,14 +46,19 @@ func goldenSteps(t *testing.T, name string, c quorate.Cluster) {
 			fmt.Fprintf(&b, "  holds %s\n", l)
 		}
 	}
+	return b.String()
+}
+
+func goldenText(t *testing.T, name, got string) {
+	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(string(want), b.String()))
+	require.Empty(t, cmp.Diff(string(want), got))
 }
 
 // A run against hosts that are as described asks each of them only so often,

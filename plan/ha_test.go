@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,7 +120,7 @@ func TestFilesIsWhatARunWrites(t *testing.T) {
 			expected[f.Path] = true
 		}
 		for _, path := range hosts.Host(name).Files() {
-			require.True(t, expected[path] || filepath.Dir(path) == "/var/lib/quorate", "%s has %s", name, path)
+			require.True(t, expected[path] || filepath.Dir(path) == "/var/lib/quorate" || filepath.Dir(path) == "/var/lib/quorate/etcd/member", "%s has %s", name, path)
 		}
 	}
 }
@@ -414,7 +415,7 @@ func TestATakenEndpointIsNoticedInEveryEra(t *testing.T) {
 		p, err := plan.HA(config(t, c))
 		require.NoError(t, err)
 		hosts.Host("cp-1").Handle(faketransport.Prefix("curl"), func(_ context.Context, in faketransport.Invocation) error {
-			if in.Argv[len(in.Argv)-1] != "https://192.0.2.10:6443"+path {
+			if in.Argv[len(in.Argv)-1] != "https://192.0.2.10:6443"+path || slices.Contains(in.Argv, "--cacert") {
 				return faketransport.Exit(22)
 			}
 			_, err := in.Stdout.Write([]byte("ok"))

@@ -31,16 +31,21 @@ type bootstrap struct {
 
 	// token is looked after by the node that others join; nil on all but the first.
 	token *bootstrapToken
+	// instead is done in place of init where the cluster is there already and runs
+	// without this host: one that was reset, or is new. Nil on all other nodes.
+	instead *bootstrap
 }
 
 // kubeadmMark tells how far kubeadm has come on a host: markBegun is written with
 // its configuration, before it runs, and markDone once all that it is to leave
-// is there. So a node that was cut off half-way is told from a complete one whose
-// API server does not answer, of which nothing may ever be reset.
+// is there; markReset, before a reset of the node that somebody asked for. So a
+// node that was cut off half-way is told from a complete one whose API server does
+// not answer, of which nothing may ever be reset.
 const (
 	kubeadmMark = stampDir + "/kubeadm.state"
 	markBegun   = "begun"
 	markDone    = "done"
+	markReset   = "reset"
 )
 
 func mark(text string) quorate.File {
@@ -52,20 +57,27 @@ func mark(text string) quorate.File {
 // kube-proxy's role binding. $1 is the local API server's URL, $2 where
 // the endpoint tells its health, empty on a host where it may answer already: one that is
 // initialised after another, as every control plane was before Kubernetes 1.12.
-// There the first one's objects say nothing of this host, and its node, $3, must
-// have the label $4 too, which is the last thing that kubeadm does to it.
+// There, and where the first one may have joined, the cluster's objects say nothing
+// of this host, and its node, $3, must have the label $4 too, which is the last
+// thing that kubeadm does to it.
 const initState = `# was this host initialised?
-echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
+mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)
+echo "mark=$mark"
 if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
-	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then echo state=taken; else echo state=absent; fi
+	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then
+		echo state=taken
+		if curl --silent --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then echo ours=yes; fi
+	else
+		echo state=absent
+	fi
 	exit 0
 fi
 ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
 url=$1
 if why=$(ask -n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name); then
 	state=done
-	if [ -z "$2" ]; then
+	if [ -z "$2" ] || [ "$mark" = begun ]; then
 		why=$(ask get node "$3" --show-labels --no-headers)
 		case "$why" in
 		*"$4"*) ;;
@@ -122,6 +134,9 @@ func (b bootstrap) what() string { return strings.Join(b.argv[:2], " ") }
 // progress is what a host says of its kubeadm.
 type progress struct {
 	state, why, mark string
+	// ours says that the cluster at the endpoint has the authority that was placed
+	// on this host.
+	ours bool
 	// running says that a kubeadm of an earlier run is still at work: it outlives
 	// the connection that began it.
 	running bool
@@ -135,7 +150,10 @@ func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 		return progress{}, err
 	}
 	f := fields(out)
-	return progress{state: f["state"], why: f["why"], mark: f["mark"], running: f["running"] == "yes", pending: b.token.pending(out)}, nil
+	return progress{
+		state: f["state"], why: f["why"], mark: f["mark"], ours: f["ours"] == "yes",
+		running: f["running"] == "yes", pending: b.token.pending(out),
+	}, nil
 }
 
 const (
@@ -156,24 +174,30 @@ func (b bootstrap) Check(ctx context.Context, h *Host) (Diff, error) {
 	switch {
 	case p.running:
 		return Diff{{Verb: verbRepair, Subject: b.what(), Detail: "one that an earlier run began is still at work"}}, nil
-	case p.state == stateDone && p.mark == markBegun:
+	case p.state == stateDone && (p.mark == markBegun || p.mark == markReset):
 		return Diff{{Verb: verbRecord, Subject: b.what(), Detail: "an earlier run ended before it could"}}, nil
 	case p.state == stateDone:
 		return b.token.check(ctx, h, b.args[0], p.pending)
 	case p.state == stateAbsent:
 		return Diff{{Verb: "run", Subject: b.what()}}, nil
+	case p.state == stateTaken && p.ours && b.instead != nil:
+		return Diff{{Verb: "run", Subject: b.instead.what(), Detail: "the cluster runs without this host"}}, nil
 	case p.state == stateTaken:
-		return nil, &HostError{Host: h.Name, Faults: []HostFault{{
-			Found: "this host is not initialised, but the API already answers at " + b.endpoint,
-			Do:    "a cluster exists there: list one of its control planes first, so that this host joins it, or free the endpoint's address",
-		}}}
-	case p.mark == markBegun:
+		return nil, b.taken(h)
+	case p.mark == markBegun || p.mark == markReset:
 		return Diff{{Verb: verbRepair, Subject: b.what(), Detail: "cut off half-way: " + p.why, Disruptive: true}}, nil
 	}
 	return nil, &HostError{Host: h.Name, Faults: []HostFault{{
 		Found: b.what() + " was not begun by an earlier run, or has been complete, and does not answer now (" + p.why + ")",
 		Do: "if the API server is only starting, run again; otherwise look at `journalctl -u kubelet`, " +
 			"and only if this node may be lost, `kubeadm reset --force` on this host, and run again",
+	}}}
+}
+
+func (b bootstrap) taken(h *Host) error {
+	return &HostError{Host: h.Name, Faults: []HostFault{{
+		Found: "this host is not initialised, but the API already answers at " + b.endpoint + ", with another authority than this host was given",
+		Do:    "give the keys and certificates that this cluster was made with, or free the endpoint's address",
 	}}}
 }
 
@@ -198,12 +222,31 @@ func (b bootstrap) Apply(ctx context.Context, h *Host, d Diff) error {
 		if p.state == stateDone {
 			return b.record(ctx, h)
 		}
-		if p.state == statePartial && p.mark != markBegun {
+		if p.state == statePartial && p.mark != markBegun && p.mark != markReset {
 			return &NotConvergedError{Left: d}
 		}
 		if p.state == statePartial {
 			return b.again(ctx, h)
 		}
+	}
+	return b.begin(ctx, h)
+}
+
+// begin runs kubeadm on a host where it has not run: init or, where the cluster is
+// there, what has this host join it.
+func (b bootstrap) begin(ctx context.Context, h *Host) error {
+	if b.instead == nil {
+		return b.run(ctx, h)
+	}
+	p, err := b.progress(ctx, h)
+	switch {
+	case err != nil:
+		return err
+	case p.state == stateTaken && !p.ours:
+		return b.taken(h)
+	case p.state == stateTaken:
+		h.Report("the cluster runs without this host: joining it")
+		return b.instead.run(ctx, h)
 	}
 	return b.run(ctx, h)
 }
@@ -269,13 +312,13 @@ func (b bootstrap) again(ctx context.Context, h *Host) error {
 		}
 	}
 	for waited := time.Duration(0); ; waited += joinPatience / 8 {
-		err := b.run(ctx, h)
+		err := b.begin(ctx, h)
 		var exit *transport.ExitError
 		if err == nil || !errors.As(err, &exit) || waited >= joinPatience {
 			return err
 		}
 		h.Report("kubeadm refuses, trying again: %v", err)
-		if p, stateErr := b.progress(ctx, h); stateErr != nil || p.state != stateAbsent {
+		if p, stateErr := b.progress(ctx, h); stateErr != nil || p.state != stateAbsent && p.state != stateTaken {
 			return err // it has left something: a later run begins there
 		}
 		if !wait(ctx, joinPatience/8) {

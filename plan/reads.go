@@ -1,6 +1,9 @@
 package plan
 
-import "github.com/quorate-dev/quorate/transport"
+import (
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/transport"
+)
 
 // What the recipe's checks read. Each names what its Check, beside the Action's
 // other methods, asks the host for.
@@ -61,6 +64,17 @@ func (im images) Reads() Reads {
 	r.Files = im.sent()
 	return r
 }
+
+// Reads gives the script.
+func (j joinMember) Reads() Reads {
+	return reading(script(memberScript, j.member.Etcd.DataDir, etcd.JoinPath))
+}
+
+// Reads gives the script.
+func (u unbootstrap) Reads() Reads { return reading(script(resetState, u.files...)) }
+
+// Reads gives the script.
+func (r removal) Reads() Reads { return reading(script(leftScript, r.leftArgs()...)) }
 
 // Reads gives the script on a host on which kubeadm has been: elsewhere it may
 // wait for an endpoint that does not answer.

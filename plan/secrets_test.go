@@ -342,6 +342,17 @@ func TestNoRunShowsASecret(t *testing.T) {
 	}
 	_, err = all.assertQuietRun(t.Context(), t, "run over changed files", hosts, p, false)
 	require.NoError(t, err)
+	for name, o := range map[string]plan.ResetOptions{"reset of a node": {Nodes: []string{"cp-2"}}, "reset of all": {WholeCluster: true}} {
+		reset, err := plan.Reset(cfg, o)
+		require.NoError(t, err)
+		all.assertHidden(t, name, reset)
+		for _, dry := range []bool{true, false} {
+			_, err = all.assertQuietRun(t.Context(), t, fmt.Sprint(name, dry), hosts, reset, dry)
+			require.NoError(t, err)
+		}
+		_, err = all.assertQuietRun(t.Context(), t, name+" taken back", hosts, p, false)
+		require.NoError(t, err)
+	}
 }
 
 // No failure shows a secret, whichever way a host fails.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -30,8 +31,10 @@ type sweep struct {
 	before *plan.Plan
 	drift  func(t *testing.T, hosts *plantest.Cluster)
 	plan   *plan.Plan
-	calls  int
-	end    string
+	// quorate wants etcd to have quorum of its own list at every call.
+	quorate bool
+	calls   int
+	end     string
 }
 
 // measure runs the plan undisturbed.
@@ -94,6 +97,9 @@ func stateOf(t *testing.T, hosts *plantest.Cluster) string {
 		for _, path := range h.Files() {
 			f, err := h.File(path)
 			require.NoError(t, err)
+			if strings.HasSuffix(path, "/simulated") { // a member's ID depends on how it became one
+				f.Data = transport.Bytes(nil)
+			}
 			fmt.Fprintf(&b, "%s %s %o %s:%s %q\n", n.Name, path, f.Mode, f.Owner, f.Group, f.Data.Bytes())
 		}
 		for _, unit := range []string{"containerd.service", "etcd.service", "keepalived.service", "kubelet.service"} {
@@ -101,7 +107,9 @@ func stateOf(t *testing.T, hosts *plantest.Cluster) string {
 			require.False(t, hosts.Outdated(n.Name, unit), "%s on %s runs with other files", unit, n.Name)
 		}
 	}
-	fmt.Fprintln(&b, hosts.Nodes())
+	members := hosts.Members()
+	slices.Sort(members)
+	fmt.Fprintln(&b, hosts.Nodes(), members)
 	return b.String()
 }
 
@@ -137,8 +145,13 @@ var faults = map[string]fault{
 	// kubeadm is killed with its connection, half-way.
 	"cut kubeadm": func(hosts *plantest.Cluster, _ context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{Before: func(ctx context.Context, op faketransport.Op) error {
-			if op.Kind == faketransport.Run && op.Argv[0] == "kubeadm" && (op.Argv[1] == "init" || op.Argv[1] == "join") {
-				return errors.Join(cutKubeadm(hosts, op), faketransport.Reset(ctx, op))
+			if op.Kind == faketransport.Run && op.Argv[0] == "kubeadm" {
+				switch op.Argv[1] {
+				case "init", "join":
+					return errors.Join(cutKubeadm(hosts, hosts.CutKubeadm), faketransport.Reset(ctx, op))
+				case "reset":
+					return errors.Join(cutKubeadm(hosts, hosts.CutKubeadmReset), faketransport.Reset(ctx, op))
+				}
 			}
 			return faketransport.Reset(ctx, op)
 		}}
@@ -151,13 +164,13 @@ var faults = map[string]fault{
 	},
 }
 
-// cutKubeadm finds the host by the file that its kubeadm was told to read.
-func cutKubeadm(hosts *plantest.Cluster, _ faketransport.Op) error {
+// cutKubeadm finds the host whose kubeadm has not ended.
+func cutKubeadm(hosts *plantest.Cluster, cut func(host string) error) error {
 	for _, n := range three().Nodes {
 		calls := hosts.Host(n.Name).Calls()
 		if len(calls) > 0 && !calls[len(calls)-1].Done && calls[len(calls)-1].Op.Kind == faketransport.Run &&
 			calls[len(calls)-1].Op.Argv[0] == "kubeadm" {
-			return hosts.CutKubeadm(n.Name)
+			return cut(n.Name)
 		}
 	}
 	return errors.New("no host runs kubeadm")
@@ -211,6 +224,30 @@ func TestCrashSweepOfADrift(t *testing.T) {
 	s.everyCall(t, 0)
 }
 
+// TestCrashSweepOfAReset does the same with nodes that leave, with the whole
+// cluster, and with one that comes back: quorum is kept in between, whatever fails.
+func TestCrashSweepOfAReset(t *testing.T) {
+	cfg := sweepConfig(t)
+	ha, err := plan.HA(cfg)
+	require.NoError(t, err)
+	resetOf := func(o plan.ResetOptions) *plan.Plan {
+		p, err := plan.Reset(cfg, o)
+		require.NoError(t, err)
+		return p
+	}
+	one := resetOf(plan.ResetOptions{Nodes: []string{"cp-1"}})
+	for name, s := range map[string]sweep{
+		"nodes":     {before: ha, plan: resetOf(plan.ResetOptions{Nodes: []string{"cp-2", "worker-1"}}), quorate: true},
+		"whole":     {before: ha, plan: resetOf(plan.ResetOptions{WholeCluster: true, Data: plan.RemoveData})},
+		"come back": {before: ha, plan: ha, quorate: true, drift: func(t *testing.T, hosts *plantest.Cluster) { mustRun(t.Context(), t, hosts, one) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.cluster = three()
+			s.measure(t).everyCall(t, 0) // a reset takes kubeadm back anyway
+		})
+	}
+}
+
 // everyCall wants kubeadm to have been taken back so often at the least: else
 // nothing was cut half-way.
 func (s sweep) everyCall(t *testing.T, leastResets int) {
@@ -241,6 +278,10 @@ func (s sweep) crash(t *testing.T, k int, f fault) (resets int) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var calls atomic.Int64
+	if s.quorate {
+		lost := watch(hosts, s.cluster)
+		defer func() { require.Empty(t, lost()) }()
+	}
 	at := f(hosts, stop)
 	at.On = func(faketransport.Op) bool { return int(calls.Add(1)) == k }
 	s.inject(hosts, at)

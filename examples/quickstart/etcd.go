@@ -152,8 +152,8 @@ func materialise(h *faketransport.Host, root string, flags []string) error {
 			return err
 		}
 		file, err := h.File(value)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the data directory: etcd makes it
+		if errors.Is(err, fs.ErrNotExist) || name == "--data-dir" {
+			continue // etcd makes it
 		}
 		if err != nil {
 			return err

@@ -36,7 +36,7 @@ type Cluster struct {
 }
 
 // node is a registered node; it is silent when its kubelet is.
-type node struct{ tainted, silent bool }
+type node struct{ tainted, cordoned, silent bool }
 
 func (n *node) ready() string {
 	if n.silent {
@@ -135,7 +135,7 @@ func (c *Cluster) add(n quorate.Node) error {
 		return say(in, "%s\n", time.Now().UTC().Format(time.RFC3339))
 	})
 	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
-	h.script("curl", func(faketransport.Invocation, []string) error { return faketransport.Exit(7) })
+	h.script("curl", h.curl)
 	driver := "systemd"
 	if given, ok := c.c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
 		driver = given

@@ -11,6 +11,10 @@
 // protocol with mutual TLS, by the certificates on their hosts; Cluster.UseEtcd
 // has real servers run in their place.
 //
+// Etcd has a list of members of its own, which knows who was added, is a learner
+// and was removed, and the API server does not answer without etcd's quorum: so
+// plan.Reset runs here too. Stacked etcd is not simulated.
+//
 // What is simulated says nothing about the real thing's behaviour beyond that:
 // no pod runs here, and no data is kept.
 package plantest

@@ -1,11 +1,15 @@
 package plantest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -114,6 +118,25 @@ func (c *Cluster) CutKubeadm(hostName string) error {
 	return nil
 }
 
+// CutKubeadmReset leaves a host as a kubeadm reset leaves it that is killed
+// half-way: its static pods and authorities are gone, its kubelet has stopped, and
+// files of its own are left.
+func (c *Cluster) CutKubeadmReset(hostName string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	if h == nil {
+		return fmt.Errorf("plantest: no host %q", hostName)
+	}
+	for _, path := range h.Files() {
+		if strings.HasPrefix(path, "/etc/kubernetes/pki/") || strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
+			h.Delete(path)
+		}
+	}
+	h.unit("kubelet.service").active = false
+	return nil
+}
+
 // kubeadmReset takes everything below /etc/kubernetes away but kubeadm's own
 // input, as kubeadm does, and stops the kubelet. The cluster keeps the node.
 func (h *host) kubeadmReset() {
@@ -148,7 +171,7 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	if args[0] == "version" {
 		return say(in, "Client Version: %s\n", h.cluster.c.Version)
 	}
-	if !h.cluster.initialised || !h.answers() {
+	if !h.cluster.initialised || !h.answers() || !h.cluster.api() {
 		return fail(in, "The connection to the server was refused - did you specify the right host or port?")
 	}
 	switch line := strings.Join(args, " "); {
@@ -168,8 +191,17 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	case strings.HasPrefix(line, "get nodes"):
 		return h.listNodes(in)
 	case strings.HasPrefix(line, "get node "):
+		if slices.Contains(args, "--ignore-not-found") {
+			return h.sayCordoned(in, args[2])
+		}
 		return h.getNode(in, args[2])
 	case args[0] == "wait":
+		return nil
+	case args[0] == "cordon":
+		if h.cluster.nodes[args[1]] == nil {
+			return fail(in, "Error from server (NotFound): nodes %q not found", args[1])
+		}
+		h.cluster.nodes[args[1]].cordoned = true
 		return nil
 	case strings.HasPrefix(line, "delete node "):
 		delete(h.cluster.nodes, args[2])
@@ -183,6 +215,62 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return h.manifest(in, args[0])
 	}
 	return fail(in, "kubectl: %q is not simulated", args)
+}
+
+// sayCordoned answers what withdraws and forgets nodes.
+func (h *host) sayCordoned(in faketransport.Invocation, name string) error {
+	n := h.cluster.nodes[name]
+	if n == nil {
+		return nil
+	}
+	if n.cordoned {
+		return say(in, "%s true", name)
+	}
+	return say(in, "%s ", name)
+}
+
+// serves reports whether an API server of this host answers: one that kubeadm
+// has come to the end with, over an etcd that can act.
+func (h *host) serves() bool {
+	c := h.cluster
+	return c.initialised && h.has("/etc/kubernetes/manifests/kube-apiserver.yaml") && h.running("kubelet.service") && h.answers() &&
+		(c.c.Etcd.Stacked || c.hasQuorum())
+}
+
+// api reports whether any API server answers.
+func (c *Cluster) api() bool {
+	for _, h := range c.hosts {
+		if h.serves() {
+			return true
+		}
+	}
+	return false
+}
+
+// curl asks an API server whether it is well: this host's own, or whichever the
+// VIP leads to, which --cacert must vouch for if it is given.
+func (h *host) curl(in faketransport.Invocation, args []string) error {
+	target, err := url.Parse(args[len(args)-1])
+	if err != nil {
+		return faketransport.Exit(3)
+	}
+	for _, n := range h.cluster.c.Nodes {
+		other := h.cluster.hosts[n.Name]
+		own := target.Host == net.JoinHostPort(n.Address().String(), strconv.Itoa(h.cluster.c.Endpoint.Port))
+		byVIP := target.Host == h.cluster.c.Endpoint.HostPort() && (other.running("keepalived.service") || h.cluster.c.Endpoint.External)
+		if !other.serves() || !own && !byVIP {
+			continue
+		}
+		if i := slices.Index(args, "--cacert"); i >= 0 {
+			ours, err := h.File(args[i+1])
+			theirs, theirErr := other.File("/etc/kubernetes/pki/ca.crt")
+			if err != nil || theirErr != nil || !bytes.Equal(ours.Data.Bytes(), theirs.Data.Bytes()) {
+				return faketransport.Exit(60)
+			}
+		}
+		return say(in, "ok")
+	}
+	return faketransport.Exit(7)
 }
 
 // answers reports whether the API server that kubectl on this host asks is

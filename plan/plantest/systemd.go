@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -52,8 +53,11 @@ func (h *host) filesOf(unitName string) string {
 func (h *host) systemctl(in faketransport.Invocation, args []string) error {
 	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-") })
 	verb, names := args[0], args[1:]
-	if verb == "daemon-reload" {
+	switch verb {
+	case "daemon-reload":
 		return nil
+	case "is-active", "is-enabled":
+		return h.is(in, verb, names[0])
 	}
 	for i, name := range names {
 		u := h.unit(name)
@@ -74,6 +78,8 @@ func (h *host) systemctl(in faketransport.Invocation, args []string) error {
 		switch verb {
 		case "enable":
 			u.enabled = true
+		case "disable":
+			u.enabled = false
 		case "start", "restart":
 			if verb == "start" && h.running(name) {
 				continue
@@ -90,12 +96,28 @@ func (h *host) systemctl(in faketransport.Invocation, args []string) error {
 	return nil
 }
 
+// is answers is-active and is-enabled by a word and an exit status.
+func (h *host) is(in faketransport.Invocation, verb, name string) error {
+	u := h.unit(name)
+	active, enabled := h.states(name, u)
+	word, well := active, "active"
+	if verb == "is-enabled" {
+		word, well = enabled, "enabled"
+	}
+	if err := say(in, "%s\n", word); err != nil || word == well {
+		return err
+	}
+	return faketransport.Exit(3)
+}
+
 // unit finds a unit that a package brought or whose file stands on the host.
 func (h *host) unit(name string) *unit {
-	if u := h.units[name]; u != nil {
+	u, packaged := h.units[name], name != etcd.UnitName
+	switch {
+	case u != nil && (packaged || u.active || h.has(etcd.UnitPath)):
 		return u
-	}
-	if !h.has("/etc/systemd/system/" + name) {
+	case !h.has("/etc/systemd/system/" + name):
+		delete(h.units, name) // its file is gone, and with it all that was known of it
 		return nil
 	}
 	h.units[name] = &unit{}
@@ -114,10 +136,19 @@ func (h *host) ended(name string) bool {
 }
 
 func (h *host) show(in faketransport.Invocation, name string, u *unit) error {
-	load, active, enabled := "loaded", "inactive", "disabled"
+	load := "loaded"
+	if u == nil {
+		load = "not-found"
+	}
+	active, enabled := h.states(name, u)
+	return say(in, "Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n", name, load, active, enabled)
+}
+
+func (h *host) states(name string, u *unit) (active, enabled string) {
+	active, enabled = "inactive", "disabled"
 	switch {
 	case u == nil:
-		load, enabled = "not-found", ""
+		enabled = ""
 	case u.active && h.ended(name):
 		active = "failed"
 	case u.active:
@@ -126,7 +157,7 @@ func (h *host) show(in faketransport.Invocation, name string, u *unit) error {
 	if u != nil && u.enabled {
 		enabled = "enabled"
 	}
-	return say(in, "Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n", name, load, active, enabled)
+	return active, enabled
 }
 
 func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
@@ -161,6 +192,9 @@ func (h *host) startMember(u *unit) error {
 		return err
 	}
 	h.cluster.members.add(h.node.Name, m)
+	if h.cluster.members.start != nil { // a real server's data stands elsewhere
+		return h.Put(transport.File{Path: h.dataPath(), Mode: 0o600, Data: transport.Bytes([]byte("elsewhere\n"))})
+	}
 	return nil
 }
 

@@ -166,12 +166,18 @@ func mv(c *call) error {
 }
 
 func cp(c *call) error {
-	_, operands, err := c.options("f", "")
+	opts, operands, err := c.options("fa", "")
 	if err != nil {
 		return err
 	}
 	if len(operands) != 2 {
 		return c.fail("faketransport copies one file")
+	}
+	if has(opts, 'a') {
+		if err := c.fs().copyAll(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
+			return c.failed(operands[0], err)
+		}
+		return nil
 	}
 	data, err := c.fs().read(c.abs(operands[0]))
 	if err != nil {

@@ -299,6 +299,34 @@ func (f *fileSystem) removeAll(p string) {
 	}
 }
 
+// copyAll copies a file, or a directory with all that is in it, with modes and
+// owners.
+func (f *fileSystem) copyAll(from, to string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	src, _, err := f.lookup(from, false)
+	if err != nil {
+		return err
+	}
+	dst, err := f.resolve(to, false)
+	if err != nil {
+		return err
+	}
+	if f.nodes[path.Dir(dst)] == nil {
+		return pathError("copy", to, syscall.ENOENT)
+	}
+	copied := map[string]*node{}
+	for p, n := range f.nodes {
+		if p == src || strings.HasPrefix(p, src+"/") {
+			one := *n
+			one.data = slices.Clone(n.data)
+			copied[dst+strings.TrimPrefix(p, src)] = &one
+		}
+	}
+	maps.Copy(f.nodes, copied)
+	return nil
+}
+
 func (f *fileSystem) symlink(target, p string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
