@@ -361,3 +361,36 @@ func TestEventsOfARun(t *testing.T) {
 	code, _, _ := s.run(t, "-events", s.dir)
 	require.Equal(t, exitInvalid, code)
 }
+
+// Nodes leave and come back, and all of it goes, by the same command; each run a
+// second time changes nothing.
+func TestReset(t *testing.T) {
+	const nothing = "changed nothing: every host is as described"
+	s := newSite(t)
+	do := func(args ...string) string {
+		code, stdout, stderr := s.run(t, args...)
+		require.Zero(t, code, "%v: %s%s", args, stdout, stderr)
+		return stdout
+	}
+	do()
+	require.Contains(t, do("-reset", "cp-2", "-reset", "worker-1", "-dry-run"), "run kubeadm reset")
+	require.Len(t, s.hosts.Nodes(), 4, "a dry run has done something")
+	do("-reset", "cp-2", "-reset", "worker-1")
+	require.Equal(t, []string{"cp-1", "cp-3"}, s.hosts.Nodes())
+	require.Contains(t, do("-reset", "cp-2", "-reset", "worker-1"), nothing)
+	do()
+	require.Len(t, s.hosts.Nodes(), 4)
+	do("-reset-cluster", "-remove-data")
+	require.False(t, s.hosts.Active("cp-1", "etcd.service"))
+	require.Contains(t, do("-reset-cluster", "-remove-data"), nothing)
+
+	for _, args := range [][]string{
+		{"-remove-data"}, {"-reset-cluster", "-kubeconfig", "x"}, {"-reset", "cp-9"},
+		{"-reset", "cp-1", "-reset-cluster"}, {"-reset", "cp-1", "-reset", "cp-2", "-reset", "cp-3"},
+	} {
+		contacted := s.contacted()
+		code, _, stderr := s.run(t, args...)
+		require.Equal(t, exitInvalid, code, "%v: %s", args, stderr)
+		require.Equal(t, contacted, s.contacted(), "a host was touched: %v", args)
+	}
+}

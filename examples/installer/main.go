@@ -16,6 +16,12 @@
 // unfinished, and while one runs, another on this machine is told by whom, and
 // does nothing. With -events other programs can follow a run (docs/events.md).
 //
+// Nodes are taken out of the cluster again, or all of it is taken down; both go
+// with -dry-run, -save and -apply. Without -reset, run again, they come back:
+//
+//	go run ./examples/installer -cluster cluster.yaml -reset cp-2
+//	go run ./examples/installer -cluster cluster.yaml -reset-cluster
+//
 // Exit codes: 0 the hosts are as described (or, dry, would be), 1 the run
 // failed, or what it should write could not be written, 2 the input is wrong and
 // no host was touched, 3 the saved plan no longer holds and nothing was changed,
@@ -66,6 +72,8 @@ type options struct {
 	dryRun, untaint, sudo      bool
 	install, images, apply     string
 	journal, events            string
+	reset                      list
+	resetCluster, removeData   bool
 	save                       list
 	manifests                  list
 	keys, knownHosts           list
@@ -89,6 +97,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
 	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: "+journalFile+" in the state directory)")
 	f.StringVar(&o.events, "events", "", "write what happens to this `file`, as JSON Lines (docs/events.md)")
+	f.Var(&o.reset, "reset", "take this `node` out of the cluster, back to a clean host; may be repeated")
+	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
+	f.BoolVar(&o.removeData, "remove-data", false, "with -reset or -reset-cluster, remove etcd's data and the hosts' keys too, which are kept aside otherwise")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
 	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
 	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
@@ -108,6 +119,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.dryRun && o.apply != "" {
 		return o, errors.New("-apply and -dry-run exclude each other")
 	}
+	if o.removeData && !o.resets() {
+		return o, errors.New("-remove-data goes with -reset or -reset-cluster")
+	}
+	if o.kubeconfig != "" && o.resetCluster {
+		return o, errors.New("-kubeconfig: no cluster is left after -reset-cluster")
+	}
 	for _, path := range o.save {
 		if _, ok := rendering(path); !ok || !o.dryRun {
 			return o, fmt.Errorf("-save %s: want -dry-run, and a name that ends in .json, .txt, .dot or .mmd", path)
@@ -117,6 +134,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.state = strings.TrimSuffix(o.cluster, filepath.Ext(o.cluster)) + ".state"
 	}
 	return o, nil
+}
+
+func (o options) resets() bool { return len(o.reset) > 0 || o.resetCluster }
+
+// plan is what the options ask for.
+func (o options) plan(cfg plan.HAConfig) (*plan.Plan, error) {
+	if !o.resets() {
+		return plan.HA(cfg)
+	}
+	reset := plan.ResetOptions{Nodes: o.reset, WholeCluster: o.resetCluster}
+	if o.removeData {
+		reset.Data = plan.RemoveData
+	}
+	return plan.Reset(cfg, reset)
 }
 
 // run is main without the process: the exit code is its result.
@@ -280,7 +311,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 			Name: filepath.Base(path), Content: quorate.Sensitive(yaml), // a manifest may hold Secrets
 		})
 	}
-	j.plan, err = plan.HA(j.config)
+	j.plan, err = o.plan(j.config)
 	return j, err
 }
 
