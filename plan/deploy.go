@@ -25,6 +25,9 @@ type Deploy struct {
 	// Units are brought up in order after the files are in place. A unit that
 	// runs is restarted when the files are not those it was last started with.
 	Units []Unit
+	// made is what the units make by themselves: when a first start is undone it is
+	// put aside, as PATH.kept.
+	made []string
 }
 
 // Unit is a systemd unit that a Deploy keeps.

@@ -41,6 +41,8 @@
 //
 // # Abilities
 //
+// An Action that is an Undoer can be taken back: see Runner.Keep and Rollback.
+//
 // An Action that is a Describer and a Commander too has more to show in a
 // preview: see Runner.Preview.
 //

@@ -24,7 +24,7 @@ const (
 	Connecting Phase = "connect"
 	// Checking what differs.
 	Checking Phase = "check"
-	// Recording in the journal what will be applied.
+	// Recording in the journal what will be applied, and keeping what undoes it.
 	Recording Phase = "record"
 	// Applying the difference.
 	Applying Phase = "apply"

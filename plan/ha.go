@@ -434,7 +434,10 @@ func (r *recipe) haproxySteps() []Step {
 const etcdQuorum = "etcd-quorum"
 
 func (r *recipe) etcdDeploy(n quorate.Node) Deploy {
-	return Deploy{Name: "etcd", Files: r.etcdFiles[n.Name], Units: []Unit{{Name: etcd.UnitName, NoBlock: true}}}
+	return Deploy{
+		Name: "etcd", Files: r.etcdFiles[n.Name], Units: []Unit{{Name: etcd.UnitName, NoBlock: true}},
+		made: []string{r.c.Etcd.DataDir + "/member"},
+	}
 }
 
 func (r *recipe) vipSteps() []Step {

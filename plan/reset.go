@@ -317,7 +317,7 @@ func (rs *reset) unbootstrap(n quorate.Node) unbootstrap {
 }
 
 func (rs *reset) clean(quorate.Node) removal {
-	d := removal{paths: []string{sysctlFile}, dirs: []string{stampDir}}
+	d := removal{paths: []string{sysctlFile, UndoDir}, dirs: []string{stampDir}}
 	for _, m := range rs.Manifests {
 		d.paths = append(d.paths, applyManifest{name: m.Name}.stamp().Path)
 	}

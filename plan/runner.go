@@ -35,6 +35,12 @@ type Runner struct {
 	// be written is a *JournalError: an intent fails its step, which is then
 	// not applied; an outcome fails the run and undoes nothing.
 	Journal Journal
+	// Keep, if not empty, names this run, and has it keep on each host, in UndoDir,
+	// what it takes to undo each step that it applies: see Rollback. Runs with the
+	// same name count as one, and what they keep stays until it is rolled back or
+	// the node is reset. Up to 64 letters, digits, dots, dashes and underscores. It
+	// costs two or three round trips for each step that is applied.
+	Keep string
 	// Operator is who runs, for the journal.
 	Operator Operator
 	// ReadAhead is how old the answers may be from which a check finds that
@@ -401,6 +407,9 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 			return w.fault(Checking, diff, err)
 		}
 		return WouldChange, diff, nil
+	}
+	if err := w.keep(ctx, w.step, h, diff); err != nil {
+		return w.fault(Recording, diff, err)
 	}
 	if err := w.journal.intend(ctx, w.step, w.attempt, diff); err != nil {
 		return w.fault(Recording, diff, err)

@@ -207,11 +207,12 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		delete(h.cluster.nodes, args[2])
 		return nil
 	case args[0] == "taint":
+		args = slices.DeleteFunc(args, func(a string) bool { return a == "--overwrite" })
 		for _, name := range args[2 : len(args)-1] {
-			h.cluster.nodes[name].tainted = false
+			h.cluster.nodes[name].tainted = strings.HasSuffix(args[len(args)-1], ":NoSchedule")
 		}
 		return nil
-	case args[0] == "diff" || args[0] == "apply" || args[0] == "get" && slices.Contains(args, "-f"):
+	case args[0] == "diff" || args[0] == "delete" || args[0] == "apply" || args[0] == "get" && slices.Contains(args, "-f"):
 		return h.manifest(in, args[0])
 	}
 	return fail(in, "kubectl: %q is not simulated", args)
@@ -351,9 +352,12 @@ func (h *host) manifest(in faketransport.Invocation, verb string) error {
 	}
 	sum := sha256.Sum256(b)
 	key := hex.EncodeToString(sum[:])
-	if verb == "apply" {
+	switch {
+	case verb == "apply":
 		h.cluster.manifests[key] = true
-	} else if !h.cluster.manifests[key] {
+	case verb == "delete":
+		delete(h.cluster.manifests, key)
+	case !h.cluster.manifests[key]:
 		return faketransport.Exit(1)
 	}
 	return nil

@@ -1,0 +1,399 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Undoer is the ability of an Action to take back what its Apply did in one run.
+// Deploy has it, and most of the recipe's Actions.
+type Undoer interface {
+	// Keep puts into dir on the host, before Apply changes anything for d, what
+	// Undo will need. The directory is there, empty, and root's alone. It is called
+	// once for a step and a run, however often Apply is tried. An
+	// *IrreversibleError says that this time there will be no way back; any other
+	// fails the step.
+	Keep(ctx context.Context, h *Host, d Diff, dir string) error
+	// Undo takes it back. It is safe to repeat after a failure at any point.
+	Undo(ctx context.Context, h *Host, dir string) error
+}
+
+// UndoDir holds what runs with Runner.Keep have kept on a host, by the name of
+// the run. It belongs to root alone: old keys may be among it.
+const UndoDir = stampDir + "/undo"
+
+// IrreversibleError names a step that changed something and cannot be undone. What
+// it stands on, the steps before it, is left as it is.
+type IrreversibleError struct {
+	Step ID
+	// Reason why, in words.
+	Reason string
+}
+
+func (e *IrreversibleError) Error() string {
+	return fmt.Sprintf("step %s cannot be undone: %s; nor is what it came after", e.Step, e.Reason)
+}
+
+// Rollback makes the plan that undoes what one run of p did, in reverse order: the
+// run, or all the runs, of a Runner whose Keep was this name. It goes by what that
+// Runner has kept on the hosts, so it can be made by another program and after
+// another run, and needs no journal. The names of its steps are those of p after
+// "undo/".
+//
+// A step that was not applied in that run changes nothing. One that was is undone
+// if its Action is an Undoer: Deploy puts back the bytes, modes and owners that
+// stood there and removes what did not, and has units run, or not, as they did;
+// kubeadm's init and join are taken back by kubeadm reset where this run began
+// them. One that cannot be undone fails with an *IrreversibleError, and what it
+// stands on is not reached: the *RunError names both, and nothing is passed over
+// in silence. A node that should go whatever was done to it is for Reset.
+//
+// What has been undone is no longer kept, so a second run changes nothing, and an
+// interrupted one goes on where it was. Undo an older run only after those that came
+// later: what it kept may be older than what they changed.
+//
+// The error tells that the name is none that Runner.Keep takes.
+func Rollback(p *Plan, run string) (*Plan, error) {
+	if !runName.MatchString(run) {
+		return nil, runNameError(run)
+	}
+	var steps []Step
+	for i, s := range slices.Backward(p.steps) {
+		u := Step{
+			ID: "undo/" + s.ID, Title: "undo: " + s.Title, Host: s.Host, Locks: s.Locks, Timeout: s.Timeout, Retry: s.Retry,
+			Action: undo{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
+		}
+		for _, j := range p.before[i] {
+			u.After = append(u.After, "undo/"+p.steps[j].ID)
+		}
+		steps = append(steps, u)
+	}
+	back, err := New(steps...)
+	if err != nil {
+		return nil, err
+	}
+	back.redact = p.redact
+	return back, nil
+}
+
+var runName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)
+
+func runNameError(run string) error {
+	return fmt.Errorf("run %q: want up to 64 letters, digits, dots, dashes and underscores", run)
+}
+
+func undoDir(run string, step ID) string {
+	sum := sha256.Sum256([]byte(step))
+	return path.Join(UndoDir, run, fmt.Sprintf("%x", sum[:8]))
+}
+
+// undo takes back one step.
+type undo struct {
+	step   ID
+	action Action
+	dir    string
+}
+
+const (
+	keptMark         = "/complete"
+	irreversibleMark = "/irreversible"
+)
+
+// Check looks for what the run has kept.
+func (u undo) Check(ctx context.Context, h *Host) (Diff, error) {
+	found, err := h.Stat(ctx, u.dir+keptMark, u.dir+irreversibleMark)
+	switch {
+	case err != nil:
+		return nil, err
+	case found[1].Exists:
+		reason, err := h.Read(ctx, u.dir+irreversibleMark)
+		if err != nil {
+			return nil, err
+		}
+		return nil, &IrreversibleError{Step: u.step, Reason: strings.TrimSpace(string(reason))}
+	case !found[0].Exists:
+		return nil, nil
+	}
+	return Diff{{Verb: "undo", Subject: string(u.step), Disruptive: true}}, nil
+}
+
+// Apply undoes it, and then forgets what was kept.
+func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
+	undoer, ok := u.action.(Undoer)
+	if !ok {
+		return &IrreversibleError{Step: u.step, Reason: fmt.Sprintf("%T is no Undoer", u.action)}
+	}
+	if err := undoer.Undo(ctx, h, u.dir); err != nil {
+		return err
+	}
+	_, err := h.Script(ctx, forgetKept, u.dir)
+	return err
+}
+
+// Describe gives what the step is made of.
+func (u undo) Describe() Description {
+	d := describe(u.action)
+	return Description{Inputs: append(d.Inputs, input(string(u.step), u.dir))}
+}
+
+const (
+	// forgetKept removes the mark first: what is left without it counts for nothing.
+	// It is for directories of UndoDir alone.
+	forgetKept = `# forget what was kept
+set -e
+rm -f "$1/complete"
+rm -rf "$1"
+rmdir "${1%/*}" 2>/dev/null || :
+rmdir "${1%/*/*}" 2>/dev/null || :
+`
+	// keepDir makes $1, empty, unless all is kept there.
+	keepDir = `# make a directory to keep things in
+set -e
+if [ -e "$1/complete" ] || [ -e "$1/irreversible" ]; then
+	echo kept=yes
+	exit 0
+fi
+umask 077
+rm -rf "$1"
+mkdir -p "$1"
+`
+)
+
+// keep has an Action keep what it takes to undo it.
+func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
+	if r.Keep == "" {
+		return nil
+	}
+	if !runName.MatchString(r.Keep) {
+		return runNameError(r.Keep)
+	}
+	dir := undoDir(r.Keep, s.ID)
+	out, err := h.Script(ctx, keepDir, dir)
+	if err != nil || fields(out)["kept"] == "yes" {
+		return err
+	}
+	err = &IrreversibleError{Step: s.ID, Reason: "what it does has no way back"}
+	if undoer, ok := s.Action.(Undoer); ok {
+		err = undoer.Keep(ctx, h, d, dir)
+	}
+	marked, text := keptMark, string(s.ID)
+	var never *IrreversibleError
+	if errors.As(err, &never) {
+		marked, text = irreversibleMark, never.Reason
+	} else if err != nil {
+		return err
+	}
+	return h.Write(ctx, transport.File{Path: dir + marked, Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(text + "\n"))})
+}
+
+// keepFiles keeps files as $1/1, $1/2 ... and says of units how they are. Its
+// further arguments are pairs of a kind and a name.
+const keepFiles = `# keep what stands here before it is changed
+set -e
+dir=$1
+shift
+n=0
+while [ $# -gt 0 ]; do
+	n=$((n + 1))
+	case "$1" in
+	unit)
+		active=$(systemctl is-active "$2" 2>/dev/null) || :
+		enabled=$(systemctl is-enabled "$2" 2>/dev/null) || :
+		printf 'active=%s\nenabled=%s\n' "$active" "$enabled" >"$dir/$n"
+		;;
+	*) if [ -e "$2" ]; then cp -a "$2" "$dir/$n"; fi ;;
+	esac
+	shift 2
+done
+`
+
+// putBack is what keepFiles was, backwards. Units that did not run are stopped
+// before their files go, and others restarted once their files are back. A "made"
+// is moved away if the unit before it did not run: what the unit made by itself.
+const putBack = `# put back what stood here
+set -e
+dir=$1
+shift
+back() {
+	phase=$1
+	shift
+	n=0
+	stopped=
+	while [ $# -gt 0 ]; do
+		n=$((n + 1))
+		case "$phase $1" in
+		"stop unit")
+			stopped=
+			if ! grep -q '^active=act' "$dir/$n"; then
+				stopped=yes
+				if systemctl show --property=LoadState "$2" | grep -q '^LoadState=loaded'; then systemctl stop "$2"; fi
+			fi
+			if ! grep -q '^enabled=enabled' "$dir/$n" && systemctl is-enabled "$2" >/dev/null 2>&1; then systemctl --quiet disable "$2"; fi
+			;;
+		"stop made")
+			if [ -n "$stopped" ] && [ -e "$2" ]; then
+				rm -rf "$2.kept"
+				mv "$2" "$2.kept"
+			fi
+			;;
+		"file file")
+			if [ -e "$dir/$n" ]; then
+				rm -rf "$2.undo"
+				cp -a "$dir/$n" "$2.undo"
+				mv "$2.undo" "$2"
+			else
+				rm -f "$2"
+			fi
+			;;
+		"start unit") if grep -q '^active=act' "$dir/$n"; then systemctl restart "$2"; fi ;;
+		esac
+		shift 2
+	done
+}
+back stop "$@"
+back file "$@"
+systemctl daemon-reload
+back start "$@"
+`
+
+// undoArgs are what keepFiles and putBack are told of a Deploy.
+func (d Deploy) undoArgs(dir string) []string {
+	args := []string{dir}
+	for _, u := range d.Units {
+		args = append(args, "unit", u.Name)
+	}
+	for _, p := range d.made {
+		args = append(args, "made", p)
+	}
+	if stamp, ok := d.stamp(); ok {
+		args = append(args, "file", stamp.Path)
+	}
+	for _, f := range d.Files {
+		args = append(args, "file", f.Path)
+	}
+	return args
+}
+
+// Keep copies the files that stand there and notes how the units are.
+func (d Deploy) Keep(ctx context.Context, h *Host, _ Diff, dir string) error {
+	var args []string
+	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(dir)[1:], 2)) {
+		if a[0] == "made" { // not copied, but it keeps its number
+			a[1] = "/nonexistent"
+		}
+		args = append(args, a...)
+	}
+	_, err := h.Script(ctx, keepFiles, append([]string{dir}, args...)...)
+	return err
+}
+
+// Undo puts them back: files with their bytes, modes and owners, units running and
+// enabled as they were. What had not been there is removed.
+func (d Deploy) Undo(ctx context.Context, h *Host, dir string) error {
+	_, err := h.Script(ctx, putBack, d.undoArgs(dir)...)
+	return err
+}
+
+func (k kernel) deploy() Deploy { return Deploy{Files: []quorate.File{k.file()}} }
+
+// Keep copies the file.
+func (k kernel) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
+	return k.deploy().Keep(ctx, h, d, dir)
+}
+
+// Undo puts the file back. What the kernel does stays until the next boot.
+func (k kernel) Undo(ctx context.Context, h *Host, dir string) error {
+	return k.deploy().Undo(ctx, h, dir)
+}
+
+// Keep notes nothing: a wait changes nothing.
+func (etcdHealthy) Keep(context.Context, *Host, Diff, string) error { return nil }
+
+// Undo has nothing to do.
+func (etcdHealthy) Undo(context.Context, *Host, string) error { return nil }
+
+// Keep notes nothing: a wait changes nothing.
+func (nodesReady) Keep(context.Context, *Host, Diff, string) error { return nil }
+
+// Undo has nothing to do.
+func (nodesReady) Undo(context.Context, *Host, string) error { return nil }
+
+// Keep sees whether this run begins: what an earlier one began is not its to undo.
+func (b bootstrap) Keep(_ context.Context, _ *Host, d Diff, _ string) error {
+	if d[0].Verb != "run" {
+		return &IrreversibleError{Reason: "an earlier run began kubeadm here; Reset takes the node back"}
+	}
+	return nil
+}
+
+// Undo resets what kubeadm did, and has the cluster forget the node where this host
+// can still say so.
+func (b bootstrap) Undo(ctx context.Context, h *Host, _ string) error {
+	if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
+		return err
+	}
+	u := unbootstrap{argv: b.reset, files: paths(b.config)}
+	if b.instead != nil {
+		u.files = append(u.files, paths(b.instead.config)...)
+	}
+	diff, err := u.Check(ctx, h)
+	if err != nil || len(diff) == 0 {
+		return err
+	}
+	return u.Apply(ctx, h, diff)
+}
+
+// Keep sees whether the manifest's objects are there already.
+func (a applyManifest) Keep(ctx context.Context, h *Host, _ Diff, _ string) error {
+	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("get", "-o", "name", "-f", "-")...)
+	var exit *transport.ExitError
+	switch {
+	case err == nil:
+		return &IrreversibleError{Reason: "its objects were there before, and how they were is not kept"}
+	case errors.As(err, &exit):
+		return nil
+	}
+	return err
+}
+
+// Undo deletes the objects.
+func (a applyManifest) Undo(ctx context.Context, h *Host, _ string) error {
+	if _, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-")...); err != nil {
+		return err
+	}
+	return h.Remove(ctx, a.stamp().Path)
+}
+
+// Keep notes which taints are taken away.
+func (u untaint) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
+	var b strings.Builder
+	for _, c := range d {
+		fmt.Fprintf(&b, "%s %s\n", c.Subject, c.Detail)
+	}
+	return h.Write(ctx, transport.File{Path: dir + "/taints", Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(b.String()))})
+}
+
+// Undo gives them back.
+func (u untaint) Undo(ctx context.Context, h *Host, dir string) error {
+	kept, err := h.Read(ctx, dir+"/taints")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(kept)) {
+		name, key, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if _, err := h.Run(ctx, kubectl("taint", "nodes", "--overwrite", name, key+"=:NoSchedule")...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
