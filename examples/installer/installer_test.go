@@ -394,3 +394,19 @@ func TestReset(t *testing.T) {
 		require.Equal(t, contacted, s.contacted(), "a host was touched: %v", args)
 	}
 }
+
+// A run that was given a name is undone by it.
+func TestRollback(t *testing.T) {
+	s := newSite(t)
+	for _, args := range [][]string{{"-keep", "first"}, {"-rollback", "first"}} {
+		code, stdout, stderr := s.run(t, args...)
+		require.Zero(t, code, "%v: %s%s", args, stdout, stderr)
+	}
+	for _, unit := range []string{"etcd.service", "keepalived.service", "kubelet.service"} {
+		require.False(t, s.hosts.Active("cp-1", unit), unit)
+	}
+	code, _, stderr := s.run(t, "-rollback", "first", "-keep", "x")
+	require.Equal(t, exitInvalid, code, stderr)
+	code, _, stderr = s.run(t, "-rollback", "a/b")
+	require.Equal(t, exitInvalid, code, stderr)
+}

@@ -22,6 +22,11 @@
 //	go run ./examples/installer -cluster cluster.yaml -reset cp-2
 //	go run ./examples/installer -cluster cluster.yaml -reset-cluster
 //
+// What a run does is undone if it was given a name before:
+//
+//	go run ./examples/installer -cluster cluster.yaml -keep monday
+//	go run ./examples/installer -cluster cluster.yaml -rollback monday
+//
 // Exit codes: 0 the hosts are as described (or, dry, would be), 1 the run
 // failed, or what it should write could not be written, 2 the input is wrong and
 // no host was touched, 3 the saved plan no longer holds and nothing was changed,
@@ -74,6 +79,7 @@ type options struct {
 	journal, events            string
 	reset                      list
 	resetCluster, removeData   bool
+	keep, rollback             string
 	save                       list
 	manifests                  list
 	keys, knownHosts           list
@@ -100,6 +106,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Var(&o.reset, "reset", "take this `node` out of the cluster, back to a clean host; may be repeated")
 	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
 	f.BoolVar(&o.removeData, "remove-data", false, "with -reset or -reset-cluster, remove etcd's data and the hosts' keys too, which are kept aside otherwise")
+	f.StringVar(&o.keep, "keep", "", "keep on the hosts, under this `name`, what it takes to undo this run")
+	f.StringVar(&o.rollback, "rollback", "", "undo what the run of this `name` did; give the other flags as it had them")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
 	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
 	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
@@ -118,6 +126,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if o.dryRun && o.apply != "" {
 		return o, errors.New("-apply and -dry-run exclude each other")
+	}
+	if o.rollback != "" && (o.resets() || o.keep != "") {
+		return o, errors.New("-rollback goes with neither -reset, -reset-cluster nor -keep")
 	}
 	if o.removeData && !o.resets() {
 		return o, errors.New("-remove-data goes with -reset or -reset-cluster")
@@ -141,7 +152,11 @@ func (o options) resets() bool { return len(o.reset) > 0 || o.resetCluster }
 // plan is what the options ask for.
 func (o options) plan(cfg plan.HAConfig) (*plan.Plan, error) {
 	if !o.resets() {
-		return plan.HA(cfg)
+		ha, err := plan.HA(cfg)
+		if err != nil || o.rollback == "" {
+			return ha, err
+		}
+		return plan.Rollback(ha, o.rollback)
 	}
 	reset := plan.ResetOptions{Nodes: o.reset, WholeCluster: o.resetCluster}
 	if o.removeData {
@@ -251,12 +266,14 @@ type job struct {
 	transport transport.Transport
 	// journal is nil if none is kept.
 	journal *filejournal.Journal
+	// keep names the run, if it can be undone.
+	keep string
 	// seen is the preview to apply, nil to do what is needed whatever it is.
 	seen *plan.Preview
 }
 
 func (j job) run(ctx context.Context, observe func(plan.Event)) error {
-	runner := plan.Runner{Transport: j.transport, Observe: observe, Operator: who()}
+	runner := plan.Runner{Transport: j.transport, Observe: observe, Operator: who(), Keep: j.keep}
 	if j.journal != nil {
 		runner.Journal = j.journal
 	}
@@ -273,7 +290,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 	if err != nil {
 		return job{}, err
 	}
-	j := job{}
+	j := job{keep: o.keep}
 	if o.apply != "" {
 		if j.seen, err = readPreview(o.apply); err != nil {
 			return job{}, err
