@@ -111,6 +111,8 @@ type QuorumError struct {
 	Err error
 }
 
+const quorumAdvice = "bring the other members back first, or reset the whole cluster"
+
 // Error says what would be left, and what to do.
 func (e *QuorumError) Error() string {
 	var b strings.Builder
@@ -123,7 +125,7 @@ func (e *QuorumError) Error() string {
 		fmt.Fprintf(&b, "etcd member %s stays: of the %d that would be left %d are healthy (%s), and it takes %d",
 			e.Member, e.Voters, len(e.Healthy), strings.Join(e.Healthy, ", "), e.Majority)
 	}
-	b.WriteString(": bring the other members back first, or reset the whole cluster")
+	b.WriteString(": " + quorumAdvice)
 	if e.Err != nil {
 		b.WriteString("\n" + e.Err.Error())
 	}

@@ -55,6 +55,11 @@ const (
 	// ErrorPreviewSchema is a *PreviewSchemaError, what is no preview or one of the
 	// form Got.
 	ErrorPreviewSchema ErrorKind = "preview-schema"
+	// ErrorQuorum is a *QuorumError, a member of etcd that the others could not do
+	// without: Tried, Do, and what was wrong with the others.
+	ErrorQuorum ErrorKind = "quorum"
+	// ErrorIrreversible is an *IrreversibleError: Step cannot be undone, for Reason.
+	ErrorIrreversible ErrorKind = "irreversible"
 	// ErrorGraph is a *GraphError, steps that make no plan: Problems.
 	ErrorGraph ErrorKind = "graph"
 	// ErrorEventWrite is an *EventWriteError, Tried says from which event on a
@@ -239,6 +244,10 @@ func typedError(err error) EventError {
 		return EventError{Kind: ErrorStale, Problems: e.problems(), Do: "look at a new preview"}
 	case *PreviewSchemaError:
 		return EventError{Kind: ErrorPreviewSchema, Want: PreviewSchema, Got: e.Got}
+	case *QuorumError:
+		return EventError{Kind: ErrorQuorum, Tried: "remove etcd member " + e.Member, Do: quorumAdvice}
+	case *IrreversibleError:
+		return EventError{Kind: ErrorIrreversible, Step: e.Step, Reason: e.Reason}
 	case *GraphError:
 		return EventError{Kind: ErrorGraph, Problems: e.problems()}
 	case *EventWriteError:

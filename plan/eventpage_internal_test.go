@@ -80,6 +80,8 @@ func shownErrors() map[ErrorKind]error {
 		ErrorStale: &StaleError{Steps: []StaleStep{{Step: "init/cp-1", Host: "cp-1",
 			Differences: []string{"it was would-change and is unchanged"}}}},
 		ErrorPreviewSchema: &PreviewSchemaError{Got: "quorate.dev/preview/v2"},
+		ErrorQuorum:        &QuorumError{Member: "cp-2", Voters: 2, Majority: 2, Healthy: []string{"cp-1"}, Err: errors.New("cp-3 does not answer")},
+		ErrorIrreversible:  &IrreversibleError{Step: "etcd-join/cp-2", Reason: "what it does has no way back"},
 		ErrorGraph:         &GraphError{Faults: []string{`step "b" comes after "a", which is no step`}},
 		ErrorEventWrite:    &EventWriteError{Seq: 12, Err: errors.New("no space left on device")},
 		ErrorEventRead:     &EventReadError{Line: 3, Err: io.ErrUnexpectedEOF},
