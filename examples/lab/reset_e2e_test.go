@@ -117,11 +117,11 @@ func voters(ctx context.Context, t *testing.T, l *machines.Lab, from string) []s
 }
 
 // leftovers prints what a reset host should not have: processes, containers,
-// files, mounts and the VIP. What is kept is expected on control planes.
+// files, mounts and the VIP. pgrep knows 15 letters of a name. What is kept is expected on control planes.
 const leftovers = `
-for p in kubelet kubeadm etcd keepalived kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do pgrep -x "$p" >/dev/null && echo "process $p"; done
+for p in kubelet kubeadm etcd keepalived kube-apiserver kube-controller kube-scheduler kube-proxy; do pgrep -x "$p" >/dev/null && echo "process $p"; done
 for u in etcd keepalived; do systemctl is-active --quiet $u && echo "unit $u is active"; systemctl is-enabled --quiet $u 2>/dev/null && echo "unit $u is enabled"; done
-pgrep -f containerd-shim >/dev/null && echo "containers run"
+pgrep -f "[c]ontainerd-shim" >/dev/null && echo "containers run"
 for f in /etc/kubernetes/*.conf /etc/kubernetes/*.yaml /etc/kubernetes/manifests/* /etc/kubernetes/pki /etc/etcd/pki /etc/etcd.env \
 	/etc/systemd/system/etcd.service /etc/systemd/system/etcd.service.d /etc/keepalived/keepalived.conf /etc/keepalived/check_apiserver.sh \
 	/etc/sysctl.d/99-quorate.conf /var/lib/kubelet/config.yaml /var/lib/kubelet/pki /var/lib/quorate/*.sha256 /var/lib/quorate/kubeadm.state \
