@@ -40,6 +40,6 @@ importer: ## A module outside this tree that imports every package.
 e2e: ## A real cluster on real hosts, root needed; power cut and timing included.
 	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestE2E' ./examples/lab/...
 
-drill: ## Everything a drill knows on a real cluster, root needed; writes docs/drill.json.
+drill: ## Everything a drill knows on a real cluster, root needed; writes docs/drill.json and docs/drill.html.
 	go run ./examples/lab up -workers 0 -etcd-disk 512
 	go run ./examples/lab drill -out docs; code=$$?; go run ./examples/lab down; exit $$code

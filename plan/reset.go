@@ -9,6 +9,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/vip"
 )
 
 // ResetOptions say what Reset takes back. Exactly one of Nodes and WholeCluster
@@ -63,7 +64,7 @@ const KeptDir = stampDir + "/kept"
 //	etcd-leave/NODE     etcd removes the member, if the others can do without it at
 //	                    this moment: it votes until then, and no vote is missed
 //	etcd-reset/NODE     etcd's unit and files go, its data is kept or removed
-//	clean/NODE          what else the recipe placed
+//	clean/NODE          haproxy, and what else the recipe placed
 //
 // The hosts of the nodes must answer. One that is lost for good needs no reset:
 // HA, run with an empty host in its place, has the new member take the old one's.
@@ -316,8 +317,15 @@ func (rs *reset) unbootstrap(n quorate.Node) unbootstrap {
 	return unbootstrap{argv: resetCommand(rs.c), files: slices.Compact(files), keep: rs.Data == KeepData}
 }
 
-func (rs *reset) clean(quorate.Node) removal {
+// clean takes haproxy away as well: until here kubeadm's way to the API may have
+// led through it.
+func (rs *reset) clean(n quorate.Node) removal {
 	d := removal{paths: []string{sysctlFile, UndoDir}, dirs: []string{stampDir}}
+	if files := rs.haproxyFiles[n.Name]; len(files) > 0 {
+		d.units = []string{"haproxy.service"}
+		d.paths = append(d.paths, append(paths(files), path.Join(stampDir, "haproxy.sha256"))...)
+		d.dirs = []string{path.Dir(vip.HAProxyDropInPath), stampDir}
+	}
 	for _, m := range rs.Manifests {
 		d.paths = append(d.paths, applyManifest{name: m.Name}.stamp().Path)
 	}

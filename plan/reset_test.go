@@ -86,7 +86,7 @@ func resetAndBack(t *testing.T, c quorate.Cluster, o plan.ResetOptions) {
 			require.True(t, hosts.Active(name, "kubelet.service"), name)
 			continue
 		}
-		for _, unit := range []string{"etcd.service", "keepalived.service", "kubelet.service"} {
+		for _, unit := range []string{"etcd.service", "keepalived.service", "haproxy.service", "kubelet.service"} {
 			require.False(t, hosts.Active(name, unit), "%s on %s", unit, name)
 		}
 		kept := 0
@@ -113,6 +113,16 @@ func resetAndBack(t *testing.T, c quorate.Cluster, o plan.ResetOptions) {
 	require.Equal(t, []int{3, 3}, []int{running, voters})
 	again = mustRun(t.Context(), t, hosts, ha)
 	require.Equal(t, map[plan.Outcome]int{plan.Unchanged: ha.Len()}, again.Outcomes)
+}
+
+// haproxy goes with its control plane.
+func TestAResetTakesHAProxyAway(t *testing.T) {
+	for name, o := range map[string]plan.ResetOptions{
+		"some":  {Nodes: []string{"cp-1"}, Data: plan.RemoveData},
+		"whole": {WholeCluster: true},
+	} {
+		t.Run(name, func(t *testing.T) { resetAndBack(t, balanced(), o) })
+	}
 }
 
 // The whole cluster is reset to hosts on which the recipe makes a new one.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -139,24 +138,22 @@ func drillLab(ctx context.Context, c command, out io.Writer) error {
 	return nil
 }
 
-// saveReport writes the report's JSON and, beside it, its page.
+// saveReport writes the report as JSON and, beside it, as a page.
 func saveReport(dir string, report *drill.Report) error {
-	text, err := json.MarshalIndent(report, "", "  ")
+	text, err := report.JSON()
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, reportFile+".json"), append(text, '\n'), 0o644); err != nil {
+	var page bytes.Buffer
+	if err := report.HTML(&page); err != nil {
 		return err
 	}
-	page, ok := any(report).(interface{ HTML(w io.Writer) error })
-	if !ok {
-		return nil
+	for suffix, content := range map[string][]byte{".json": text, ".html": page.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, reportFile+suffix), content, 0o644); err != nil {
+			return err
+		}
 	}
-	var html bytes.Buffer
-	if err := page.HTML(&html); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, reportFile+".html"), html.Bytes(), 0o644)
+	return nil
 }
 
 // showDrill writes a drill's events, a line each, and each scenario's figures.

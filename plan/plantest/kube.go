@@ -257,7 +257,7 @@ func (h *host) curl(in faketransport.Invocation, args []string) error {
 	}
 	for _, n := range h.cluster.c.Nodes {
 		other := h.cluster.hosts[n.Name]
-		own := target.Host == net.JoinHostPort(n.Address().String(), strconv.Itoa(h.cluster.c.Endpoint.Port))
+		own := target.Host == net.JoinHostPort(n.Address().String(), strconv.Itoa(h.cluster.c.Endpoint.APIServerPort()))
 		byVIP := target.Host == h.cluster.c.Endpoint.HostPort() && (other.running("keepalived.service") || h.cluster.c.Endpoint.External)
 		if !other.serves() || !own && !byVIP {
 			continue
