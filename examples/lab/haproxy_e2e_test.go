@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -30,6 +31,9 @@ func TestE2EWithoutHAProxy(t *testing.T) { sufferEverything(t, "") }
 // outageBound is far above every figure measured: more is a defect, less may be
 // a busy machine.
 const outageBound = 15 * time.Second
+
+// worthALook has the hosts' own words logged.
+const worthALook = 5 * time.Second
 
 // fault is something that happens to the VIP's holder.
 type fault struct {
@@ -97,14 +101,20 @@ func (s *sufferer) suffer(t *testing.T, f fault) {
 	holder := s.settle(ctx, t)
 	s.reset()
 	start := time.Now()
+	neighbour := watchNeighbour(ctx, s.Lab)
 	f.strike(ctx, t, s, holder)
 	// Long enough for everything that the fault leads to, a VIP that moves late
 	// among it.
 	pause(ctx, t, 10*time.Second)
 	during := s.outage()
 	what := s.String()
+	seen := neighbour()
 	now := s.holders(ctx, t)
 	t.Logf("figure: haproxy=%t fault=%q outage=%.2fs holder=%s then=%v (%s, struck in %.2fs)", s.balanced, f.name, during.Seconds(), holder, now, what, time.Since(start).Seconds()-10)
+	t.Logf("  this machine sent what is for the VIP to: %s", seen)
+	if during > worthALook {
+		t.Log(evidence(ctx, s.Lab))
+	}
 	if during > outageBound {
 		t.Errorf("%s: no write succeeded for %s\n%s", f.name, during, evidence(ctx, s.Lab))
 	}
@@ -187,6 +197,48 @@ func cutOff(ctx context.Context, t *testing.T, s *sufferer, holder string) {
 	if out, err := kubectl(ctx, s.Lab, holder, "--server=https://"+own+":6443 --request-timeout=5s create configmap refused"); err == nil {
 		t.Errorf("%s took a write without a quorum: %s", holder, out)
 	}
+}
+
+// watchNeighbour looks where this machine sends what is for the VIP until the
+// function that it gives is called, which tells.
+func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
+	ctx, cancel := context.WithCancel(ctx)
+	lladdr := regexp.MustCompile(`^(\S+) .*lladdr (\S+)`)
+	neighbours := func() map[string]string {
+		out, _ := exec.CommandContext(ctx, "ip", "-4", "neighbour", "show", "dev", l.Spec().Bridge).Output() // none is what it tells then
+		found := map[string]string{}
+		for line := range strings.Lines(string(out)) {
+			if m := lladdr.FindStringSubmatch(line); m != nil {
+				found[m[1]] = m[2]
+			}
+		}
+		return found
+	}
+	start, last := time.Now(), ""
+	var told strings.Builder
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			found, now := neighbours(), "nobody"
+			for _, h := range l.Hosts() {
+				if mac := found[l.Spec().VIP().String()]; mac != "" && found[h.Address.String()] == mac {
+					now = h.Name
+				}
+			}
+			if now != last && ctx.Err() == nil {
+				fmt.Fprintf(&told, " %s after %.1fs", now, time.Since(start).Seconds())
+				last = now
+			}
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() string { cancel(); <-done; return told.String() }
 }
 
 // settle waits until every API server is ready and one host holds the VIP, and
