@@ -12,7 +12,18 @@ import (
 // run runs a command of the machine and gives its standard output. An error
 // holds the command line and what it wrote to standard error.
 func run(ctx context.Context, name string, args ...string) (string, error) {
+	return runWith(ctx, "", name, args...)
+}
+
+// runInput is run with a text on standard input and no interest in the output.
+func runInput(ctx context.Context, input, name string, args ...string) error {
+	_, err := runWith(ctx, input, name, args...)
+	return err
+}
+
+func runWith(ctx context.Context, input, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = strings.NewReader(input)
 	// A fixed locale: messages are looked at, and dpkg warns otherwise.
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	var stdout, stderr bytes.Buffer

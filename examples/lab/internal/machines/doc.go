@@ -1,7 +1,7 @@
 // Package machines makes real hosts on one Linux machine: Debian with systemd
 // as its first process and sshd, one systemd-nspawn container each, with an
-// address on a bridge made for them. They can lose power, boot again, and have
-// their cable pulled.
+// address on a bridge made for them. What can go wrong with them has names:
+// see [Fault] and [Lab.Inject].
 //
 // [RootFS] makes the root file system once; [Up] boots hosts that share it
 // below an overlay of their own; [Open] finds hosts that an earlier process

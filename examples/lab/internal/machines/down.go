@@ -32,6 +32,7 @@ func Down(ctx context.Context, dir string) error {
 	for _, h := range l.state.Hosts {
 		errs = append(errs, l.removeHost(ctx, h))
 	}
+	errs = append(errs, deleteFilters(ctx, l.state.Spec.Bridge))
 	if checkBridgeFree(ctx, l.state.Spec.Bridge, dir) == nil {
 		errs = append(errs, deleteLink(ctx, l.state.Spec.Bridge))
 	}

@@ -33,8 +33,9 @@ type Config struct {
 type Lab struct {
 	dir string
 
-	mu    sync.Mutex // guards state and its file
+	mu    sync.Mutex // guards state and its file, and open
 	state *state
+	open  []*openFault
 }
 
 // The files in the state directory that a client needs.

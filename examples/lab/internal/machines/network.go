@@ -18,6 +18,9 @@ func vethOf(host string) string { return "vb-" + host }
 // deleteVeth deletes what is left of a host's cable. One that another lab's
 // host is plugged in with is refused.
 func deleteVeth(ctx context.Context, bridge, host string) error {
+	if err := deleteDelayed(ctx, bridge, host); err != nil {
+		return err
+	}
 	veth := vethOf(host)
 	master, err := os.Readlink(filepath.Join("/sys/class/net", veth, "master"))
 	if err == nil && filepath.Base(master) != bridge {

@@ -18,6 +18,9 @@ var machinePackages = []struct{ name, command string }{
 	{"openssh-client", "ssh"},
 	{"iproute2", "ip"},
 	{"mount", "mount"},
+	{"nftables", "nft"},
+	{"util-linux", "nsenter"},
+	{"e2fsprogs", "mkfs.ext4"},
 }
 
 // CheckMachine says why hosts cannot run here, nil if they can.
