@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,8 +117,24 @@ type fault func(hosts *plantest.Cluster, stop context.CancelFunc) faketransport.
 
 var faults = map[string]fault{
 	// The call is not carried out, and the connection is gone.
-	"refused": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
+	"reset": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{Before: faketransport.Reset}
+	},
+	// Likewise, and from then on no host lets the operator in.
+	"refused": func(hosts *plantest.Cluster, _ context.CancelFunc) faketransport.Fault {
+		return faketransport.Fault{Before: func(ctx context.Context, op faketransport.Op) error {
+			for _, n := range three().Nodes {
+				hosts.Host(n.Name).Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
+			}
+			if op.Kind == faketransport.Dial {
+				return faketransport.Refuse(ctx, op)
+			}
+			return faketransport.Reset(ctx, op)
+		}}
+	},
+	// Ten minutes are longer than any step but kubeadm's waits.
+	"slow": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
+		return faketransport.Fault{Before: faketransport.Slow(10 * time.Minute)}
 	},
 	// The call is carried out, and nobody is told.
 	"reset after": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
@@ -134,9 +149,7 @@ var faults = map[string]fault{
 		}}
 	},
 	"disk full": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
-		return faketransport.Fault{Before: func(context.Context, faketransport.Op) error {
-			return &transport.FileError{Op: "write", Path: "/", Err: syscall.ENOSPC}
-		}}
+		return faketransport.Fault{Before: faketransport.DiskFull}
 	},
 	// Of several files in one write the first is in place when the connection goes.
 	"partial write": func(*plantest.Cluster, context.CancelFunc) faketransport.Fault {
@@ -157,10 +170,7 @@ var faults = map[string]fault{
 		}}
 	},
 	"operator dies after": func(_ *plantest.Cluster, stop context.CancelFunc) faketransport.Fault {
-		return faketransport.Fault{After: func(ctx context.Context, op faketransport.Op, err error) error {
-			stop()
-			return errors.Join(err, context.Canceled)
-		}}
+		return faketransport.Fault{After: faketransport.Dies(stop)}
 	},
 }
 

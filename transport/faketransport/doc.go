@@ -10,4 +10,24 @@
 // against the file system in memory, with the common coreutils built in and
 // everything else taken from the scripted commands. Nothing of the machine the
 // test runs on is read, written or executed.
+//
+// # Faults
+//
+// What goes wrong with real hosts, and what does it here. Fault.On and Nth pick
+// the calls that are hit.
+//
+//	connection refused         Fault{On: OnKind(Dial), Before: Refuse}
+//	connection reset           Fault{Before: Reset}, nothing was done
+//	reset in mid-command       Fault{After: ResetAfter}, it was done and nobody is told
+//	hang until ctx ends        Fault{Before: Hang}
+//	500 ms of latency          Fault{Before: Slow(500 * time.Millisecond)}
+//	packets lost               Fault{Before: Lossy(0.05, 1)}: a share of the calls resets
+//	several files, one written Fault{On: OnKind(Write), Files: 1, Before: Reset}
+//	disk full                  Fault{On: OnKind(Write), Before: DiskFull}, or Host.Limit
+//	exit status                Fault{On: OnRun(...), Before: Fails(Exit(3))}
+//	killed operator            Fault{After: Dies(stop)}, where stop cancels the operator's ctx
+//	power cut, and reboot      Host.SetDown(true), SetDown(false)
+//	clock off by an hour       Host.SetClock(time.Hour)
+//
+// Host.Heal ends what Inject began.
 package faketransport

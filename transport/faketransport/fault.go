@@ -3,6 +3,10 @@ package faketransport
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"time"
 
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -53,6 +57,63 @@ func Reset(context.Context, Op) error { return lostError() }
 // ResetAfter is an After that loses the connection: the call is carried out,
 // but nobody is told how it went.
 func ResetAfter(context.Context, Op, error) error { return lostError() }
+
+// ErrRefused is the cause in the errors of Refuse.
+var ErrRefused = errors.New("connection refused by the fake host")
+
+// Refuse is a Before for dials: nothing listens, as when sshd is stopped.
+func Refuse(context.Context, Op) error {
+	return &transport.DialError{Reason: transport.Unreachable, Err: ErrRefused}
+}
+
+// Slow is a Before that lets the call wait, and then go on.
+func Slow(by time.Duration) func(context.Context, Op) error {
+	return func(ctx context.Context, _ Op) error {
+		timer := time.NewTimer(by)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Lossy is a Before that loses the connection in that share of the calls, from 0
+// to 1: a line that loses packets without end. The same seed loses the same calls.
+func Lossy(share float64, seed uint64) func(context.Context, Op) error {
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test wants the same again
+	return func(ctx context.Context, op Op) error {
+		mu.Lock()
+		lost := dice.Float64() < share
+		mu.Unlock()
+		if lost {
+			return Reset(ctx, op)
+		}
+		return nil
+	}
+}
+
+// Dies is an After that is the operator's death, as far as a process can show its
+// own: the call is carried out, stop ends the operator's ctx, and nobody is told.
+func Dies(stop context.CancelFunc) func(context.Context, Op, error) error {
+	return func(context.Context, Op, error) error {
+		stop()
+		return context.Canceled
+	}
+}
+
+// DiskFull is a Before for writes: no file of it is put in place. See Host.Limit
+// for a disk that takes some.
+func DiskFull(_ context.Context, op Op) error {
+	path := "/"
+	if len(op.Files) > 0 {
+		path = op.Files[0].Path
+	}
+	return &transport.FileError{Op: "write", Path: path, Err: syscall.ENOSPC}
+}
 
 func lostError() error { return &transport.DialError{Reason: transport.Lost, Err: ErrReset} }
 
@@ -134,7 +195,12 @@ func (h *Host) carryOut(ctx context.Context, op Op, do func(context.Context, Op)
 func (h *Host) named(op Op, err error) error {
 	var dial *transport.DialError
 	var exit *transport.ExitError
+	var file *transport.FileError
 	switch {
+	case errors.As(err, &file) && file == err && file.Host == "": //nolint:errorlint // likewise
+		named := *file
+		named.Host = h.name
+		return &named
 	case errors.As(err, &dial) && dial == err && dial.Host == "": //nolint:errorlint // only if it is the error itself
 		named := *dial
 		named.Host = h.name

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -24,6 +25,7 @@ type Host struct {
 	faults   []*armed
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	down     bool
+	clock    time.Duration
 	conns    map[*conn]struct{}
 }
 
@@ -66,6 +68,19 @@ func (h *Host) SetDown(down bool) {
 	for _, c := range cut {
 		c.end(errors.New("the host is down"))
 	}
+}
+
+// SetClock sets the host's clock off from this process's by an offset; date tells.
+func (h *Host) SetClock(offset time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clock = offset
+}
+
+func (h *Host) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Now().Add(h.clock)
 }
 
 // Calls gives the calls to this host so far.

@@ -24,6 +24,7 @@ import (
 func tool(name string) (func(*call) error, bool) {
 	f, ok := map[string]func(*call) error{
 		"base64": base64Tool, "basename": basename, "cat": cat, "chmod": chmod, "chown": chown, "cp": cp,
+		"date":    date,
 		"dirname": dirname, "env": envTool, "grep": grep, "head": head, "hostname": hostname, "id": id, "ln": ln,
 		"ls": ls, "mkdir": mkdir, "mktemp": mktemp, "mv": mv, "readlink": readlink, "rm": rm, "rmdir": rmdir,
 		"sha256sum": sha256sum, "sleep": sleep, "stat": statTool, "sudo": sudo, "sync": syncTool, "tail": tailTool,
@@ -395,6 +396,19 @@ func sleep(c *call) error {
 	case <-c.ctx.Done():
 		return c.ctx.Err()
 	}
+}
+
+// date knows "+" and a format of %s and %N.
+func date(c *call) error {
+	if len(c.Argv) != 2 || !strings.HasPrefix(c.Argv[1], "+") {
+		return c.fail("faketransport knows only date +FORMAT")
+	}
+	now := c.Host.now()
+	text := strings.NewReplacer("%s", strconv.FormatInt(now.Unix(), 10), "%N", fmt.Sprintf("%09d", now.Nanosecond())).Replace(c.Argv[1][1:])
+	if strings.Contains(text, "%") {
+		return c.fail("faketransport knows only %%s and %%N of a format")
+	}
+	return c.print("%s\n", text)
 }
 
 func hostname(c *call) error { return c.print("%s\n", c.Host.name) }
