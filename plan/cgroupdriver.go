@@ -21,14 +21,20 @@ func checkCgroupDriver(c quorate.Cluster) (Preparation, bool) {
 	if r.unit == "" || c.Version.AtLeast(1, 34) {
 		return Preparation{}, false
 	}
-	want := "systemd" // what Quorate sets
-	if given, ok := c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
-		want = given
-	}
+	want := kubeletCgroupDriver(c)
 	return Preparation{
 		Name: "cgroup-driver", Title: "compare the cgroup drivers of runtime and kubelet",
 		Action: cgroupDriver{runtime: strings.TrimSuffix(r.unit, ".service"), want: want},
 	}, true
+}
+
+// kubeletCgroupDriver is what the kubelet is told: systemd, unless the description
+// says otherwise.
+func kubeletCgroupDriver(c quorate.Cluster) string {
+	if given, ok := c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
+		return given
+	}
+	return "systemd"
 }
 
 // cgroupDriverScript asks the runtime, $1.

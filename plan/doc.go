@@ -8,7 +8,7 @@
 //     from the desired state, and applies the difference.
 //   - A Plan is steps that New has found to make sense: no cycle, no unknown
 //     ID. It is complete before any host is touched; no step hands a value to
-//     a later one.
+//     a later one, but that a preflight judges what it has just read of all hosts.
 //   - A Runner runs a plan over a transport: hosts side by side, the steps of
 //     one host one after another; check, apply if it differs, check again.
 //     A failure stops what comes after it and nothing else. A dry run only
@@ -30,7 +30,8 @@
 // # The recipe
 //
 // HA makes the plan for a highly available control plane from an HAConfig;
-// its comment lists the steps. Files gives what that recipe would write, with
+// its comment lists the steps. It begins with a preflight, which docs/preflight.md
+// describes check by check, and which Preflight does by itself. Files gives what that recipe would write, with
 // no host involved. Prerequisites says where programs and images come from:
 // Present, Packages, Pushed, or a type of one's own.
 //

@@ -34,7 +34,8 @@ const (
 
 // StepError is the failure of one step. Err holds the cause: a
 // *transport.ExitError with the remote standard error, a *transport.DialError,
-// a *NotConvergedError, a *HostError, a *JournalError, or ctx's error.
+// a *NotConvergedError, a *HostError, a *PreflightError, a *JournalError, or ctx's
+// error.
 type StepError struct {
 	Step    ID
 	Host    string

@@ -30,6 +30,9 @@ const (
 	ErrorDial ErrorKind = "dial"
 	// ErrorHost is a *HostError, a host that is not as a step needs it: Host, Faults.
 	ErrorHost ErrorKind = "host"
+	// ErrorPreflight is a *PreflightError, hosts that are not fit for what they are
+	// to become: Findings.
+	ErrorPreflight ErrorKind = "preflight"
 	// ErrorNotConverged is a *NotConvergedError: Changes is what still differs.
 	ErrorNotConverged ErrorKind = "not-converged"
 	// ErrorJournal is a *JournalError: Tried, Step, and the journal's own error.
@@ -117,6 +120,8 @@ type EventError struct {
 	Got  string `json:"got,omitempty"`
 	// Faults of a host, each with what to do.
 	Faults []HostFault `json:"faults,omitempty"`
+	// Findings of a preflight, each with its hosts and what to do.
+	Findings []Finding `json:"findings,omitempty"`
 	// Changes that are still due.
 	Changes Diff `json:"changes,omitempty"`
 	// Problems of an input, by its fields' paths, or of a preview, by step.
@@ -224,6 +229,8 @@ func typedError(err error) EventError {
 		return EventError{Kind: ErrorDial, Host: e.Host, Tried: tried, Address: e.Addr, Reason: string(e.Reason), Do: e.Advice}
 	case *HostError:
 		return EventError{Kind: ErrorHost, Host: e.Host, Faults: e.Faults}
+	case *PreflightError:
+		return EventError{Kind: ErrorPreflight, Findings: e.Findings}
 	case *NotConvergedError:
 		return EventError{Kind: ErrorNotConverged, Changes: e.Left}
 	case *JournalError:
@@ -308,6 +315,7 @@ func (e EventError) bounded(depth int) EventError {
 	}
 	e.Output = cutHead(e.Output, transport.StderrLimit)
 	e.Changes = e.Changes.bounded()
+	e.Findings = boundedFindings(e.Findings)
 	faults := e.Faults
 	e.Faults = nil
 	for i, f := range faults {
@@ -358,3 +366,18 @@ func (d Diff) bounded() Diff {
 
 // errCut is why a line of events has no end.
 var errCut = errors.New("the last line has been cut off")
+
+func boundedFindings(findings []Finding) []Finding {
+	var out []Finding
+	for i, f := range findings {
+		if i == maxChanges-1 && len(findings) > maxChanges {
+			return append(out, Finding{Severity: SeverityError, Hosts: []string{}, Found: fmt.Sprintf("%d more", len(findings)-i)})
+		}
+		f.Found, f.Do = cutText(f.Found, maxMessage), cutText(f.Do, maxMessage)
+		if n := len(f.Hosts); n > maxChanges {
+			f.Hosts = append(f.Hosts[:maxChanges-1:maxChanges-1], fmt.Sprintf("%d more", n-maxChanges+1))
+		}
+		out = append(out, f)
+	}
+	return out
+}

@@ -69,6 +69,8 @@ func shownErrors() map[ErrorKind]error {
 			Advice: "put the host's key into known_hosts if it is the right one", Err: errors.New("knownhosts: key is unknown")},
 		ErrorHost: &HostError{Host: "cp-1", Faults: []HostFault{
 			{Found: "logged in as uid 1000, not as root", Do: "connect as root or decorate the transport with sudo"}}},
+		ErrorPreflight: &PreflightError{Findings: []Finding{{Check: CheckSwap, Severity: SeverityError, Hosts: []string{"cp-1"},
+			Found: "swap is on (/dev/sda2), with which the kubelet does not start", Do: "swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false"}}},
 		ErrorNotConverged: &NotConvergedError{Left: Diff{{Verb: "start", Subject: "unit etcd.service", Detail: "failed"}}},
 		ErrorJournal:      &JournalError{Op: "append", Record: RecordOutcome, Step: "etcd/cp-1", Err: errors.New("no space left on device")},
 		ErrorLocked:       &LockedError{Holder: alice},

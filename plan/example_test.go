@@ -60,6 +60,53 @@ func Example() {
 	// changed: false nodes: [cp-1 cp-2 cp-3 worker-1]
 }
 
+// Hosts are looked at by themselves: here one has swap on, and nothing is known of
+// the VRIDs on its network.
+func ExamplePreflight() {
+	cluster := three()
+	bundle, err := pki.New(cluster, pki.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token, err := kubeadm.NewToken(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	auth, err := vip.NewAuth(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	hosts, err := plantest.New(cluster)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = hosts.Close() }()
+	swaps := transport.File{Path: "/proc/swaps", Data: transport.Bytes([]byte("Filename Type\n/dev/sda2 partition\n"))}
+	if err := hosts.Host("cp-2").Put(swaps); err != nil {
+		log.Fatal(err)
+	}
+
+	report, err := plan.Preflight(context.Background(), plan.PreflightConfig{
+		HAConfig:  plan.HAConfig{Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth},
+		Transport: hosts,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(report.Text())
+	fmt.Println(report.Err() != nil)
+	// Output:
+	// looked at cp-1, cp-2, cp-3, worker-1
+	// error   cp-2 (swap)
+	//         swap is on (/dev/sda2), with which the kubelet does not start
+	//         -> swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false
+	// info    cp-1, cp-2, cp-3 (vrid)
+	//         not checked: the host has no tcpdump to listen for VRRP with
+	//         -> install tcpdump and look again, or make sure that nobody on this network has the VRID 51
+	// errors: 1, warnings: 0, not checked: 1, ignored: 0
+	// true
+}
+
 // motd is an Action of one's own.
 type motd struct{ text string }
 

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -55,6 +54,9 @@ type HAConfig struct {
 	Manifests []Manifest
 	// Untaint lets ordinary pods run on the control planes.
 	Untaint bool
+	// IgnorePreflight names checks whose findings stop nothing and are not
+	// reported, for hosts that are known to be as they are (docs/preflight.md).
+	IgnorePreflight []Check
 }
 
 // Manifest is YAML for kubectl apply.
@@ -67,7 +69,9 @@ type Manifest struct {
 // HA makes the plan that turns hosts into the described cluster:
 //
 //	preflight/NODE          reads every host before anything is done to any
-//	preflight               every host has been read
+//	looked                  every host has been read
+//	surroundings/NODE       has hosts try paths, VIP and VRID if one of them is new
+//	preflight               judges all of it, see docs/preflight.md
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
 //	etcd-join/NODE          a member that a running cluster does without, since its
 //	                        host is new, was reset or lost its disk: added as a
@@ -98,13 +102,7 @@ func HA(cfg HAConfig) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var steps []Step
-	for _, n := range r.c.Nodes {
-		steps = append(steps, r.preflight(n))
-	}
-	steps = append(steps, Step{
-		ID: preflightID, Title: "every host is fit", Host: r.first.Name, After: r.ids("preflight", r.c.Nodes), Action: milestone{},
-	})
+	steps := r.preflightSteps()
 	for _, n := range r.c.Nodes {
 		prepared, err := r.prepare(n)
 		if err != nil {
@@ -190,6 +188,11 @@ func newRecipe(cfg HAConfig) (*recipe, error) {
 	if cfg.Kubeadm.CertificateKey.Len() > 0 {
 		problems.Refuse("kubeadm.certificateKey", "leave it out: the recipe places every control plane's certificates itself, and what kubeadm "+
 			"uploads expires after two hours and would put the first one's own on all others")
+	}
+	for i, c := range cfg.IgnorePreflight {
+		if !slices.Contains(Checks(), c) {
+			problems.Refuse(fmt.Sprintf("ignorePreflight[%d]", i), "%q is no name of a check: there are %v", c, Checks())
+		}
 	}
 	if err := problems.Err("recipe"); err != nil {
 		return nil, err
@@ -335,27 +338,7 @@ func (r *recipe) ids(what string, nodes []quorate.Node) []ID {
 	return ids
 }
 
-func (r *recipe) preflight(n quorate.Node) Step {
-	return Step{
-		ID: nodeID("preflight", n), Title: "look at the host", Host: n.Name,
-		Timeout: time.Minute, Action: preflight{r.c, n},
-	}
-}
-
-// preflightID is the step that all of a plan's changes come after. Without it each
-// node's first step would name every node.
-const preflightID ID = "preflight"
-
-// milestone is for a step that only comes after others.
-type milestone struct{}
-
-// Check finds nothing.
-func (milestone) Check(context.Context, *Host) (Diff, error) { return nil, nil }
-
-// Apply is never called.
-func (milestone) Apply(context.Context, *Host, Diff) error { return nil }
-
-// prepare chains a node's preparations, all after every host's preflight.
+// prepare chains a node's preparations, all after the preflight of every host.
 func (r *recipe) prepare(n quorate.Node) ([]Step, error) {
 	preparations, err := r.Prerequisites.Prepare(r.c, n)
 	if err != nil {
@@ -364,7 +347,7 @@ func (r *recipe) prepare(n quorate.Node) ([]Step, error) {
 	preparations = append(preparations, Preparation{
 		Name: "kernel", Title: "set what the kernel must do", Action: newKernel(r.c),
 	})
-	after := []ID{preflightID}
+	after := []ID{preflightStep}
 	var steps []Step
 	for _, p := range preparations {
 		id := ID("prerequisites/" + n.Name + "/" + p.Name)

@@ -2,86 +2,278 @@ package plan
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 )
 
-// preflight looks at a host before anything is done to any. It changes
-// nothing: its Check is all there is to it.
-type preflight struct {
-	cluster quorate.Cluster
-	node    quorate.Node
+// Check names one check of a preflight.
+type Check string
+
+// The checks. docs/preflight.md has them in a table, with their severities and
+// what they look at.
+const (
+	CheckReachable    Check = "reachable"
+	CheckRoot         Check = "root"
+	CheckInit         Check = "init"
+	CheckCommands     Check = "commands"
+	CheckAddress      Check = "address"
+	CheckInterface    Check = "interface"
+	CheckHostname     Check = "hostname"
+	CheckClock        Check = "clock"
+	CheckMachineID    Check = "machine-id"
+	CheckProductUUID  Check = "product-uuid"
+	CheckPort         Check = "port"
+	CheckMemory       Check = "memory"
+	CheckSwap         Check = "swap"
+	CheckSysctl       Check = "sysctl"
+	CheckRuntime      Check = "runtime"
+	CheckCgroup       Check = "cgroup"
+	CheckCgroupDriver Check = "cgroup-driver"
+	CheckLeftovers    Check = "leftovers"
+	CheckVIP          Check = "vip"
+	CheckVRID         Check = "vrid"
+	CheckPath         Check = "path"
+	CheckDisk         Check = "disk"
+)
+
+// Checks gives every check there is, in the order in which reports have them.
+func Checks() []Check {
+	return []Check{
+		CheckReachable, CheckRoot, CheckInit, CheckCommands, CheckAddress, CheckInterface, CheckHostname,
+		CheckMemory, CheckSwap, CheckSysctl, CheckRuntime, CheckCgroup, CheckCgroupDriver, CheckLeftovers, CheckPort,
+		CheckClock, CheckMachineID, CheckProductUUID, CheckPath, CheckVIP, CheckVRID, CheckDisk,
+	}
 }
 
-// preflightScript prints what there is to know in one round trip. $1 is the
-// interface of the VIP, empty on a host that carries none.
-const preflightScript = `# look at the host
-echo "uid=$(id -u)"
-echo "init=$(cat /proc/1/comm 2>/dev/null)"
-echo "hostname=$(hostname)"
-echo "addresses=$(ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do printf '%s ' "$address"; done)"
-echo "commands=$(for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || printf '%s ' "$c"; done)"
-if [ -n "$1" ]; then
-	ip link show dev "$1" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"
-fi
-`
+// Severity of a Finding.
+type Severity string
 
-// Check gives every fault of the host at once in a *HostError.
-func (p preflight) Check(ctx context.Context, h *Host) (Diff, error) {
-	iface := p.vipInterface()
-	out, err := h.Script(ctx, preflightScript, iface)
+const (
+	// SeverityError stops a run.
+	SeverityError Severity = "error"
+	// SeverityWarning is likely to be trouble later.
+	SeverityWarning Severity = "warning"
+	// SeverityInfo says what could not be checked: it is never a pass.
+	SeverityInfo Severity = "info"
+)
+
+// Finding is one thing that a preflight has to say.
+type Finding struct {
+	Check    Check    `json:"check"`
+	Severity Severity `json:"severity"`
+	// Hosts that it is about, by their names in the description.
+	Hosts []string `json:"hosts"`
+	// Found is what was found, Do what to do about it.
+	Found string `json:"found"`
+	Do    string `json:"do"`
+}
+
+// String gives "cp-1 (swap): swap is on: swapoff -a ...".
+func (f Finding) String() string {
+	return fmt.Sprintf("%s (%s): %s: %s", strings.Join(f.Hosts, ", "), f.Check, f.Found, f.Do)
+}
+
+// preflightSteps are the recipe's first: every host is read, and hosts that are
+// not this cluster's yet look around; then one step judges all of it, so that
+// everything that is wrong anywhere is told at once. On a cluster that is as
+// described that is one command for each host.
+func (r *recipe) preflightSteps() []Step {
+	s := newSurvey(r.judge())
+	var steps []Step
+	for _, n := range r.c.Nodes {
+		steps = append(steps, s.look(n))
+	}
+	steps = append(steps, Step{
+		ID: lookedStep, Title: "every host has been read", Host: r.first.Name, After: r.ids("preflight", r.c.Nodes), Action: milestone{},
+	})
+	for _, n := range r.c.Nodes {
+		steps = append(steps, Step{
+			ID: nodeID("surroundings", n), Title: "look around the host", Host: n.Name, Timeout: time.Minute,
+			After: []ID{lookedStep}, Action: lookAround{survey: s, node: n},
+		})
+	}
+	return append(steps, Step{
+		ID: preflightStep, Title: "judge what was found", Host: r.first.Name,
+		After: r.ids("surroundings", r.c.Nodes), Action: verdict{survey: s},
+	})
+}
+
+// The steps that all others wait at. Without them each node's would name every node.
+const (
+	lookedStep    ID = "looked"
+	preflightStep ID = "preflight"
+)
+
+// milestone is for a step that only comes after others.
+type milestone struct{}
+
+// Check finds nothing.
+func (milestone) Check(context.Context, *Host) (Diff, error) { return nil, nil }
+
+// Apply is never called.
+func (milestone) Apply(context.Context, *Host, Diff) error { return nil }
+
+// survey is what the preflight of a plan has seen. It is the one thing that steps
+// of a recipe hand on, and only from check to check: every run reads all of it
+// anew before it is judged, and nothing is applied by it.
+type survey struct {
+	judge judge
+	mu    sync.Mutex
+	facts map[string]hostFacts
+	// strangers are the hosts that are not this cluster's yet.
+	strangers map[string]bool
+	probes    map[string]probed
+}
+
+func newSurvey(j judge) *survey {
+	return &survey{judge: j, facts: map[string]hostFacts{}, strangers: map[string]bool{}, probes: map[string]probed{}}
+}
+
+// look is the step that reads a host.
+func (s *survey) look(n quorate.Node) Step {
+	return Step{
+		ID: nodeID("preflight", n), Title: "look at the host", Host: n.Name,
+		Timeout: time.Minute, Action: lookAt{survey: s, node: n},
+	}
+}
+
+// saw keeps what a host told of itself, and forgets what it told before.
+func (s *survey) saw(h hostFacts) {
+	kubernetes, _ := s.judge.ours(h.node, h.facts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.facts[h.node.Name] = h
+	delete(s.probes, h.node.Name)
+	if delete(s.strangers, h.node.Name); !kubernetes {
+		s.strangers[h.node.Name] = true
+	}
+}
+
+// worthALook gives a host's facts, and whether it is to look around.
+func (s *survey) worthALook(node string) (hostFacts, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, seen := s.facts[node]
+	return h, seen && len(s.strangers) > 0
+}
+
+// all gives what is known of each host, in the description's order.
+func (s *survey) all() ([]hostFacts, map[string]probed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []hostFacts
+	probes := map[string]probed{}
+	for _, n := range s.judge.c.Nodes {
+		if h, there := s.facts[n.Name]; there {
+			all = append(all, h)
+		}
+		if p, there := s.probes[n.Name]; there {
+			probes[n.Name] = p
+		}
+	}
+	return all, probes
+}
+
+// lookAt reads what a host tells of itself. Its Check is all there is to it.
+type lookAt struct {
+	survey *survey
+	node   quorate.Node
+}
+
+// Check finds nothing: the verdict does.
+func (a lookAt) Check(ctx context.Context, h *Host) (Diff, error) {
+	found := hostFacts{node: a.node, sent: time.Now()}
+	out, err := h.Script(ctx, preflightScript, a.survey.judge.factsArgs(a.node)...)
 	if err != nil {
 		return nil, err
 	}
-	f := fields(out)
-	var faults []HostFault
-	fault := func(found, do string) { faults = append(faults, HostFault{Found: found, Do: do}) }
-	if f["uid"] != "0" {
-		fault("commands run as uid "+f["uid"]+", not as root", "connect as root or decorate the transport with sudo")
+	if f := h.foreseen.Load(); f != nil && f.wasUsed() {
+		found.sent = h.ahead.at // when the host was asked for it, with all the rest
 	}
-	if f["init"] != "systemd" {
-		fault("process 1 is "+f["init"]+", not systemd", "use a distribution that systemd starts")
-	}
-	if missing := strings.TrimSpace(f["commands"]); missing != "" {
-		fault("commands missing: "+missing, "install them (packages iproute2, systemd)")
-	}
-	found := parseAddresses(f["addresses"])
-	for _, a := range p.node.Addresses {
-		if !found[a] {
-			fault("the host does not have "+a.String()+", it has "+strings.TrimSpace(f["addresses"]),
-				"correct the node's addresses, or where ssh leads")
-		}
-	}
-	if iface != "" && f["interface"] == "no" {
-		fault("no interface "+iface, "set endpoint.vip.interface or the node's interface to the one that shall carry the VIP")
-	}
-	if len(faults) > 0 {
-		return nil, &HostError{Host: h.Name, Faults: faults}
-	}
+	found.received, found.facts = time.Now(), parseFacts(out)
+	a.survey.saw(found)
 	return nil, nil
 }
 
-// Apply is never called: Check finds either nothing or an error.
-func (p preflight) Apply(context.Context, *Host, Diff) error { return nil }
+// Apply is never called: Check finds nothing.
+func (lookAt) Apply(context.Context, *Host, Diff) error { return nil }
 
-func (p preflight) vipInterface() string {
-	if p.cluster.Endpoint.External || p.node.Role != quorate.ControlPlane {
-		return ""
-	}
-	if p.node.Interface != "" {
-		return p.node.Interface
-	}
-	return p.cluster.Endpoint.VIP.Interface
+// lookAround tries what is around a host, unless every host is this cluster's.
+type lookAround struct {
+	survey *survey
+	node   quorate.Node
 }
 
-func parseAddresses(s string) map[netip.Addr]bool {
-	found := map[netip.Addr]bool{}
-	for _, word := range strings.Fields(s) {
-		if p, err := netip.ParsePrefix(word); err == nil {
-			found[p.Addr()] = true
+// Check finds nothing: the verdict does.
+func (a lookAround) Check(ctx context.Context, h *Host) (Diff, error) {
+	facts, worth := a.survey.worthALook(a.node.Name)
+	if !worth {
+		return nil, nil
+	}
+	found, err := a.survey.judge.probe(facts, false, func(script string, args ...string) ([]byte, error) {
+		return h.Script(ctx, script, args...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.survey.mu.Lock()
+	defer a.survey.mu.Unlock()
+	a.survey.probes[a.node.Name] = found
+	return nil, nil
+}
+
+// Apply is never called: Check finds nothing.
+func (lookAround) Apply(context.Context, *Host, Diff) error { return nil }
+
+// verdict judges what was seen of all hosts. It reads nothing more.
+type verdict struct{ survey *survey }
+
+// Check gives every error of every host at once in a *PreflightError, and reports
+// the rest.
+func (a verdict) Check(_ context.Context, h *Host) (Diff, error) {
+	all, probes := a.survey.all()
+	var report Report
+	report.add(a.survey.judge, a.survey.judge.findings(all, probes)...)
+	for _, f := range report.Findings {
+		if f.Severity != SeverityError {
+			h.Report("%s: %s", f.Severity, f)
 		}
 	}
-	return found
+	return nil, report.Err()
+}
+
+// Apply is never called: Check finds nothing or fails.
+func (verdict) Apply(context.Context, *Host, Diff) error { return nil }
+
+// Describe gives what is ignored.
+func (a verdict) Describe() Description {
+	ignored := []string{"ignored"}
+	for _, c := range a.survey.judge.ignore {
+		ignored = append(ignored, string(c))
+	}
+	return Description{Inputs: []quorate.Content{input(ignored...)}}
+}
+
+// vipInterface is the interface that carries the VIP on a node, empty if none does.
+func vipInterface(c quorate.Cluster, n quorate.Node) string {
+	if c.Endpoint.External || n.Role != quorate.ControlPlane {
+		return ""
+	}
+	if n.Interface != "" {
+		return n.Interface
+	}
+	return c.Endpoint.VIP.Interface
+}
+
+// vipAddress is the VIP, invalid where there is none.
+func vipAddress(c quorate.Cluster) netip.Addr {
+	if c.Endpoint.External {
+		return netip.Addr{}
+	}
+	return c.Endpoint.Address()
 }

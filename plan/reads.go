@@ -25,7 +25,9 @@ func (d Deploy) Reads() Reads {
 }
 
 // Reads gives the script.
-func (p preflight) Reads() Reads { return reading(script(preflightScript, p.vipInterface())) }
+func (a lookAt) Reads() Reads {
+	return reading(script(preflightScript, a.survey.judge.factsArgs(a.node)...))
+}
 
 // Reads gives the script.
 func (ps programs) Reads() Reads { return reading(ps.query()) }

@@ -51,6 +51,7 @@ const KeptDir = stampDir + "/kept"
 // made from. For Nodes of a cluster that goes on:
 //
 //	preflight/NODE      reads the hosts before anything is done to any
+//	preflight           refuses hosts that are not the ones described
 //	survivors           refuses, with a *QuorumError or a *HostError, if etcd could
 //	                    not act without the members that leave, or if the API server
 //	                    and keepalived of Via are not well
@@ -169,11 +170,21 @@ func (rs *reset) step(what, title string, n quorate.Node, host string, a Action,
 	return s.ID
 }
 
+// preflights look whether the hosts are the ones described and can be worked on;
+// what else the recipe's own preflight asks for is no matter to a host that leaves.
 func (rs *reset) preflights(nodes []quorate.Node) []ID {
+	j := rs.judge()
+	j.ignore = slices.DeleteFunc(Checks(), func(c Check) bool {
+		return slices.Contains([]Check{CheckReachable, CheckRoot, CheckInit, CheckCommands, CheckAddress}, c)
+	})
+	s := newSurvey(j)
 	for _, n := range nodes {
-		rs.steps = append(rs.steps, rs.preflight(n))
+		rs.steps = append(rs.steps, s.look(n))
 	}
-	return rs.ids("preflight", nodes)
+	rs.steps = append(rs.steps, Step{
+		ID: preflightStep, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids("preflight", nodes), Action: verdict{survey: s},
+	})
+	return []ID{preflightStep}
 }
 
 // some takes nodes out of a cluster that goes on.

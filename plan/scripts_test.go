@@ -55,7 +55,7 @@ func scripts(t *testing.T) map[string]string {
 // does, and dash takes it too.
 func TestScriptsParse(t *testing.T) {
 	found := scripts(t)
-	for _, name := range []string{"versionsScript", "installedScript", "aptScript", "importScript", "preflightScript", "initState", "joinState"} {
+	for _, name := range []string{"versionsScript", "installedScript", "aptScript", "importScript", "preflightScript", "probesScript", "initState", "joinState"} {
 		if found[name] == "" {
 			t.Errorf("%s was not found", name)
 		}

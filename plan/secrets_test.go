@@ -272,7 +272,7 @@ func (s *said) observe(e plan.Event) {
 
 // assertQuietRun runs a plan and looks at all that is said of it, also at what
 // the hosts were told: arguments are there for every user to read.
-func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, hosts *plantest.Cluster, p *plan.Plan, dry bool) (*said, error) {
+func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, hosts *plantest.Cluster, cfg plan.HAConfig, p *plan.Plan, dry bool) (*said, error) {
 	tb.Helper()
 	var s said
 	sum, err := (&plan.Runner{Transport: hosts, DryRun: dry, Observe: s.observe}).Run(ctx, p)
@@ -285,6 +285,13 @@ func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, 
 		}
 	}
 	t.assertHidden(tb, name+": the summary", sum)
+	report, preflightErr := plan.Preflight(ctx, plan.PreflightConfig{HAConfig: cfg, Transport: hosts})
+	t.assertErrors(tb, name+": the preflight", preflightErr)
+	if report != nil {
+		t.assertErrors(tb, name+": the preflight", report.Err())
+		t.assertHidden(tb, name+": the preflight", report)
+		t.assertText(tb, name+": the preflight", report.Text()+string(report.JSON()))
+	}
 	for i, e := range s.events {
 		t.assertHidden(tb, fmt.Sprintf("%s: event %d (%s %s)", name, i, e.Kind, e.Step), e)
 	}
@@ -326,7 +333,7 @@ func TestNoRunShowsASecret(t *testing.T) {
 		name string
 		dry  bool
 	}{{"dry run", true}, {"run", false}, {"second run", false}} {
-		_, err := all.assertQuietRun(t.Context(), t, run.name, hosts, p, run.dry)
+		_, err := all.assertQuietRun(t.Context(), t, run.name, hosts, cfg, p, run.dry)
 		require.NoError(t, err, run.name)
 	}
 	other := transport.Bytes([]byte("another"))
@@ -335,22 +342,22 @@ func TestNoRunShowsASecret(t *testing.T) {
 		transport.File{Path: "/etc/keepalived/keepalived.conf", Mode: 0o644, Data: other},
 		transport.File{Path: "/etc/kubernetes/pki/ca.key", Mode: 0o644, Data: other},
 	))
-	s, err := all.assertQuietRun(t.Context(), t, "dry run over changed files", hosts, p, true)
+	s, err := all.assertQuietRun(t.Context(), t, "dry run over changed files", hosts, cfg, p, true)
 	require.NoError(t, err)
 	for _, path := range []string{"/etc/etcd/pki/server.key", "/etc/keepalived/keepalived.conf", "/etc/kubernetes/pki/ca.key"} {
 		require.Contains(t, s.log.String(), "update "+path, "the test has changed nothing")
 	}
-	_, err = all.assertQuietRun(t.Context(), t, "run over changed files", hosts, p, false)
+	_, err = all.assertQuietRun(t.Context(), t, "run over changed files", hosts, cfg, p, false)
 	require.NoError(t, err)
 	for name, o := range map[string]plan.ResetOptions{"reset of a node": {Nodes: []string{"cp-2"}}, "reset of all": {WholeCluster: true}} {
 		reset, err := plan.Reset(cfg, o)
 		require.NoError(t, err)
 		all.assertHidden(t, name, reset)
 		for _, dry := range []bool{true, false} {
-			_, err = all.assertQuietRun(t.Context(), t, fmt.Sprint(name, dry), hosts, reset, dry)
+			_, err = all.assertQuietRun(t.Context(), t, fmt.Sprint(name, dry), hosts, cfg, reset, dry)
 			require.NoError(t, err)
 		}
-		_, err = all.assertQuietRun(t.Context(), t, name+" taken back", hosts, p, false)
+		_, err = all.assertQuietRun(t.Context(), t, name+" taken back", hosts, cfg, p, false)
 		require.NoError(t, err)
 	}
 }
@@ -419,9 +426,9 @@ func TestNoFailureShowsASecret(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
-			_, err := all.assertQuietRun(ctx, t, name, hosts, p, false)
+			_, err := all.assertQuietRun(ctx, t, name, hosts, cfg, p, false)
 			require.Error(t, err)
-			_, _ = all.assertQuietRun(ctx, t, name+", dry", hosts, p, true) // it may well find nothing wrong
+			_, _ = all.assertQuietRun(ctx, t, name+", dry", hosts, cfg, p, true) // it may well find nothing wrong
 		})
 	}
 }

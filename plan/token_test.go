@@ -181,7 +181,7 @@ func TestRenewalIsShownAndRepeated(t *testing.T) {
 			{On: faketransport.OnRun(renewing()), After: faketransport.ResetAfter},
 		} {
 			hosts.Host("cp-1").Inject(fault)
-			_, _ = secrets.assertQuietRun(t.Context(), t, "a renewal that fails", hosts, p, false)
+			_, _ = secrets.assertQuietRun(t.Context(), t, "a renewal that fails", hosts, cfg, p, false)
 			hosts.Host("cp-1").Heal()
 		}
 		_, _, err = run(t, hosts, cfg, c)

@@ -196,7 +196,7 @@ colour: blue
 
 	for _, args := range [][]string{
 		{"-install", "magic"}, {"-ssh-key", "/nowhere"}, {"extra"},
-		{"-save", "x.json"}, {"-dry-run", "-save", "x.png"}, {"-dry-run", "-apply", "x.json"}, {"-apply", "/nowhere"},
+		{"-preflight", "-dry-run"}, {"-save", "x.json"}, {"-dry-run", "-save", "x.png"}, {"-dry-run", "-apply", "x.json"}, {"-apply", "/nowhere"},
 	} {
 		code, _, stderr := s.run(t, args...)
 		require.Equal(t, exitInvalid, code, stderr)
@@ -227,6 +227,20 @@ func TestAFailureSaysWhatCameBack(t *testing.T) {
 	code, _, stderr := s.run(t)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, stderr, "step preflight/cp-2 on cp-2")
+}
+
+// A preflight says what is wrong, and touches nothing.
+func TestPreflight(t *testing.T) {
+	s := newSite(t)
+	code, stdout, stderr := s.run(t, "-preflight")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "looked at cp-1, cp-2, cp-3, worker-1\n")
+	s.hosts.Host("cp-2").SetDown(true)
+	code, stdout, stderr = s.run(t, "-preflight")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, "error   cp-2 (reachable)\n")
+	require.Contains(t, stderr, "preflight: errors: 1")
+	require.Empty(t, s.hosts.Nodes())
 }
 
 // A dry run is saved in every form; its JSON is applied, and refused once it no

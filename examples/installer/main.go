@@ -2,6 +2,7 @@
 // cluster description, over SSH, and shows how it gets on. Running it again
 // changes nothing, or whatever has come to differ.
 //
+//	go run ./examples/installer -cluster cluster.yaml -preflight
 //	go run ./examples/installer -cluster cluster.yaml -dry-run
 //	go run ./examples/installer -cluster cluster.yaml -ssh-key ~/.ssh/id_ed25519
 //
@@ -74,6 +75,7 @@ func main() {
 // options are the command line.
 type options struct {
 	cluster, state, kubeconfig string
+	preflight                  bool
 	dryRun, untaint, sudo      bool
 	install, images, apply     string
 	journal, events            string
@@ -98,6 +100,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.cluster, "cluster", "", "cluster description, a YAML `file` (docs/cluster.md)")
 	f.StringVar(&o.state, "state", "", "`directory` for keys and certificates between runs (default: the description's name and .state)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig to this `file`")
+	f.BoolVar(&o.preflight, "preflight", false, "say what is wrong with the hosts, etcd's disks included, and do nothing else (docs/preflight.md)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); may be repeated")
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
@@ -123,6 +126,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.preflight && (o.dryRun || o.apply != "") {
+		return o, errors.New("-preflight excludes -dry-run and -apply")
 	}
 	if o.dryRun && o.apply != "" {
 		return o, errors.New("-apply and -dry-run exclude each other")
@@ -190,9 +196,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		complain(err)
 		return exitInvalid
 	}
-	if o.dryRun {
+	switch {
+	case o.preflight:
+		err = preflight(ctx, job, stdout)
+	case o.dryRun:
 		err = dryRun(ctx, o, job, stdout, events.observe)
-	} else {
+	default:
 		view := progress.New(stdout, job.plan)
 		err = job.run(ctx, func(e plan.Event) {
 			view.Observe(e)
@@ -204,7 +213,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		complain(err)
 		return exitCode(ctx, err, exitFailed)
 	}
-	if o.kubeconfig != "" && !o.dryRun {
+	if o.kubeconfig != "" && !o.dryRun && !o.preflight {
 		if err := saveKubeconfig(ctx, job, o.kubeconfig); err != nil {
 			complain(err)
 			return exitFailed
@@ -235,6 +244,21 @@ func rendering(path string) (func(*plan.Preview) string, bool) {
 		".txt":  (*plan.Preview).Text, ".dot": (*plan.Preview).DOT, ".mmd": (*plan.Preview).Mermaid,
 	}[filepath.Ext(path)]
 	return form, ok
+}
+
+// preflight shows what is wrong with the hosts; an error fails.
+func preflight(ctx context.Context, j job, stdout io.Writer) error {
+	report, err := plan.Preflight(ctx, plan.PreflightConfig{HAConfig: j.config, Transport: j.transport, Disk: true})
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(stdout, report.Text()); err != nil {
+		return err
+	}
+	if n := len(report.Of(plan.SeverityError)); n > 0 {
+		return fmt.Errorf("preflight: errors: %d", n)
+	}
+	return nil
 }
 
 // dryRun shows and saves what a run would do; if some host fails, what is known

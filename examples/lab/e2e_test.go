@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/build"
 	"github.com/quorate-dev/quorate/examples/lab/internal/byhand"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
+	"github.com/quorate-dev/quorate/plan"
 )
 
 // TestE2E brings up the same cluster twice on freshly booted hosts, by hand and
@@ -47,10 +48,28 @@ func TestE2E(t *testing.T) {
 	if summary.Changed() {
 		t.Errorf("the second run changed something:\n%s", log.String())
 	}
+	checkPreflight(t, l, p)
 	installAgain(t, l, buildInstaller(t))
 	measureConverged(t, l, p)
 	joinWithoutToken(t, l, p)
 	surviveHolder(t, l)
+}
+
+// checkPreflight looks at a cluster that runs: nothing of its own is in its way.
+func checkPreflight(t *testing.T, l *machines.Lab, p prepared) {
+	t.Helper()
+	hosts, ha, err := recipe(t.Context(), l, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hosts.Close() }() // every connection has been used up
+	report, err := plan.Preflight(t.Context(), plan.PreflightConfig{HAConfig: ha, Transport: hosts, Disk: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Findings) > 0 {
+		t.Errorf("the preflight of a cluster that runs:\n%s", report.Text())
+	}
 }
 
 // installAgain runs the real installer against the cluster: it finds every host

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/transport"
@@ -131,9 +131,6 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("ctr", h.ctr)
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
-	h.script("date", func(in faketransport.Invocation, _ []string) error {
-		return say(in, "%s\n", time.Now().UTC().Format(time.RFC3339))
-	})
 	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
 	h.script("curl", h.curl)
 	driver := "systemd"
@@ -183,8 +180,28 @@ func (h *host) has(path string) bool {
 	return err == nil
 }
 
-// ip answers "ip -o addr show" and "ip link show dev NAME".
+// connect is curl for a preflight that tries a path: nothing listens on the nodes,
+// and nobody is at other addresses.
+func (h *host) connect(in faketransport.Invocation, to string) error {
+	why := "No route to host"
+	at, err := netip.ParseAddrPort(strings.Trim(strings.TrimPrefix(to, "http://"), "/"))
+	for _, n := range h.cluster.c.Nodes {
+		if err == nil && slices.Contains(n.Addresses, at.Addr()) {
+			why = "Connection refused"
+		}
+	}
+	if err := say(in, "connect=0.000000\n* connect to %s port %d failed: %s\n", at.Addr(), at.Port(), why); err != nil {
+		return err
+	}
+	return faketransport.Exit(7)
+}
+
+// ip answers "ip -o addr show", "ip link show dev NAME" and "ip neigh show to
+// ADDRESS": nobody answers there.
 func (h *host) ip(in faketransport.Invocation, args []string) error {
+	if slices.Contains(args, "neigh") {
+		return nil
+	}
 	if slices.Contains(args, "link") {
 		if name := args[len(args)-1]; name != h.interfaceName() {
 			return fail(in, "Device %q does not exist.", name)

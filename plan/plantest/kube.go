@@ -251,6 +251,9 @@ func (c *Cluster) api() bool {
 // curl asks an API server whether it is well: this host's own, or whichever the
 // VIP leads to, which --cacert must vouch for if it is given.
 func (h *host) curl(in faketransport.Invocation, args []string) error {
+	if slices.Contains(args, "--write-out") {
+		return h.connect(in, args[len(args)-1])
+	}
 	target, err := url.Parse(args[len(args)-1])
 	if err != nil {
 		return faketransport.Exit(3)

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -398,15 +399,19 @@ func sleep(c *call) error {
 	}
 }
 
-// date knows "+" and a format of %s and %N.
+// date knows -u, which is all the same here, and of a format %s, %N and the parts
+// of a date and time.
 func date(c *call) error {
-	if len(c.Argv) != 2 || !strings.HasPrefix(c.Argv[1], "+") {
-		return c.fail("faketransport knows only date +FORMAT")
+	args := slices.DeleteFunc(slices.Clone(c.Argv[1:]), func(s string) bool { return s == "-u" })
+	if len(args) != 1 || !strings.HasPrefix(args[0], "+") {
+		return c.fail("faketransport knows only date [-u] +FORMAT")
 	}
-	now := c.Host.now()
-	text := strings.NewReplacer("%s", strconv.FormatInt(now.Unix(), 10), "%N", fmt.Sprintf("%09d", now.Nanosecond())).Replace(c.Argv[1][1:])
+	now := c.Host.now().UTC()
+	text := strings.NewReplacer("%s", strconv.FormatInt(now.Unix(), 10), "%N", fmt.Sprintf("%09d", now.Nanosecond()),
+		"%Y", now.Format("2006"), "%m", now.Format("01"), "%d", now.Format("02"),
+		"%H", now.Format("15"), "%M", now.Format("04"), "%S", now.Format("05")).Replace(args[0][1:])
 	if strings.Contains(text, "%") {
-		return c.fail("faketransport knows only %%s and %%N of a format")
+		return c.fail("faketransport knows only %%s %%N %%Y %%m %%d %%H %%M %%S of a format")
 	}
 	return c.print("%s\n", text)
 }

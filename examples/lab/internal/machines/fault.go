@@ -17,7 +17,7 @@ type Fault string
 const (
 	// LostPower is PowerCut; it heals by Boot.
 	LostPower Fault = "power-cut"
-	// Rebooted is a power cut with the power back at once: nothing to heal.
+	// Rebooted is an orderly shutdown and a boot: nothing to heal.
 	Rebooted Fault = "reboot"
 	// CablePulled is Unplug; it heals by Plug.
 	CablePulled Fault = "cable-pulled"
