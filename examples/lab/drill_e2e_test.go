@@ -15,14 +15,17 @@ import (
 
 // TestE2EDrill breaks a real cluster in the ways that matter most, while it is
 // written to: no acknowledged write is lost, the VIP never has two owners that
-// one client could reach, and etcd keeps its quorum.
+// one client could reach, and etcd keeps its quorum. QUORATE_DRILL names other
+// scenarios, with commas between.
 func TestE2EDrill(t *testing.T) {
+	spec := machines.Spec{ControlPlanes: 3}
 	scenarios := drill.Scenarios(drill.APIServerStop, drill.NetworkPartition, drill.HostReboot,
 		drill.VIPHolderPowerCut, drill.EtcdLeaderPowerCut, drill.ColdStart)
 	if names := os.Getenv("QUORATE_DRILL"); names != "" {
 		scenarios = drill.Scenarios(strings.Split(names, ",")...)
+		spec.EtcdDisk = 512 // for disk-full
 	}
-	runDrill(t, machines.Spec{ControlPlanes: 3}, scenarios)
+	runDrill(t, spec, scenarios)
 }
 
 // TestE2EDrillFive kills two of five control planes at once, the VIP's holder and
@@ -75,7 +78,7 @@ func runDrill(t *testing.T, spec machines.Spec, scenarios []drill.Scenario) {
 	if len(report.NotRun) > 0 || len(report.Results) != len(scenarios) {
 		t.Errorf("not run: %v", report.NotRun)
 	}
-	left, err := kubectl(t.Context(), l, l.Hosts()[0].Name, "get namespace "+"quorate-drill --ignore-not-found -o name")
+	left, err := kubectl(t.Context(), l, l.Hosts()[0].Name, "get namespace quorate-drill --ignore-not-found -o name")
 	if err != nil || strings.TrimSpace(left) != "" {
 		t.Errorf("the drill's namespace is still there: %q, %v", left, err)
 	}
