@@ -358,7 +358,9 @@ func (b bootstrap) run(ctx context.Context, h *Host) error {
 }
 
 // resetCommand takes back what kubeadm did on a host. kubeadm 1.10 does not ask,
-// and so has no argument that tells it not to.
+// and so has no argument that tells it not to. Where etcd is not kubeadm's own it
+// must not look for a stacked member, which it does for a minute in vain, nor empty
+// /var/lib/etcd: the phase has a name from 1.15 on.
 func resetCommand(c quorate.Cluster) []string {
 	socket := c.Kubeadm.CRISocket
 	if !c.Version.AtLeast(1, 24) { // a path then
@@ -366,7 +368,10 @@ func resetCommand(c quorate.Cluster) []string {
 	}
 	argv := []string{"kubeadm", "reset", "--cri-socket", socket}
 	if c.Version.AtLeast(1, 11) {
-		return append(argv, "--force")
+		argv = append(argv, "--force")
+	}
+	if !c.Etcd.Stacked && c.Version.AtLeast(1, 15) {
+		argv = append(argv, "--skip-phases", "remove-etcd-member")
 	}
 	return argv
 }
