@@ -5,7 +5,7 @@ MODULES := . plan/etcdjournal plan/otelplan etcd/etcdclient/e2e examples/quickst
 ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test sweep scale lint oracle oracles importer e2e drill
+.PHONY: demo test sweep scale lint oracle oracles importer e2e availability drill
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
@@ -39,6 +39,9 @@ importer: ## A module outside this tree that imports every package.
 
 e2e: ## A real cluster on real hosts, root needed; power cut and timing included.
 	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestE2E' ./examples/lab/...
+
+availability: ## What failures of the VIP's holder cost writes, with haproxy and without, QUORATE_ROUNDS times each.
+	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestAvailability' ./examples/lab
 
 drill: ## Everything a drill knows on a real cluster, root needed; writes docs/drill.json and docs/drill.html.
 	go run ./examples/lab up -workers 0 -etcd-disk 512

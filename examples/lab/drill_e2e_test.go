@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan/drill"
 )
@@ -25,19 +26,19 @@ func TestE2EDrill(t *testing.T) {
 		scenarios = drill.Scenarios(strings.Split(names, ",")...)
 		spec.EtcdDisk = 512 // for disk-full
 	}
-	runDrill(t, spec, scenarios)
+	runDrill(t, spec, "", scenarios)
 }
 
 // TestE2EDrillFive kills two of five control planes at once, the VIP's holder and
 // etcd's leader: writes go on.
 func TestE2EDrillFive(t *testing.T) {
-	runDrill(t, machines.Spec{ControlPlanes: 5}, drill.Scenarios(drill.MinorityPowerCut))
+	runDrill(t, machines.Spec{ControlPlanes: 5}, "", drill.Scenarios(drill.MinorityPowerCut))
 }
 
-func runDrill(t *testing.T, spec machines.Spec, scenarios []drill.Scenario) {
+func runDrill(t *testing.T, spec machines.Spec, balancer quorate.LoadBalancer, scenarios []drill.Scenario) {
 	t.Helper()
 	o := labOptions(t)
-	o.spec = spec
+	o.spec, o.balancer = spec, balancer
 	l, p := bootLab(t, o)
 	var log bytes.Buffer
 	if _, err := bringUp(t.Context(), o, l, p, &log); err != nil {

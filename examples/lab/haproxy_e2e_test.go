@@ -18,15 +18,15 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 )
 
-// TestE2EHAProxy brings up a cluster with haproxy before the API servers, and
-// TestE2EWithoutHAProxy the same one without, and does to both what hosts and
+// TestAvailabilityHAProxy brings up a cluster with haproxy before the API servers, and
+// TestAvailabilityWithoutHAProxy the same one without, and does to both what hosts and
 // API servers suffer, while something writes through the VIP all the time. What
 // the writes missed is logged; asserted is who holds the VIP, that a control plane
 // which is cut off gives it up by itself and takes no writes, and that writes go
 // on. QUORATE_ROUNDS says how often, once by default, QUORATE_FAULTS, a regular
 // expression, which faults.
-func TestE2EHAProxy(t *testing.T)        { sufferEverything(t, quorate.HAProxy) }
-func TestE2EWithoutHAProxy(t *testing.T) { sufferEverything(t, "") }
+func TestAvailabilityHAProxy(t *testing.T)        { sufferEverything(t, quorate.HAProxy) }
+func TestAvailabilityWithoutHAProxy(t *testing.T) { sufferEverything(t, "") }
 
 // outageBound is far above every figure measured: more is a defect, less may be
 // a busy machine.
