@@ -29,6 +29,11 @@ func TestE2EDrill(t *testing.T) {
 	runDrill(t, spec, "", scenarios)
 }
 
+// TestE2EDrillHAProxy breaks what haproxy before the API servers is there for.
+func TestE2EDrillHAProxy(t *testing.T) {
+	runDrill(t, machines.Spec{ControlPlanes: 3}, quorate.HAProxy, drill.Scenarios(drill.APIServerStop, drill.VIPHolderPowerCut))
+}
+
 // TestE2EDrillFive kills two of five control planes at once, the VIP's holder and
 // etcd's leader: writes go on.
 func TestE2EDrillFive(t *testing.T) {
