@@ -5,16 +5,16 @@ MODULES := . plan/etcdjournal plan/otelplan etcd/etcdclient/e2e examples/quickst
 ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test sweep scale lint oracle oracles importer e2e availability drill
+.PHONY: demo test sweep scale lint oracle oracles importer e2e e2e-full availability drill
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
 
 test: ## Every test that needs neither root nor other hosts.
-	go test -race ./... ./plan/etcdjournal ./plan/otelplan ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
+	go test -race -timeout 30m ./... ./plan/etcdjournal ./plan/otelplan ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
-	go test -count=1 -v -run '^TestCrashSweep' ./plan
+	go test -count=1 -timeout 30m -v -run '^TestCrashSweep' ./plan
 
 scale: ## A run that changes nothing on 3 to 1,000 hosts behind SSH servers in this process: what a host costs.
 	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan
@@ -39,6 +39,9 @@ importer: ## A module outside this tree that imports every package.
 
 e2e: ## A real cluster on real hosts, root needed; power cut and timing included.
 	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestE2E' ./examples/lab/...
+
+e2e-full: e2e ## And the operator killed at fourteen moments of a run; docs/resume.log has the last one.
+	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestFull' ./examples/lab
 
 availability: ## What failures of the VIP's holder cost writes, with haproxy and without, QUORATE_ROUNDS times each.
 	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestAvailability' ./examples/lab

@@ -326,14 +326,14 @@ probe() {
 	*"onnection refused"*) said=refused ;;
 	*"imed out"*|*"o route to host"*|*nreachable*|*"ermission denied"*|*"not permitted"*) said=blocked ;;
 	esac
-	echo "$3=$1 $2 $said"
+	printf '%s\n' "$3=$1 $2 $said" # one write: others print at the same moment
 }
 listen() {
 	heard=$(timeout "$3" tcpdump -nn -l -c 16 -i "$1" "(ip proto 112 and ip[((ip[0] & 15) << 2) + 1] = $2) or (ip6 proto 112 and ip6[41] = $2)" 2>/dev/null)
 	# Ended by time or by count; anything else is a tcpdump that did not listen.
-	case $? in 0|124|143) echo "vrrp=yes" ;; esac
+	case $? in 0|124|143) printf 'vrrp=yes\n' ;; esac
 	echo "$heard" | while read -r line; do
-		case "$line" in *"vrid $2,"*) echo "router=$line" ;; esac
+		case "$line" in *"vrid $2,"*) printf 'router=%s\n' "$line" ;; esac
 	done
 }
 vip=$1 interface=$2 vrid=$3 patience=$4 disk=$5
@@ -348,7 +348,7 @@ done
 if [ -n "$vip" ]; then
 	ip neigh flush to "$vip" dev "$interface" >/dev/null 2>&1
 	probe "$vip" 6443 vip 1
-	echo "neighbour=$(ip neigh show to "$vip" 2>/dev/null)"
+	printf 'neighbour=%s\n' "$(ip neigh show to "$vip" 2>/dev/null)"
 fi
 wait
 [ -n "$disk" ] || exit 0

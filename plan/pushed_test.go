@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,15 +25,15 @@ import (
 // whether it was closed as often.
 type source struct {
 	text           string
-	opened, closed int
+	opened, closed atomic.Int32 // hosts are sent to side by side
 }
 
 func (s *source) open() (io.ReadCloser, error) {
-	s.opened++
+	s.opened.Add(1)
 	return struct {
 		io.Reader
 		io.Closer
-	}{strings.NewReader(s.text), closer(func() error { s.closed++; return nil })}, nil
+	}{strings.NewReader(s.text), closer(func() error { s.closed.Add(1); return nil })}, nil
 }
 
 type closer func() error
@@ -88,9 +89,9 @@ func TestPushedSendsOnlyWhatDiffers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, sources[path].text, string(got.Data.Bytes()))
 		require.Equal(t, map[bool]fs.FileMode{true: 0o644, false: 0o755}[strings.HasPrefix(path, "/etc")], got.Mode)
-		require.Equal(t, sources[path].opened, sources[path].closed, "%s is closed", path)
+		require.Equal(t, sources[path].opened.Load(), sources[path].closed.Load(), "%s is closed", path)
 	}
-	require.Zero(t, sources[paths[0]].opened)
+	require.Zero(t, sources[paths[0]].opened.Load())
 
 	before := len(h.Calls())
 	diff, err = runOne(t, tr, files, false)
@@ -242,7 +243,7 @@ func TestPushedImportsOnlyMissingImages(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tt.did, did(h, 0))
 			require.Equal(t, tt.onHost, slices.Contains(h.Files(), archivePath), "what was sent is removed, what was there stays")
-			require.Equal(t, s.opened, s.closed)
+			require.Equal(t, s.opened.Load(), s.closed.Load())
 
 			before := len(h.Calls())
 			diff, err = runOne(t, tr, action, false)
@@ -366,7 +367,7 @@ func TestBadPayloadsAreRefusedAllAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "/usr/local/bin/fine is that of files[0] too")
 	require.ErrorContains(t, err, "put them into the runtime's own store yourself")
 	require.Empty(t, hosts.Calls(), "no host is contacted")
-	require.Zero(t, s.opened)
+	require.Zero(t, s.opened.Load())
 
 	d := c.WithDefaults()
 	_, again := p.Prepare(d, d.Nodes[3])
@@ -393,10 +394,10 @@ func TestPushedBringsUpACluster(t *testing.T) {
 		require.NotContains(t, hosts.Host(n.Name).Files(), archivePath)
 		require.Contains(t, hosts.Host(n.Name).Files(), "/opt/cni/bin/bridge")
 	}
-	require.Equal(t, 8, s.opened, "each of four hosts got the file and the archive once")
+	require.EqualValues(t, 8, s.opened.Load(), "each of four hosts got the file and the archive once")
 	again, err := (&plan.Runner{Transport: hosts, Parallel: 1}).Run(t.Context(), p)
 	require.NoError(t, err)
 	require.False(t, again.Changed())
-	require.Equal(t, 8, s.opened)
-	require.Equal(t, 8, s.closed)
+	require.EqualValues(t, 8, s.opened.Load())
+	require.EqualValues(t, 8, s.closed.Load())
 }

@@ -3,4 +3,4 @@
 package plan_test
 
 // The race detector makes the sweep five times as long.
-func init() { sweepStep, scaleSizes = 7, "3,30" }
+func init() { sweepStep, scaleSizes = 23, "3,30" }

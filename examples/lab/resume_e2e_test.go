@@ -48,10 +48,10 @@ var deaths = []death{
 	{name: "worker's join goes on alone", host: "worker-1", when: "[ -e /etc/kubernetes/kubelet.conf ] && " + kubeadmRuns},
 }
 
-// TestE2EResume kills the operator's program over and over while it brings up a
+// TestFullResume kills the operator's program over and over while it brings up a
 // cluster, kubeadm half-way among it, and runs it again each time. The end is the
 // cluster that an undisturbed run makes.
-func TestE2EResume(t *testing.T) {
+func TestFullResume(t *testing.T) {
 	o := labOptions(t)
 	l, _ := bootLab(t, o)
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
