@@ -63,7 +63,8 @@ const KeptDir = stampDir + "/kept"
 //	kubeadm-reset/NODE  kubeadm reset: containers, kubelet, /etc/kubernetes
 //	forget/NODE         the node's object is deleted
 //	etcd-leave/NODE     etcd removes the member, if the others can do without it at
-//	                    this moment: it votes until then, and no vote is missed
+//	                    this moment: it votes until then, and no vote is missed.
+//	                    If it leads, an election follows: 1 to 2 s without an API
 //	etcd-reset/NODE     etcd's unit and files go, its data is kept or removed
 //	clean/NODE          haproxy, and what else the recipe placed
 //

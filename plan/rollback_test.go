@@ -56,7 +56,7 @@ func TestAChangeIsRolledBack(t *testing.T) {
 	back := rollback(t, after, "change")
 
 	calls := 0
-	for k := 0; k <= calls; k += sweepStep {
+	for k := 0; k <= calls; k += min(sweepStep, 7) {
 		hosts := fakeCluster(t, cfg.Cluster)
 		mustRun(t.Context(), t, hosts, before)
 		old := stateOf(t, hosts)

@@ -260,9 +260,9 @@ func TestCrashSweepOfAReset(t *testing.T) {
 	}
 }
 
-// everyCall wants kubeadm to have been taken back so often at the least: else
-// nothing was cut half-way.
-func (s sweep) everyCall(t *testing.T, leastResets int) {
+// everyCall also cuts each of so many init and join of kubeadm half-way, whatever
+// their calls' numbers are, and wants it taken back.
+func (s sweep) everyCall(t *testing.T, cuts int) {
 	var cases, resets atomic.Int64
 	step := sweepStep
 	if s.sparse {
@@ -270,10 +270,18 @@ func (s sweep) everyCall(t *testing.T, leastResets int) {
 	}
 	t.Cleanup(func() {
 		t.Logf("%d calls, %d kinds of fault, %d cases; %d times kubeadm was taken back", s.calls, len(faults), cases.Load(), resets.Load())
-		if sweepStep == 1 && resets.Load() < int64(leastResets) {
-			t.Errorf("kubeadm was taken back %d times: want %d at the least", resets.Load(), leastResets)
-		}
 	})
+	for i := range cuts {
+		t.Run(fmt.Sprintf("kubeadm %d cut", i+1), func(t *testing.T) {
+			t.Parallel()
+			cases.Add(1)
+			synctest.Test(t, func(t *testing.T) {
+				taken := s.crashAt(t, nthKubeadm(i+1), faults["cut kubeadm"])
+				resets.Add(int64(taken))
+				require.Equal(t, 1, taken, "how often kubeadm was taken back")
+			})
+		})
+	}
 	for name := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,18 +296,32 @@ func (s sweep) everyCall(t *testing.T, leastResets int) {
 	}
 }
 
-// crash gives how often kubeadm was taken back.
+// nthKubeadm is the n-th init or join.
+func nthKubeadm(n int) func(faketransport.Op) bool {
+	var seen atomic.Int64
+	return func(op faketransport.Op) bool {
+		return op.Kind == faketransport.Run && len(op.Argv) > 1 && op.Argv[0] == "kubeadm" &&
+			(op.Argv[1] == "init" || op.Argv[1] == "join") && int(seen.Add(1)) == n
+	}
+}
+
+// crash fails call k.
 func (s sweep) crash(t *testing.T, k int, f fault) (resets int) {
+	var calls atomic.Int64
+	return s.crashAt(t, func(faketransport.Op) bool { return int(calls.Add(1)) == k }, f)
+}
+
+// crashAt gives how often kubeadm was taken back.
+func (s sweep) crashAt(t *testing.T, on func(faketransport.Op) bool, f fault) (resets int) {
 	hosts := s.hosts(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var calls atomic.Int64
 	if s.quorate {
 		lost := watch(hosts, s.cluster)
 		defer func() { require.Empty(t, lost()) }()
 	}
 	at := f(hosts, stop)
-	at.On = func(faketransport.Op) bool { return int(calls.Add(1)) == k }
+	at.On = on
 	s.inject(hosts, at)
 	_, first := s.run(ctx, hosts)
 
