@@ -50,7 +50,7 @@ type sysctlLine struct{ file, key, value string }
 // reads. $1 is the interface of the VIP, empty on a host that carries none, $2
 // the directory of etcd's data, $3 the container runtime's command, empty if it
 // need not be there yet, and the rest are public files of which the text is
-// wanted. It needs a shell, cat, id and ip; all else it does without. The time
+// wanted. It needs a shell, cat, id, grep and ip; all else it does without. The time
 // comes first: what follows takes some.
 const preflightScript = `# look at the host
 LC_ALL=C
@@ -77,13 +77,14 @@ elif [ -d /sys/fs/cgroup ]; then
 fi
 for f in /proc/net/tcp /proc/net/tcp6; do
 	[ -r "$f" ] || continue
-	while read -r _ local _ state _; do
+	# A shell reads byte by byte: only the listeners of what may be thousands of lines.
+	grep ' 0A' "$f" | while read -r _ local _ state _; do
 		[ "$state" != 0A ] || echo "listen=$local"
-	done <"$f"
+	done
 done
 if [ -r /proc/meminfo ]; then
 	while read -r key value _; do
-		[ "$key" != MemTotal: ] || echo "memory=$value"
+		case "$key" in MemTotal:) echo "memory=$value"; break ;; esac
 	done </proc/meminfo
 fi
 if [ -r /proc/swaps ]; then
