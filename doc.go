@@ -14,7 +14,7 @@
 //	  pki                   authorities and leaves, issued where they are needed
 //	  etcd                  a member's environment, unit and flags
 //	    etcd/etcdclient     health, membership and figures, over any dialer
-//	  vip                   keepalived's configuration and its check
+//	  vip                   keepalived's configuration and its check, and haproxy's
 //	  kubeadm               what kubeadm reads on each node
 //	  transport             how hosts are reached: commands, files, tunnels
 //	    transport/ssh       over SSH, host keys always verified
@@ -22,6 +22,9 @@
 //	    transport/faketransport  hosts in memory, for tests without hosts
 //	    transport/transporttest  the suite that every transport passes
 //	  plan                  steps, their order, the runner, and the HA recipe
+//	    plan/drill          a cluster broken on purpose, and what its clients felt
+//	    plan/drill/drilltest  a fake cluster to drill
+//	    plan/plantest       hosts in memory that the recipe turns into a cluster
 //	    plan/clusterfile    a Cluster from YAML, strictly
 //	    plan/filejournal    what runs did, in a file on this machine
 //	    plan/etcdjournal    the same in etcd, for several operators (own module)
