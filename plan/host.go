@@ -31,13 +31,15 @@ type Host struct {
 	ahead    *readings
 	foreseen atomic.Pointer[foreseen]
 	silent   bool
+	// survey is what the preflight of the run has seen, of all its hosts.
+	survey *survey
 }
 
 // NewHost makes a Host of a connection, for testing an Action by itself.
 func NewHost(name string, conn transport.Conn) *Host {
 	return &Host{
 		Name: name, conn: conn, files: transport.FilesOf(conn),
-		report: func(string) {}, redact: func(s string) string { return s },
+		report: func(string) {}, redact: func(s string) string { return s }, survey: &survey{},
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
@@ -83,10 +84,10 @@ func (f Finding) String() string {
 // everything that is wrong anywhere is told at once. On a cluster that is as
 // described that is one command for each host.
 func (r *recipe) preflightSteps() []Step {
-	s := newSurvey(r.judge())
+	j := r.judge()
 	var steps []Step
 	for _, n := range r.c.Nodes {
-		steps = append(steps, s.look(n))
+		steps = append(steps, j.look(n))
 	}
 	steps = append(steps, Step{
 		ID: lookedStep, Title: "every host has been read", Host: r.first.Name, After: r.ids("preflight", r.c.Nodes), Action: milestone{},
@@ -94,12 +95,12 @@ func (r *recipe) preflightSteps() []Step {
 	for _, n := range r.c.Nodes {
 		steps = append(steps, Step{
 			ID: nodeID("surroundings", n), Title: "look around the host", Host: n.Name, Timeout: time.Minute,
-			After: []ID{lookedStep}, Action: lookAround{survey: s, node: n},
+			After: []ID{lookedStep}, Action: lookAround{judge: &j, node: n},
 		})
 	}
 	return append(steps, Step{
 		ID: preflightStep, Title: "judge what was found", Host: r.first.Name,
-		After: r.ids("surroundings", r.c.Nodes), Action: verdict{survey: s},
+		After: r.ids("surroundings", r.c.Nodes), Action: verdict{judge: &j, nodes: r.c.Nodes},
 	})
 }
 
@@ -118,38 +119,36 @@ func (milestone) Check(context.Context, *Host) (Diff, error) { return nil, nil }
 // Apply is never called.
 func (milestone) Apply(context.Context, *Host, Diff) error { return nil }
 
-// survey is what the preflight of a plan has seen. It is the one thing that steps
+// look is the step that reads a host.
+func (j *judge) look(n quorate.Node) Step {
+	return Step{
+		ID: nodeID("preflight", n), Title: "look at the host", Host: n.Name,
+		Timeout: time.Minute, Action: lookAt{judge: j, node: n},
+	}
+}
+
+// survey is what the preflight of one run has seen. It is the one thing that steps
 // of a recipe hand on, and only from check to check: every run reads all of it
-// anew before it is judged, and nothing is applied by it.
+// anew before it is judged, and nothing is applied by it. The zero survey is
+// empty.
 type survey struct {
-	judge judge
 	mu    sync.Mutex
 	facts map[string]hostFacts
-	// strangers are the hosts that are not this cluster's yet.
+	// strangers are the hosts that are not the cluster's yet.
 	strangers map[string]bool
 	probes    map[string]probed
 }
 
-func newSurvey(j judge) *survey {
-	return &survey{judge: j, facts: map[string]hostFacts{}, strangers: map[string]bool{}, probes: map[string]probed{}}
-}
-
-// look is the step that reads a host.
-func (s *survey) look(n quorate.Node) Step {
-	return Step{
-		ID: nodeID("preflight", n), Title: "look at the host", Host: n.Name,
-		Timeout: time.Minute, Action: lookAt{survey: s, node: n},
-	}
-}
-
 // saw keeps what a host told of itself, and forgets what it told before.
-func (s *survey) saw(h hostFacts) {
-	kubernetes, _ := s.judge.ours(h.node, h.facts)
+func (s *survey) saw(h hostFacts, stranger bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.facts == nil {
+		s.facts, s.strangers, s.probes = map[string]hostFacts{}, map[string]bool{}, map[string]probed{}
+	}
 	s.facts[h.node.Name] = h
 	delete(s.probes, h.node.Name)
-	if delete(s.strangers, h.node.Name); !kubernetes {
+	if delete(s.strangers, h.node.Name); stranger {
 		s.strangers[h.node.Name] = true
 	}
 }
@@ -162,33 +161,35 @@ func (s *survey) worthALook(node string) (hostFacts, bool) {
 	return h, seen && len(s.strangers) > 0
 }
 
-// all gives what is known of each host, in the description's order.
-func (s *survey) all() ([]hostFacts, map[string]probed) {
+func (s *survey) lookedAround(node string, found probed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probes[node] = found
+}
+
+// all gives what is known of nodes, in their order.
+func (s *survey) all(nodes []quorate.Node) ([]hostFacts, map[string]probed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []hostFacts
-	probes := map[string]probed{}
-	for _, n := range s.judge.c.Nodes {
+	for _, n := range nodes {
 		if h, there := s.facts[n.Name]; there {
 			all = append(all, h)
 		}
-		if p, there := s.probes[n.Name]; there {
-			probes[n.Name] = p
-		}
 	}
-	return all, probes
+	return all, maps.Clone(s.probes)
 }
 
 // lookAt reads what a host tells of itself. Its Check is all there is to it.
 type lookAt struct {
-	survey *survey
-	node   quorate.Node
+	judge *judge
+	node  quorate.Node
 }
 
 // Check finds nothing: the verdict does.
 func (a lookAt) Check(ctx context.Context, h *Host) (Diff, error) {
 	found := hostFacts{node: a.node, sent: time.Now()}
-	out, err := h.Script(ctx, preflightScript, a.survey.judge.factsArgs(a.node)...)
+	out, err := h.Script(ctx, preflightScript, a.judge.factsArgs(a.node)...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +197,8 @@ func (a lookAt) Check(ctx context.Context, h *Host) (Diff, error) {
 		found.sent = h.ahead.at // when the host was asked for it, with all the rest
 	}
 	found.received, found.facts = time.Now(), parseFacts(out)
-	a.survey.saw(found)
+	kubernetes, _ := a.judge.ours(a.node, found.facts)
+	h.survey.saw(found, !kubernetes)
 	return nil, nil
 }
 
@@ -205,40 +207,44 @@ func (lookAt) Apply(context.Context, *Host, Diff) error { return nil }
 
 // lookAround tries what is around a host, unless every host is this cluster's.
 type lookAround struct {
-	survey *survey
-	node   quorate.Node
+	judge *judge
+	node  quorate.Node
 }
 
 // Check finds nothing: the verdict does.
 func (a lookAround) Check(ctx context.Context, h *Host) (Diff, error) {
-	facts, worth := a.survey.worthALook(a.node.Name)
+	facts, worth := h.survey.worthALook(a.node.Name)
 	if !worth {
 		return nil, nil
 	}
-	found, err := a.survey.judge.probe(facts, false, func(script string, args ...string) ([]byte, error) {
+	found, err := a.judge.probe(facts, false, func(script string, args ...string) ([]byte, error) {
 		return h.Script(ctx, script, args...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.survey.mu.Lock()
-	defer a.survey.mu.Unlock()
-	a.survey.probes[a.node.Name] = found
+	h.survey.lookedAround(a.node.Name, found)
 	return nil, nil
 }
 
 // Apply is never called: Check finds nothing.
 func (lookAround) Apply(context.Context, *Host, Diff) error { return nil }
 
-// verdict judges what was seen of all hosts. It reads nothing more.
-type verdict struct{ survey *survey }
+// verdict judges what was seen of nodes. It reads nothing more.
+type verdict struct {
+	judge *judge
+	nodes []quorate.Node
+}
 
 // Check gives every error of every host at once in a *PreflightError, and reports
 // the rest.
 func (a verdict) Check(_ context.Context, h *Host) (Diff, error) {
-	all, probes := a.survey.all()
+	all, probes := h.survey.all(a.nodes)
+	if len(all) < len(a.nodes) {
+		return nil, fmt.Errorf("%d of %d hosts have been looked at in this run", len(all), len(a.nodes))
+	}
 	var report Report
-	report.add(a.survey.judge, a.survey.judge.findings(all, probes)...)
+	report.add(*a.judge, a.judge.findings(all, probes)...)
 	for _, f := range report.Findings {
 		if f.Severity != SeverityError {
 			h.Report("%s: %s", f.Severity, f)
@@ -253,7 +259,7 @@ func (verdict) Apply(context.Context, *Host, Diff) error { return nil }
 // Describe gives what is ignored.
 func (a verdict) Describe() Description {
 	ignored := []string{"ignored"}
-	for _, c := range a.survey.judge.ignore {
+	for _, c := range a.judge.ignore {
 		ignored = append(ignored, string(c))
 	}
 	return Description{Inputs: []quorate.Content{input(ignored...)}}

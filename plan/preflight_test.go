@@ -497,6 +497,27 @@ func TestTheRecipeStopsAtPreflight(t *testing.T) {
 	require.ErrorContains(t, err, `ignorePreflight[0]: "ports" is no name of a check`)
 }
 
+// One plan may be run on two sets of hosts at once: what is seen of the one says
+// nothing of the other.
+func TestPreflightsOfOnePlanKeepApart(t *testing.T) {
+	c := three()
+	sound, swapping := soundHosts(t, c), soundHosts(t, c)
+	troubles["swap"].cause(t, swapping)
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	var other error
+	around := faketransport.MatchFunc("look around", func(argv []string) bool {
+		return len(argv) > 2 && strings.HasPrefix(argv[2], "# look around the host")
+	})
+	sound.Host("cp-1").Inject(faketransport.Fault{On: faketransport.OnRun(around), Nth: 1, Before: func(ctx context.Context, _ faketransport.Op) error {
+		_, other = (&plan.Runner{Transport: swapping, DryRun: true}).Run(ctx, p)
+		return nil
+	}})
+	_, err = (&plan.Runner{Transport: sound}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.ErrorContains(t, other, "preflight: 1 error")
+}
+
 // Whatever the shape of a cluster, hosts as they should be give no finding.
 func TestPreflightOfSoundHostsFindsNothing(t *testing.T) {
 	for name, shape := range map[string]func(c *quorate.Cluster){

@@ -26,7 +26,7 @@ func (d Deploy) Reads() Reads {
 
 // Reads gives the script.
 func (a lookAt) Reads() Reads {
-	return reading(script(preflightScript, a.survey.judge.factsArgs(a.node)...))
+	return reading(script(preflightScript, a.judge.factsArgs(a.node)...))
 }
 
 // Reads gives the script.

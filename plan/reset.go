@@ -178,12 +178,11 @@ func (rs *reset) preflights(nodes []quorate.Node) []ID {
 	j.ignore = slices.DeleteFunc(Checks(), func(c Check) bool {
 		return slices.Contains([]Check{CheckReachable, CheckRoot, CheckInit, CheckCommands, CheckAddress}, c)
 	})
-	s := newSurvey(j)
 	for _, n := range nodes {
-		rs.steps = append(rs.steps, s.look(n))
+		rs.steps = append(rs.steps, j.look(n))
 	}
 	rs.steps = append(rs.steps, Step{
-		ID: preflightStep, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids("preflight", nodes), Action: verdict{survey: s},
+		ID: preflightStep, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids("preflight", nodes), Action: verdict{judge: &j, nodes: nodes},
 	})
 	return []ID{preflightStep}
 }

@@ -463,6 +463,7 @@ type hosts struct {
 	mu        sync.Mutex
 	byName    map[string]*Host
 	dropped   map[string]int64 // round trips over connections that were lost
+	survey    survey
 }
 
 // get connects on first use. Steps of one host never overlap, so two calls for
@@ -479,7 +480,7 @@ func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
 		return nil, err
 	}
 	h = NewHost(name, conn)
-	h.redact = hs.redact
+	h.redact, h.survey = hs.redact, &hs.survey
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	hs.byName[name] = h
