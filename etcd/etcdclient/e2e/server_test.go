@@ -89,11 +89,12 @@ func (s *server) kill(t *testing.T) {
 
 func newCluster(t *testing.T) quorate.Cluster {
 	t.Helper()
+	ports := freePorts(t, 3)
 	c := quorate.Cluster{
 		Name:     "e2e",
 		Version:  quorate.Version{Major: 1, Minor: 37, Patch: 2},
 		Endpoint: quorate.Endpoint{Host: "api.example.org", External: true},
-		Etcd:     quorate.Etcd{ClientPort: freePort(t), PeerPort: freePort(t), MetricsPort: freePort(t)},
+		Etcd:     quorate.Etcd{ClientPort: ports[0], PeerPort: ports[1], MetricsPort: ports[2]},
 	}
 	for i, a := range addresses {
 		node := quorate.Node{Name: fmt.Sprintf("cp-%d", i+1), Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr(a)}}
@@ -145,9 +146,10 @@ func startAll(t *testing.T, servers []*server) {
 	}
 }
 
-// freePort is free on every member's address.
-func freePort(t *testing.T) int {
+// freePorts are free on every member's address, and no two are the same.
+func freePorts(t *testing.T, n int) []int {
 	t.Helper()
+	var ports []int
 	for range 100 {
 		first, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addresses[0]+":0")
 		require.NoError(t, err)
@@ -158,15 +160,21 @@ func freePort(t *testing.T) int {
 				held = append(held, l)
 			}
 		}
-		for _, l := range held {
-			require.NoError(t, l.Close())
-		}
+		// Until all are found: a port that is let go may be the next one given.
+		defer func() {
+			for _, l := range held {
+				require.NoError(t, l.Close())
+			}
+		}()
 		if len(held) == len(addresses) {
-			return port
+			ports = append(ports, port)
+		}
+		if len(ports) == n {
+			return ports
 		}
 	}
-	t.Fatal("no port is free on all of ", addresses)
-	return 0
+	require.FailNow(t, "no port is free on every address")
+	return nil
 }
 
 // flag is the value of one flag of the member's command line.
