@@ -55,8 +55,9 @@ func (r *recipe) othersOf(name string) others {
 	return o
 }
 
-// client asks the others by a host's network; with all, the member itself too.
-func (o others) client(h *Host, all bool) (*etcdclient.Client, error) {
+// ask asks the others by a host's network; with all, the member itself too, as
+// the last of the endpoints.
+func (o others) ask(h *Host, all bool, do func(*etcdclient.Client) error) error {
 	var endpoints []string
 	for _, p := range o.peers {
 		endpoints = append(endpoints, p.client)
@@ -64,7 +65,11 @@ func (o others) client(h *Host, all bool) (*etcdclient.Client, error) {
 	if all {
 		endpoints = append(endpoints, o.self.client)
 	}
-	return etcdclient.New(etcdclient.Config{Endpoints: endpoints, TLS: o.tls, Dial: h.DialContext, Timeout: etcdPatience})
+	client, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, TLS: o.tls, Dial: h.DialContext, Timeout: etcdPatience})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(client), client.Close())
 }
 
 // find looks for the member by its name and, since one that was never started
@@ -80,13 +85,12 @@ func (o others) find(list []etcdclient.Member) (etcdclient.Member, bool) {
 }
 
 // list is what a majority knows.
-func (o others) list(ctx context.Context, h *Host) ([]etcdclient.Member, error) {
-	client, err := o.client(h, false)
-	if err != nil {
-		return nil, err
-	}
-	list, err := client.Members(ctx)
-	return list, errors.Join(err, client.Close())
+func (o others) list(ctx context.Context, h *Host) (list []etcdclient.Member, err error) {
+	err = o.ask(h, false, func(client *etcdclient.Client) (err error) {
+		list, err = client.Members(ctx)
+		return err
+	})
+	return list, err
 }
 
 func (o others) describe() Description {
@@ -183,11 +187,7 @@ func (r removeMember) Check(ctx context.Context, h *Host) (Diff, error) {
 func (r removeMember) Apply(ctx context.Context, h *Host, _ Diff) error { return r.remove(ctx, h) }
 
 func (o others) remove(ctx context.Context, h *Host) error {
-	client, err := o.client(h, false)
-	if err != nil {
-		return err
-	}
-	return errors.Join(o.removeBy(ctx, client), client.Close())
+	return o.ask(h, false, func(client *etcdclient.Client) error { return o.removeBy(ctx, client) })
 }
 
 func (o others) removeBy(ctx context.Context, client *etcdclient.Client) error {
@@ -345,11 +345,7 @@ func (j joinMember) join(ctx context.Context, h *Host) error {
 // learners the new member counts before it runs, and the majority of one more
 // has to stand without it.
 func (j joinMember) add(ctx context.Context, h *Host) error {
-	client, err := j.client(h, false)
-	if err != nil {
-		return err
-	}
-	return errors.Join(j.addBy(ctx, h, client), client.Close())
+	return j.ask(h, false, func(client *etcdclient.Client) error { return j.addBy(ctx, h, client) })
 }
 
 func (j joinMember) addBy(ctx context.Context, h *Host, client *etcdclient.Client) error {
@@ -446,11 +442,7 @@ func (o others) peerOf(m etcdclient.Member) (etcd.Peer, error) {
 
 // promote waits until the member is healthy and has its vote.
 func (j joinMember) promote(ctx context.Context, h *Host) error {
-	client, err := j.client(h, true)
-	if err != nil {
-		return err
-	}
-	return errors.Join(j.promoteBy(ctx, h, client), client.Close())
+	return j.ask(h, true, func(client *etcdclient.Client) error { return j.promoteBy(ctx, h, client) })
 }
 
 func (j joinMember) promoteBy(ctx context.Context, h *Host, client *etcdclient.Client) error {

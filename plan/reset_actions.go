@@ -2,7 +2,6 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,15 +54,13 @@ func (s survivors) Check(ctx context.Context, h *Host) (Diff, error) {
 	if len(s.going) == 0 {
 		return nil, nil
 	}
-	client, err := s.client(h, true)
-	if err != nil {
-		return nil, err
-	}
-	status, err := client.Status(ctx)
-	if err = errors.Join(err, client.Close()); err != nil {
-		return nil, err
-	}
-	return nil, s.judge(status)
+	return nil, s.ask(h, true, func(client *etcdclient.Client) error {
+		status, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return s.judge(status)
+	})
 }
 
 func (s survivors) judge(status etcdclient.Status) error {
