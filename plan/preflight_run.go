@@ -138,8 +138,7 @@ func (l *look) gather(ctx context.Context, cfg PreflightConfig, j judge) error {
 	l.conn = conn
 	out := &stamped{limited: limited{limit: outputLimit}, now: cfg.Now}
 	l.sent = cfg.Now()
-	argv := append([]string{"sh", "-c", preflightScript, "sh"}, j.factsArgs(l.node)...)
-	if err := conn.Run(ctx, transport.Cmd{Argv: argv, Stdout: out}); err != nil {
+	if err := conn.Run(ctx, transport.Cmd{Argv: script(preflightScript, j.factsArgs(l.node)...), Stdout: out}); err != nil {
 		return err
 	}
 	l.received = cfg.Now()
@@ -167,10 +166,9 @@ func (s *stamped) Write(p []byte) (int, error) {
 func (l *look) probe(ctx context.Context, cfg PreflightConfig, j judge) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	p, err := j.probe(l.hostFacts, cfg.Disk, func(script string, args ...string) ([]byte, error) {
+	p, err := j.probe(l.hostFacts, cfg.Disk, func(text string, args ...string) ([]byte, error) {
 		out := &limited{limit: outputLimit}
-		argv := append([]string{"sh", "-c", script, "sh"}, args...)
-		err := l.conn.Run(ctx, transport.Cmd{Argv: argv, Stdout: out})
+		err := l.conn.Run(ctx, transport.Cmd{Argv: script(text, args...), Stdout: out})
 		return out.buf.Bytes(), err
 	})
 	l.probed = &p

@@ -228,20 +228,28 @@ func (f *fileSystem) mkdir(p string, mode fs.FileMode) error {
 	return nil
 }
 
+// fromTo finds what is at one path, and where another would be, in a directory
+// that is there.
+func (f *fileSystem) fromTo(op, from, to string) (src string, n *node, dst string, err error) {
+	if src, n, err = f.lookup(from, false); err != nil {
+		return "", nil, "", err
+	}
+	if dst, err = f.resolve(to, false); err != nil {
+		return "", nil, "", err
+	}
+	if f.nodes[path.Dir(dst)] == nil {
+		return "", nil, "", pathError(op, to, syscall.ENOENT)
+	}
+	return src, n, dst, nil
+}
+
 // rename replaces what is at the new path, as rename(2) does.
 func (f *fileSystem) rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	src, n, err := f.lookup(from, false)
+	src, n, dst, err := f.fromTo("rename", from, to)
 	if err != nil {
 		return err
-	}
-	dst, err := f.resolve(to, false)
-	if err != nil {
-		return err
-	}
-	if f.nodes[path.Dir(dst)] == nil {
-		return pathError("rename", to, syscall.ENOENT)
 	}
 	old := f.nodes[dst]
 	switch {
@@ -304,16 +312,9 @@ func (f *fileSystem) removeAll(p string) {
 func (f *fileSystem) copyAll(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	src, _, err := f.lookup(from, false)
+	src, _, dst, err := f.fromTo("copy", from, to)
 	if err != nil {
 		return err
-	}
-	dst, err := f.resolve(to, false)
-	if err != nil {
-		return err
-	}
-	if f.nodes[path.Dir(dst)] == nil {
-		return pathError("copy", to, syscall.ENOENT)
 	}
 	copied := map[string]*node{}
 	for p, n := range f.nodes {
