@@ -256,10 +256,6 @@ func (r *recipe) renderVIP() error {
 	return nil
 }
 
-// caPath is the certificate of Kubernetes' authority among those that
-// Certs.ControlPlane gives.
-const caPath = "/etc/kubernetes/pki/ca.crt"
-
 func (r *recipe) renderHAProxy() error {
 	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
 		return nil
@@ -268,10 +264,10 @@ func (r *recipe) renderHAProxy() error {
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(certs, func(f quorate.File) bool { return f.Path == caPath })
+	at := slices.IndexFunc(certs, func(f quorate.File) bool { return f.Path == kubernetesCA })
 	if at < 0 {
 		var problems quorate.Problems
-		problems.Refuse("certs", "ControlPlane(%q) has no %s, by which haproxy tells an API server from an impostor", r.first.Name, caPath)
+		problems.Refuse("certs", "ControlPlane(%q) has no %s, by which haproxy tells an API server from an impostor", r.first.Name, kubernetesCA)
 		return problems.Err("recipe")
 	}
 	haproxies, err := vip.HAProxies(r.c, certs[at].Content)
@@ -407,10 +403,14 @@ func (r *recipe) haproxySteps() []Step {
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, Step{
 			ID: nodeID("haproxy", n), Title: "run haproxy", Host: n.Name, After: []ID{r.prepared(n)}, Locks: []string{"haproxy"},
-			Action: Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []Unit{{Name: "haproxy.service"}}},
+			Action: r.haproxyDeploy(n),
 		})
 	}
 	return steps
+}
+
+func (r *recipe) haproxyDeploy(n quorate.Node) Deploy {
+	return Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []Unit{{Name: "haproxy.service"}}}
 }
 
 // etcdQuorum is held by whatever changes who votes in etcd or stops one who does.
@@ -431,10 +431,14 @@ func (r *recipe) vipSteps() []Step {
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, Step{
 			ID: nodeID("vip", n), Title: "run keepalived", Host: n.Name, After: []ID{r.prepared(n)},
-			Action: Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []Unit{{Name: "keepalived.service"}}},
+			Action: r.vipDeploy(n),
 		})
 	}
 	return steps
+}
+
+func (r *recipe) vipDeploy(n quorate.Node) Deploy {
+	return Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []Unit{{Name: "keepalived.service"}}}
 }
 
 // initialises reports whether a node is told kubeadm init, and not join.

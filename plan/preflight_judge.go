@@ -50,6 +50,7 @@ type judge struct {
 	runtime, driver string
 }
 
+// The certificates of the authorities, where they stand on a control plane.
 const (
 	kubernetesCA = "/etc/kubernetes/pki/ca.crt"
 	etcdCA       = etcd.PKIDir + "/ca.crt"

@@ -285,6 +285,15 @@ func (rs *reset) whole() {
 	}
 }
 
+// removal stops the units and takes away the files and their stamp.
+func (d Deploy) removal() removal {
+	r := removal{units: unitNames(d.Units), paths: paths(d.Files)}
+	if stamp, ok := d.stamp(); ok {
+		r.paths = append(r.paths, stamp.Path)
+	}
+	return r
+}
+
 func paths(files []quorate.File) []string {
 	out := make([]string, 0, len(files))
 	for _, f := range files {
@@ -294,10 +303,7 @@ func paths(files []quorate.File) []string {
 }
 
 func (rs *reset) withoutVIP(n quorate.Node, moves bool) removal {
-	d := removal{
-		units: []string{"keepalived.service"},
-		paths: append(paths(rs.vipFiles[n.Name]), path.Join(stampDir, "keepalived.sha256")),
-	}
+	d := rs.vipDeploy(n).removal()
 	if moves {
 		d.wait = "https://" + rs.c.Endpoint.HostPort() + rs.healthPath()
 	}
@@ -306,11 +312,9 @@ func (rs *reset) withoutVIP(n quorate.Node, moves bool) removal {
 
 func (rs *reset) withoutEtcd(n quorate.Node) removal {
 	data := rs.c.Etcd.DataDir
-	d := removal{
-		units: []string{etcd.UnitName},
-		paths: append(paths(rs.etcdFiles[n.Name]), etcd.JoinPath, path.Join(stampDir, "etcd.sha256")),
-		dirs:  []string{path.Dir(etcd.JoinPath), etcd.PKIDir, path.Dir(etcd.PKIDir), data},
-	}
+	d := rs.etcdDeploy(n).removal()
+	d.paths = append(d.paths, etcd.JoinPath)
+	d.dirs = []string{path.Dir(etcd.JoinPath), etcd.PKIDir, path.Dir(etcd.PKIDir), data}
 	aside := []aside{{data + "/member", data + "/member" + keptSuffix}, {etcd.PKIDir, KeptDir + "/etcd-pki"}}
 	if rs.Data == KeepData {
 		d.keep = aside
@@ -331,12 +335,12 @@ func (rs *reset) unbootstrap(n quorate.Node) unbootstrap {
 // clean takes haproxy away as well: until here kubeadm's way to the API may have
 // led through it.
 func (rs *reset) clean(n quorate.Node) removal {
-	d := removal{paths: []string{sysctlFile, UndoDir}, dirs: []string{stampDir}}
-	if files := rs.haproxyFiles[n.Name]; len(files) > 0 {
-		d.units = []string{"haproxy.service"}
-		d.paths = append(d.paths, append(paths(files), path.Join(stampDir, "haproxy.sha256"))...)
-		d.dirs = []string{path.Dir(vip.HAProxyDropInPath), stampDir}
+	var d removal
+	if len(rs.haproxyFiles[n.Name]) > 0 {
+		d = rs.haproxyDeploy(n).removal()
+		d.dirs = []string{path.Dir(vip.HAProxyDropInPath)}
 	}
+	d.paths, d.dirs = append(d.paths, sysctlFile, UndoDir), append(d.dirs, stampDir)
 	for _, m := range rs.Manifests {
 		d.paths = append(d.paths, applyManifest{name: m.Name}.stamp().Path)
 	}
