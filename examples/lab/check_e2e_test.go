@@ -110,15 +110,19 @@ func checkCluster(ctx context.Context, t *testing.T, l *machines.Lab) error {
 	return nil
 }
 
+// etcdctl asks etcd as the API server of a control plane does.
+func etcdctl(ctx context.Context, l *machines.Lab, host, args string) (string, error) {
+	return l.SSH(ctx, host, "ETCDCTL_CACERT=/etc/etcd/pki/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/apiserver-etcd-client.crt "+
+		"ETCDCTL_KEY=/etc/kubernetes/pki/apiserver-etcd-client.key etcdctl "+args)
+}
+
 // checkMembers proves that every control plane has a healthy member behind mutual
 // TLS, and that a client without a certificate is turned away.
 func checkMembers(ctx context.Context, l *machines.Lab) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	first := l.Hosts()[0]
-	const health = "ETCDCTL_CACERT=/etc/etcd/pki/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/apiserver-etcd-client.crt " +
-		"ETCDCTL_KEY=/etc/kubernetes/pki/apiserver-etcd-client.key etcdctl endpoint health --cluster 2>&1"
-	out, err := l.SSH(ctx, first.Name, health)
+	out, err := etcdctl(ctx, l, first.Name, "endpoint health --cluster 2>&1")
 	if err != nil {
 		return err
 	}

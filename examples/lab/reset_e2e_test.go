@@ -67,9 +67,7 @@ func install(ctx context.Context, t *testing.T, l *machines.Lab, installer, what
 // etcdLeader gives the host whose member leads.
 func etcdLeader(ctx context.Context, t *testing.T, l *machines.Lab) string {
 	t.Helper()
-	const status = "ETCDCTL_CACERT=/etc/etcd/pki/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/apiserver-etcd-client.crt " +
-		"ETCDCTL_KEY=/etc/kubernetes/pki/apiserver-etcd-client.key etcdctl endpoint status --cluster -w json"
-	out, err := l.SSH(ctx, l.Hosts()[2].Name, status)
+	out, err := etcdctl(ctx, l, l.Hosts()[2].Name, "endpoint status --cluster -w json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +135,7 @@ func leaveAndComeBack(ctx context.Context, t *testing.T, l *machines.Lab, instal
 // voters are etcd's started members that are no learners.
 func voters(ctx context.Context, t *testing.T, l *machines.Lab, from string) []string {
 	t.Helper()
-	out, err := l.SSH(ctx, from, "set -a; . /etc/etcd.env; etcdctl member list")
+	out, err := etcdctl(ctx, l, from, "member list")
 	if err != nil {
 		t.Fatal(err)
 	}
