@@ -23,6 +23,8 @@ type fileSystem struct {
 	groups map[string]int
 	limits map[string]int64
 	temps  int
+	// inodes and changes count up.
+	inodes, changes int64
 }
 
 type node struct {
@@ -30,6 +32,9 @@ type node struct {
 	uid, gid int
 	data     []byte
 	link     string
+	// inode tells the node from all others there have been, and changed is the
+	// number of its last change among all of the file system's: a time without a clock.
+	inode, changed int64
 }
 
 func newFileSystem() *fileSystem {
@@ -102,6 +107,20 @@ func (f *fileSystem) lookup(p string, follow bool) (string, *node, error) {
 	return at, n, nil
 }
 
+// place puts a new node where nothing is.
+func (f *fileSystem) place(at string, n *node) {
+	f.inodes++
+	n.inode = f.inodes
+	f.nodes[at] = n
+	f.touch(n)
+}
+
+// touch notes that a node has changed.
+func (f *fileSystem) touch(n *node) {
+	f.changes++
+	n.changed = f.changes
+}
+
 // create makes or truncates a regular file for writing.
 func (f *fileSystem) create(p string, mode fs.FileMode, exclusive, truncate bool) (*node, error) {
 	f.mu.Lock()
@@ -117,13 +136,14 @@ func (f *fileSystem) create(p string, mode fs.FileMode, exclusive, truncate bool
 			return nil, pathError("open", p, syscall.ENOENT)
 		}
 		n = &node{mode: mode.Perm()}
-		f.nodes[at] = n
+		f.place(at, n)
 	case n.mode.IsDir():
 		return nil, pathError("open", p, syscall.EISDIR)
 	case exclusive:
 		return nil, pathError("open", p, syscall.EEXIST)
 	case truncate:
 		n.data = nil
+		f.touch(n)
 	}
 	return n, nil
 }
@@ -145,6 +165,7 @@ func (f *fileSystem) write(n *node, at int, b []byte) (int, error) {
 		n.data = append(n.data, make([]byte, end-len(n.data))...)
 	}
 	copy(n.data[at:], b)
+	f.touch(n)
 	return len(b), err
 }
 
@@ -205,7 +226,7 @@ func (f *fileSystem) mkdirLocked(p string, mode fs.FileMode) error {
 		case where == "":
 			return err
 		default:
-			f.nodes[where] = &node{mode: fs.ModeDir | mode.Perm()}
+			f.place(where, &node{mode: fs.ModeDir | mode.Perm()})
 		}
 	}
 	return nil
@@ -224,7 +245,7 @@ func (f *fileSystem) mkdir(p string, mode fs.FileMode) error {
 	if f.nodes[path.Dir(at)] == nil {
 		return pathError("mkdir", p, syscall.ENOENT)
 	}
-	f.nodes[at] = &node{mode: fs.ModeDir | mode.Perm()}
+	f.place(at, &node{mode: fs.ModeDir | mode.Perm()})
 	return nil
 }
 
@@ -316,15 +337,13 @@ func (f *fileSystem) copyAll(from, to string) error {
 	if err != nil {
 		return err
 	}
-	copied := map[string]*node{}
-	for p, n := range f.nodes {
+	for _, p := range slices.Sorted(maps.Keys(f.nodes)) {
 		if p == src || strings.HasPrefix(p, src+"/") {
-			one := *n
-			one.data = slices.Clone(n.data)
-			copied[dst+strings.TrimPrefix(p, src)] = &one
+			one := *f.nodes[p]
+			one.data = slices.Clone(one.data)
+			f.place(dst+strings.TrimPrefix(p, src), &one)
 		}
 	}
-	maps.Copy(f.nodes, copied)
 	return nil
 }
 
@@ -338,7 +357,7 @@ func (f *fileSystem) symlink(target, p string) error {
 	if at == "" {
 		return err
 	}
-	f.nodes[at] = &node{mode: fs.ModeSymlink | 0o777, link: target}
+	f.place(at, &node{mode: fs.ModeSymlink | 0o777, link: target})
 	return nil
 }
 
@@ -361,6 +380,7 @@ func (f *fileSystem) chmod(p string, mode fs.FileMode) error {
 	_, n, err := f.lookup(p, true)
 	if err == nil {
 		n.mode = n.mode.Type() | mode.Perm()
+		f.touch(n)
 	}
 	return err
 }
@@ -386,6 +406,7 @@ func (f *fileSystem) own(n *node, owner, group string) error {
 		return err
 	}
 	n.uid, n.gid = uid, gid
+	f.touch(n)
 	return nil
 }
 

@@ -206,8 +206,10 @@ func (f *fileSystem) stat(p string, follow bool) (nodeInfo, error) {
 	if err != nil {
 		return nodeInfo{}, err
 	}
+	one := *n
+	one.data = nil // may change meanwhile
 	return nodeInfo{
-		name: path.Base(at), node: node{mode: n.mode, uid: n.uid, gid: n.gid, link: n.link}, size: int64(len(n.data)),
+		name: path.Base(at), node: one, size: int64(len(n.data)),
 		owner: nameOf(f.users, n.uid), group: nameOf(f.groups, n.gid),
 	}, nil
 }

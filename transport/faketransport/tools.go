@@ -452,23 +452,27 @@ func dirname(c *call) error  { return c.print("%s\n", path.Dir(c.Argv[len(c.Argv
 func lookUpTool(c *call) error {
 	for _, name := range c.Argv[1:] {
 		if name == "sh" || shellTools[name] || c.Host.hasProgram(name) {
-			if err := c.print("/usr/bin/%s\n", name); err != nil {
+			if !path.IsAbs(name) {
+				name = "/usr/bin/" + name
+			}
+			if err := c.print("%s\n", name); err != nil {
 				return err
 			}
 			continue
 		}
-		found := false
-		for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
-			if _, err := c.fs().stat(dir+"/"+name, true); err == nil {
-				found = true
-				if err := c.print("%s/%s\n", dir, name); err != nil {
-					return err
-				}
-				break
-			}
+		dirs := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+		if path.IsAbs(name) {
+			dirs = []string{""}
 		}
-		if !found {
+		i := slices.IndexFunc(dirs, func(dir string) bool {
+			_, err := c.fs().stat(path.Join(dir, name), true)
+			return err == nil
+		})
+		if i < 0 {
 			return Exit(127)
+		}
+		if err := c.print("%s\n", path.Join(dirs[i], name)); err != nil {
+			return err
 		}
 	}
 	return nil
