@@ -14,7 +14,7 @@ test: ## Every test that needs neither root nor other hosts.
 	go test -race -timeout 30m ./... ./plan/etcdjournal ./plan/otelplan ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
-	go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan
+	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan
 
 scale: ## A run that changes nothing on 3 to 1,000 hosts behind SSH servers in this process: what a host costs.
 	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan

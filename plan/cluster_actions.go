@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -72,21 +73,20 @@ func (a applyManifest) Apply(ctx context.Context, h *Host, _ Diff) error {
 }
 
 // untaint lets ordinary pods run on the control planes.
-type untaint struct{ nodes, taints []string }
+type untaint struct {
+	nodes, taints []string
+	list          []string // listNodes
+}
 
 // Check lists the taints of the control planes.
 func (u untaint) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, listNodes()...)
+	nodes, err := askNodes(ctx, h, u.list)
 	if err != nil {
 		return nil, err
 	}
 	var diff Diff
-	for line := range strings.Lines(string(out)) {
-		name, node, listed := readNode(line)
-		if !listed || !slices.Contains(u.nodes, name) {
-			continue
-		}
-		for _, key := range node.taints {
+	for _, name := range u.nodes {
+		for _, key := range nodes[name].taints {
 			if slices.Contains(u.taints, key) {
 				diff = append(diff, Change{Verb: "untaint", Subject: name, Detail: key})
 			}
@@ -125,49 +125,67 @@ func (u untaint) argvs(d Diff) [][]string {
 
 // nodesReady waits until every node of the description is Ready, at the
 // description's version.
-type nodesReady struct{ cluster quorate.Cluster }
+type nodesReady struct {
+	cluster quorate.Cluster
+	list    []string // listNodes
+}
 
-// listNodes prints all that anybody here wants to know of nodes, so that one
-// answer serves them all.
-func listNodes() []string {
-	return kubectl("get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name}{" "}{.status.nodeInfo.kubeletVersion}{" "}`+
-		`{.status.conditions[?(@.type=="Ready")].status}{" "}{.spec.taints[*].key}{"\n"}{end}`)
+// nodeLines has kubectl get nodes print a line a node: the name, the kubelet's
+// version, whether it is Ready, "role" if it has the label LABEL, which is the last
+// thing that kubeadm does to a control plane, and the keys of its taints. What a
+// node has not told yet is empty.
+const nodeLines = `{{range .items}}{{.metadata.name}} {{.status.nodeInfo.kubeletVersion}} ` +
+	`{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}} ` +
+	`{{range $key, $value := .metadata.labels}}{{if eq $key "LABEL"}}role{{end}}{{end}}` +
+	`{{range .spec.taints}} {{.key}}{{end}}{{"\n"}}{{end}}`
+
+// listNodes asks one API server for all that anybody here wants to know of nodes,
+// so that one answer serves them all.
+func listNodes(url string, v quorate.Version) []string {
+	return kubectl("--server", url, "--request-timeout=10s", "get", "nodes", "-o",
+		"go-template="+strings.ReplaceAll(nodeLines, "LABEL", kubeadm.ControlPlaneLabel(v)))
 }
 
 // nodeState is one line of listNodes.
 type nodeState struct {
 	version, ready string
+	labelled       bool
 	taints         []string
 }
 
-// readNode leaves empty what the node has not told yet.
-func readNode(line string) (name string, s nodeState, ok bool) {
-	words := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-	if len(words) < 3 {
-		return "", nodeState{}, false
+// askNodes gives the nodes by their names.
+func askNodes(ctx context.Context, h *Host, list []string) (map[string]nodeState, error) {
+	out, err := h.Run(ctx, list...)
+	if err != nil {
+		return nil, err
 	}
-	return words[0], nodeState{words[1], words[2], words[3:]}, true
+	return readNodes(out), nil
+}
+
+func readNodes(out []byte) map[string]nodeState {
+	nodes := map[string]nodeState{}
+	for line := range strings.Lines(string(out)) {
+		const before = 4 // the taints
+		if words := strings.Split(strings.TrimSuffix(line, "\n"), " "); len(words) >= before {
+			nodes[words[0]] = nodeState{words[1], words[2], words[3] == "role", words[before:]}
+		}
+	}
+	return nodes
 }
 
 // Check lists the nodes that are not Ready. A node at another version than the
 // description's is a *HostError.
 func (r nodesReady) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, listNodes()...)
+	found, err := askNodes(ctx, h, r.list)
 	if err != nil {
 		return nil, err
-	}
-	found := map[string]nodeState{}
-	for line := range strings.Lines(string(out)) {
-		if name, s, ok := readNode(line); ok && s.version != "" && s.ready != "" {
-			found[name] = s
-		}
 	}
 	var diff Diff
 	var faults []HostFault
 	for _, n := range r.cluster.Nodes {
-		s, ok := found[n.Name]
+		s := found[n.Name]
 		switch {
-		case !ok:
+		case s.version == "" || s.ready == "":
 			diff = append(diff, Change{Verb: "wait", Subject: n.Name, Detail: "not registered"})
 		case s.version != r.cluster.Version.String():
 			faults = append(faults, HostFault{

@@ -79,6 +79,18 @@ func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, erro
 	return out, nil
 }
 
+// Describe gives what is asked for, and what is wanted of it.
+func (ps programs) Describe() Description {
+	var d Description
+	for _, p := range ps.needed {
+		d.Inputs = append(d.Inputs, input(p.name, p.command, p.args, p.install))
+	}
+	return d
+}
+
+// Commands gives none: what is known already is written down.
+func (programs) Commands(context.Context, *Host, Diff) ([]Command, error) { return nil, nil }
+
 // Describe gives the file of settings.
 func (k kernel) Describe() Description { return Description{Files: []quorate.File{k.file()}} }
 

@@ -488,12 +488,11 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 		b.instead = r.instead(b)
 		s.Title, b.check = "initialise the cluster", initState
 		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
-		if b.token = r.bootstrapToken(); b.token != nil {
-			b.args = append(b.args, nodeTemplate(r.c.Version))
-		}
+		b.nodes, b.token = listNodes(r.localURL(n), r.c.Version), r.bootstrapToken()
 	case r.initialises(n):
 		s.Title, b.check = "initialise another control plane", initState
 		b.args = []string{r.localURL(n), "", n.Name, label}
+		b.nodes = listNodes(r.localURL(n), r.c.Version)
 	default:
 		s.Title, b.check, b.after = "join the cluster", joinState, registered
 		b.args, b.needs = []string{n.Name, string(n.Role), label}, "/etc/kubernetes/kubelet.conf"
@@ -535,6 +534,7 @@ func (r *recipe) localURL(n quorate.Node) string {
 // first control plane.
 func (r *recipe) clusterSteps() []Step {
 	host, initialised := r.first.Name, r.bootstrapID(r.first)
+	list := listNodes(r.localURL(r.first), r.c.Version)
 	var all []ID
 	for _, n := range r.c.Nodes {
 		all = append(all, r.bootstrapID(n))
@@ -554,11 +554,11 @@ func (r *recipe) clusterSteps() []Step {
 			names = append(names, n.Name)
 		}
 		steps = append(steps, Step{
-			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: untaint{names, kubeadm.ControlPlaneTaints(r.c.Version)},
+			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: untaint{names, kubeadm.ControlPlaneTaints(r.c.Version), list},
 		})
 	}
 	return append(steps, Step{
 		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
-		After: slices.Concat(after, all), Action: nodesReady{r.c},
+		After: slices.Concat(after, all), Action: nodesReady{r.c, list},
 	})
 }

@@ -17,7 +17,7 @@ import (
 type bootstrap struct {
 	config   []quorate.File
 	argv     []string
-	check    string // script that prints state=absent, done, taken or partial
+	check    string // script that prints state=absent, marked, done, taken or partial
 	args     []string
 	needs    string // path without which nothing need be read ahead
 	after    string // script that waits for what kubeadm leaves to come by itself
@@ -29,6 +29,8 @@ type bootstrap struct {
 	reset []string
 	certs []quorate.File
 
+	// nodes asks the API server of this host for the nodes, where init is checked.
+	nodes []string
 	// token is looked after by the node that others join; nil on all but the first.
 	token *bootstrapToken
 	// instead is done in place of init where the cluster is there already and runs
@@ -53,8 +55,9 @@ func mark(text string) quorate.File {
 }
 
 // initState asks the API server of this host, not the endpoint: the question
-// is whether this host was initialised. The last thing kubeadm init does is
-// kube-proxy's role binding. $1 is the local API server's URL, $2 where
+// is whether this host was initialised. Where an earlier run has seen it complete,
+// that is all there is to ask, and whoever runs this does: it lists the nodes.
+// Elsewhere the last thing kubeadm init does is kube-proxy's role binding. $1 is the local API server's URL, $2 where
 // the endpoint tells its health, empty on a host where it may answer already: one that is
 // initialised after another, as every control plane was before Kubernetes 1.12.
 // There, and where the first one may have joined, the cluster's objects say nothing
@@ -73,6 +76,10 @@ if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] 
 	fi
 	exit 0
 fi
+if [ "$mark" = done ]; then
+	echo state=marked
+	exit 0
+fi
 ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
 url=$1
 if why=$(ask -n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name); then
@@ -89,9 +96,6 @@ else
 fi
 echo "state=$state"
 [ "$state" = done ] || echo "why=$(printf '%s' "$why" | tail -n 1)"
-if [ "$state" = done ] && [ -n "$5" ]; then
-	ask get nodes -o "go-template=$5" || exit 1
-fi
 `
 
 // joinState asks for the node as the kubelet sees it. The last thing kubeadm
@@ -150,16 +154,37 @@ func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 		return progress{}, err
 	}
 	f := fields(out)
-	return progress{
+	p := progress{
 		state: f["state"], why: f["why"], mark: f["mark"], ours: f["ours"] == "yes",
-		running: f["running"] == "yes", pending: b.token.pending(out),
-	}, nil
+		running: f["running"] == "yes",
+	}
+	if p.state != stateMarked && (p.state != stateDone || b.token == nil) {
+		return p, nil
+	}
+	nodes, err := askNodes(ctx, h, b.nodes)
+	var exit *transport.ExitError
+	switch {
+	case err == nil:
+		p.state, p.pending = stateDone, b.token.pending(nodes)
+	case p.state == stateMarked && errors.As(err, &exit):
+		p.state, p.why = statePartial, lastLine(exit.Stderr)
+	default:
+		return progress{}, err
+	}
+	return p, nil
+}
+
+func lastLine(s string) string {
+	s = strings.TrimRight(s, "\n")
+	return s[strings.LastIndexByte(s, '\n')+1:]
 }
 
 const (
-	stateDone    = "done"
-	stateAbsent  = "absent"
-	stateTaken   = "taken"
+	stateDone   = "done"
+	stateAbsent = "absent"
+	stateTaken  = "taken"
+	// stateMarked is stateDone if the API server answers, statePartial otherwise.
+	stateMarked  = "marked"
 	statePartial = "partial"
 )
 

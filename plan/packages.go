@@ -56,7 +56,7 @@ func (p Packages) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, err
 	}
 	var out []Preparation
 	if n.Role == quorate.ControlPlane && p.Etcd == "" && !c.Etcd.Stacked {
-		out = append(out, Preparation{Name: "etcd", Title: "look for etcd", Action: programs{etcdProgram(c.Etcd)}})
+		out = append(out, Preparation{Name: binariesOfEtcd, Title: "look for etcd", Action: programs{binariesOfEtcd, []program{etcdProgram(c.Etcd)}}})
 	}
 	out = append(out,
 		Preparation{Name: "packages", Title: "install packages", Timeout: 15 * time.Minute, Action: packages{

@@ -1,16 +1,11 @@
 package plan
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/vip"
 )
 
 // Prerequisites is where hosts get what etcd, keepalived and kubeadm need:
@@ -85,9 +80,15 @@ func services(c quorate.Cluster, files ...quorate.File) Preparation {
 	}
 }
 
+// The preparations that check programs.
+const (
+	binaries       = "binaries"
+	binariesOfEtcd = "etcd"
+)
+
 // checkPrograms checks versions, after whatever installs them.
 func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
-	needed := programs{
+	needed := []program{
 		kubernetesProgram("kubeadm", "version -o short", c.Version),
 		kubernetesProgram("kubelet", "--version", c.Version),
 		kubernetesProgram("kubectl", "version --client", c.Version),
@@ -105,145 +106,8 @@ func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
 			needed = append(needed, haproxyProgram())
 		}
 	}
-	return Preparation{Name: "binaries", Title: "check installed versions", Action: needed}
+	return Preparation{Name: binaries, Title: "check installed versions", Action: programs{binaries, needed}}
 }
-
-// program is one that a host must have.
-type program struct {
-	name string
-	// command is looked up in PATH unless it is a path; with args it prints its
-	// version in its first line.
-	command, args string
-	// install says what to do when it is not there.
-	install string
-	// judge finds fault with the first line; nil takes any version.
-	judge func(line string) (HostFault, bool)
-}
-
-func kubernetesProgram(name, args string, want quorate.Version) program {
-	return program{
-		name: name, command: name, args: args,
-		install: "install " + want.String(),
-		judge: func(line string) (HostFault, bool) {
-			have, err := printedVersion(line)
-			if err != nil {
-				return HostFault{fmt.Sprintf("%s gives its version as %q", name, line), "install " + want.String()}, true
-			}
-			return HostFault{name + " is " + have.String(), "install " + want.String() + ", the version of the cluster"}, have != want
-		},
-	}
-}
-
-func etcdProgram(e quorate.Etcd) program {
-	atLeast := "etcd " + e.Version.String() + " or later"
-	return program{
-		name: "etcd", command: e.Binary, args: "--version",
-		install: "put " + atLeast + " there (from the archive of its release, by Pushed, or by the distribution's package in " +
-			"Packages.Etcd), or set etcd.binary to where it is",
-		judge: func(line string) (HostFault, bool) {
-			have, err := printedVersion(line)
-			if err != nil {
-				return HostFault{fmt.Sprintf("%s gives its version as %q", e.Binary, line), "put " + atLeast + " there"}, true
-			}
-			return HostFault{e.Binary + " is etcd " + have.String(), "put " + atLeast + " there"}, have.Compare(e.Version) < 0
-		},
-	}
-}
-
-// haproxyVersion is in the first line of haproxy -v: "HAProxy version
-// 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/", with "HA-Proxy" before 2.4.
-var haproxyVersion = regexp.MustCompile(`^HA-?Proxy version (\d+)\.(\d+)`)
-
-func haproxyProgram() program {
-	atLeast := fmt.Sprintf("haproxy %d.%d or later", vip.MinHAProxyMajor, vip.MinHAProxyMinor)
-	return program{
-		name: "haproxy", command: "haproxy", args: "-v",
-		install: "install " + atLeast + ", or leave endpoint.loadBalancer out",
-		judge: func(line string) (HostFault, bool) {
-			m := haproxyVersion.FindStringSubmatch(line)
-			if m == nil {
-				return HostFault{fmt.Sprintf("haproxy gives its version as %q", line), "install " + atLeast}, true
-			}
-			major, _ := strconv.Atoi(m[1]) // digits; one out of range is a later version
-			minor, _ := strconv.Atoi(m[2])
-			old := cmp.Or(cmp.Compare(major, vip.MinHAProxyMajor), cmp.Compare(minor, vip.MinHAProxyMinor)) < 0
-			return HostFault{"haproxy is " + m[1] + "." + m[2], "install " + atLeast + ", or leave endpoint.loadBalancer out"}, old
-		},
-	}
-}
-
-// gitVersion is where kubectl before 1.28 puts its version, in the middle of a
-// line: Client Version: version.Info{Major:"1", ..., GitVersion:"v1.10.4", ...}.
-var gitVersion = regexp.MustCompile(`GitVersion:"([^"]+)"`)
-
-// printedVersion reads the last word, where kubeadm, kubelet, kubectl and etcd
-// put it: "Kubernetes v1.37.2", "Client Version: v1.37.2", "etcd Version: 3.6.16".
-func printedVersion(line string) (quorate.Version, error) {
-	if m := gitVersion.FindStringSubmatch(line); m != nil {
-		return quorate.ParseVersion(m[1])
-	}
-	return quorate.ParseVersion(line[strings.LastIndexByte(line, ' ')+1:])
-}
-
-// fault says what is wrong with a program on a host where it printed line.
-func (p program) fault(line string, there bool) (HostFault, bool) {
-	if !there {
-		where := ""
-		if strings.HasPrefix(p.command, "/") {
-			where = " at " + p.command
-		}
-		return HostFault{p.name + " is not installed" + where, p.install}, true
-	}
-	if p.judge == nil {
-		return HostFault{}, false
-	}
-	return p.judge(line)
-}
-
-// programs has only a Check: it refuses a host that lacks one of them.
-type programs []program
-
-// versionsScript prints what is installed in one round trip. The arguments are
-// name, command and the command's arguments, three for each program.
-const versionsScript = `# which versions are installed?
-while [ "$#" -ge 3 ]; do
-	if command -v "$2" >/dev/null 2>&1; then
-		echo "$1=$("$2" $3 2>&1 | head -n 1)"
-	fi
-	shift 3
-done
-`
-
-func (ps programs) query() []string {
-	var args []string
-	for _, p := range ps {
-		args = append(args, p.name, p.command, p.args)
-	}
-	return script(versionsScript, args...)
-}
-
-// Check gives every missing or unsuitable program at once in a *HostError.
-func (ps programs) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Run(ctx, ps.query()...)
-	if err != nil {
-		return nil, err
-	}
-	found := fields(out)
-	var faults []HostFault
-	for _, p := range ps {
-		line, there := found[p.name]
-		if fault, wrong := p.fault(line, there); wrong {
-			faults = append(faults, fault)
-		}
-	}
-	if len(faults) > 0 {
-		return nil, &HostError{Host: h.Name, Faults: faults}
-	}
-	return nil, nil
-}
-
-// Apply is never called: Check finds either nothing or an error.
-func (programs) Apply(context.Context, *Host, Diff) error { return nil }
 
 // kernel sets what kubelet and pod networks need of the kernel, now and at
 // every boot.

@@ -81,7 +81,11 @@ func (r removal) Reads() Reads { return reading(script(leftScript, r.leftArgs().
 // Reads gives the script on a host on which kubeadm has been: elsewhere it may
 // wait for an endpoint that does not answer.
 func (b bootstrap) Reads() Reads {
-	return Reads{Queries: []transport.Query{{Argv: script(b.check, b.args...), Needs: b.needs}}}
+	r := Reads{Queries: []transport.Query{{Argv: script(b.check, b.args...), Needs: b.needs}}}
+	if len(b.nodes) > 0 {
+		r.Queries = append(r.Queries, readingAPI(b.nodes).Queries...)
+	}
+	return r
 }
 
 // Reads gives the stamp and the question to the API server.
@@ -94,10 +98,10 @@ func (a applyManifest) Reads() Reads {
 }
 
 // Reads gives the question to the API server.
-func (untaint) Reads() Reads { return readingAPI(listNodes()) }
+func (u untaint) Reads() Reads { return readingAPI(u.list) }
 
 // Reads gives the question to the API server.
-func (nodesReady) Reads() Reads { return readingAPI(listNodes()) }
+func (r nodesReady) Reads() Reads { return readingAPI(r.list) }
 
 func reading(argv []string) Reads { return Reads{Queries: []transport.Query{{Argv: argv}}} }
 

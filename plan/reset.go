@@ -340,7 +340,7 @@ func (rs *reset) clean(n quorate.Node) removal {
 		d = rs.haproxyDeploy(n).removal()
 		d.dirs = []string{path.Dir(vip.HAProxyDropInPath)}
 	}
-	d.paths, d.dirs = append(d.paths, sysctlFile, UndoDir), append(d.dirs, stampDir)
+	d.paths, d.dirs = append(d.paths, sysctlFile, UndoDir, versionsPath(binaries), versionsPath(binariesOfEtcd)), append(d.dirs, stampDir)
 	for _, m := range rs.Manifests {
 		d.paths = append(d.paths, applyManifest{name: m.Name}.stamp().Path)
 	}

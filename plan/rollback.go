@@ -316,6 +316,18 @@ func (k kernel) Undo(ctx context.Context, h *Host, dir string) error {
 	return k.deploy().Undo(ctx, h, dir)
 }
 
+func (ps programs) deploy() Deploy { return Deploy{Files: []quorate.File{ps.remembered(nil)}} }
+
+// Keep copies the file of what is remembered.
+func (ps programs) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
+	return ps.deploy().Keep(ctx, h, d, dir)
+}
+
+// Undo puts the file back.
+func (ps programs) Undo(ctx context.Context, h *Host, dir string) error {
+	return ps.deploy().Undo(ctx, h, dir)
+}
+
 // Keep notes nothing: a wait changes nothing.
 func (etcdHealthy) Keep(context.Context, *Host, Diff, string) error { return nil }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -99,7 +100,7 @@ func runInDash(t *testing.T, script string, programs map[string]string, args ...
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"head", "cat", "grep", "env"} {
+	for _, name := range []string{"head", "cat", "grep", "env", "stat", "readlink"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -123,10 +124,108 @@ func TestVersionsInDash(t *testing.T) {
 		"kubeadm":    `[ "$*" = "version -o short" ] && echo v1.37.2 && echo more`,
 		"keepalived": `echo "Keepalived v2.2.7" >&2`,
 		"broken":     `exit 3`,
-	}, "kubeadm", "kubeadm", "version -o short", "etcd", "/nowhere/etcd", "--version",
+	}, "DIR/none", "kubeadm", "kubeadm", "version -o short", "etcd", "/nowhere/etcd", "--version",
 		"keepalived", "keepalived", "--version", "broken", "broken", "")
 	if want := "kubeadm=v1.37.2\nkeepalived=Keepalived v2.2.7\nbroken=\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+// What is remembered counts as long as nothing has touched a program's file, and
+// nothing is remembered of a program that may be another's work.
+func TestVersionsAreRememberedInDash(t *testing.T) {
+	// The shell is the one binary that is there for certain.
+	binary, err := filepath.EvalSymlinks(dash(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copyTo := func(name string) {
+		t.Helper()
+		b, err := os.ReadFile(binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyTo("tool")
+	copyTo("multi")
+	if err := os.Symlink(filepath.Join(dir, "tool"), filepath.Join(dir, "another")); err != nil {
+		t.Fatal(err)
+	}
+	memory := filepath.Join(dir, "memory")
+	echo := filepath.Join(dir, "says")
+	say := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(echo, []byte("echo "+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(programs ...string) (versions, remember string) {
+		t.Helper()
+		args := []string{memory}
+		for _, name := range programs {
+			args = append(args, name, filepath.Join(dir, name), echo)
+		}
+		versions, remember, _ = strings.Cut(runInDash(t, versionsScript, nil, args...), "remember:\n")
+		return versions, remember
+	}
+	keep := func(versions, remember string) {
+		t.Helper()
+		if err := os.WriteFile(memory, []byte(remember+versions), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("one")
+	versions, remember := ask("tool", "multi")
+	if versions != "tool=one\nmulti=one\n" || strings.Count(remember, "\n") != 3 {
+		t.Fatalf("got %q and %q", versions, remember)
+	}
+	keep(versions, remember)
+	say("two") // which nobody looks at, as the programs are the same
+	if versions, remember := ask("tool", "multi"); versions != "tool=one\nmulti=one\n" || remember != "" {
+		t.Errorf("not remembered: %q and %q", versions, remember)
+	}
+	for name, change := range map[string]func(){
+		"another question": func() {},
+		"replaced": func() {
+			if err := os.Rename(filepath.Join(dir, "tool"), filepath.Join(dir, "old")); err != nil {
+				t.Fatal(err)
+			}
+			copyTo("tool")
+		},
+		"times set back": func() {
+			if err := os.Chtimes(filepath.Join(dir, "tool"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		say("one")
+		keep("", "") // forgotten
+		keep(ask("tool", "multi"))
+		if versions, remember := ask("tool", "multi"); versions != "tool=one\nmulti=one\n" || remember != "" {
+			t.Fatalf("%s: not remembered: %q and %q", name, versions, remember)
+		}
+		say("two")
+		asked := []string{"tool", "multi"}
+		if name == "another question" {
+			asked = []string{"multi", "tool"}
+		}
+		change()
+		if versions, remember := ask(asked...); !strings.Contains(versions, "tool=two\n") || !strings.Contains(versions, "multi=two\n") || remember == "" {
+			t.Errorf("%s: %q and %q", name, versions, remember)
+		}
+	}
+	if versions, remember := ask("tool", "another"); versions != "tool=two\nanother=two\n" || remember != "" {
+		t.Errorf("a name of another program's: %q and %q", versions, remember)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "wrapper"), []byte("#!"+binary+"\necho three\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if versions, remember := ask("tool", "wrapper"); versions != "tool=two\nwrapper=three\n" || remember != "" {
+		t.Errorf("a wrapper: %q and %q", versions, remember)
 	}
 }
 

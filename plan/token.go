@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +22,8 @@ type bootstrapToken struct {
 	token quorate.Content
 	// ttl is negative for ever.
 	ttl time.Duration
-	// joining are the nodes that join, as nodeLines prints them once they have.
-	joining []string
+	// joining are the nodes that join.
+	joining []quorate.Node
 }
 
 const (
@@ -36,28 +35,12 @@ const (
 	tokenMargin = 2 * time.Hour
 )
 
-// nodeLines is for kubectl get nodes: a line a node, the name, whether it is
-// Ready, and "role" if it has the label LABEL, the last thing that kubeadm join
-// does to a control plane.
-const nodeLines = `{{range .items}}node {{.metadata.name}} ` +
-	`{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}}` +
-	`{{range $key, $value := .metadata.labels}}{{if eq $key "LABEL"}} role{{end}}{{end}}{{"\n"}}{{end}}`
-
-// nodeTemplate is nodeLines with a cluster's label.
-func nodeTemplate(v quorate.Version) string {
-	return strings.ReplaceAll(nodeLines, "LABEL", kubeadm.ControlPlaneLabel(v))
-}
-
 // bootstrapToken is nil if nobody joins.
 func (r *recipe) bootstrapToken() *bootstrapToken {
 	t := &bootstrapToken{token: r.Kubeadm.Token, ttl: cmp.Or(time.Duration(r.Kubeadm.TokenTTL), defaultTokenTTL)}
 	for _, n := range r.c.Nodes {
-		switch {
-		case r.initialises(n):
-		case n.Role == quorate.ControlPlane:
-			t.joining = append(t.joining, n.Name+" True role")
-		default:
-			t.joining = append(t.joining, n.Name+" True")
+		if !r.initialises(n) {
+			t.joining = append(t.joining, n)
 		}
 	}
 	if len(t.joining) == 0 {
@@ -66,24 +49,17 @@ func (r *recipe) bootstrapToken() *bootstrapToken {
 	return t
 }
 
-// pending gives the nodes that have not joined, by what the check printed. One
-// that is there and not Ready counts among them: its host may have been reset,
-// which the cluster learns by its silence.
-func (t *bootstrapToken) pending(out []byte) []string {
+// pending gives the nodes that have not joined. One that is there and not Ready
+// counts among them: its host may have been reset, which the cluster learns by its
+// silence.
+func (t *bootstrapToken) pending(nodes map[string]nodeState) []string {
 	if t == nil {
 		return nil
 	}
-	joined := map[string]bool{}
-	for line := range strings.Lines(string(out)) {
-		if node, ok := strings.CutPrefix(strings.TrimSpace(line), "node "); ok {
-			joined[strings.TrimSuffix(node, " role")], joined[node] = true, true
-		}
-	}
 	var names []string
-	for _, want := range t.joining {
-		if !joined[want] {
-			name, _, _ := strings.Cut(want, " ")
-			names = append(names, name)
+	for _, n := range t.joining {
+		if s := nodes[n.Name]; s.ready != "True" || n.Role == quorate.ControlPlane && !s.labelled {
+			names = append(names, n.Name)
 		}
 	}
 	return names
@@ -212,5 +188,9 @@ func (t *bootstrapToken) input() quorate.Content {
 	if t == nil {
 		return input()
 	}
-	return input(slices.Concat([]string{t.ttl.String()}, t.joining)...)
+	texts := []string{t.ttl.String()}
+	for _, n := range t.joining {
+		texts = append(texts, n.Name, string(n.Role))
+	}
+	return input(texts...)
 }

@@ -9,36 +9,60 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// kubectl prints by the template what pending reads, for nodes as the API server
+// kubectl prints by the template what is read, for nodes as the API server
 // has them.
 func TestNodeLinesAreRead(t *testing.T) {
 	v := quorate.Version{Major: 1, Minor: 37}
-	tmpl, err := template.New("").Parse(nodeTemplate(v))
+	list := listNodes("https://192.0.2.11:6443", v)
+	tmpl, err := template.New("").Parse(strings.TrimPrefix(list[len(list)-1], "go-template="))
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := func(name, ready string, labels map[string]any) map[string]any {
+	node := func(name, ready string, labels map[string]any, taints ...any) map[string]any {
 		conditions := []any{map[string]any{"type": "DiskPressure", "status": "False"}}
+		version := ""
 		if ready != "" {
 			conditions = append(conditions, map[string]any{"type": "Ready", "status": ready})
+			version = "v1.37.2"
 		}
-		return map[string]any{"metadata": map[string]any{"name": name, "labels": labels}, "status": map[string]any{"conditions": conditions}}
+		return map[string]any{
+			"metadata": map[string]any{"name": name, "labels": labels},
+			"spec":     map[string]any{"taints": taints},
+			"status":   map[string]any{"conditions": conditions, "nodeInfo": map[string]any{"kubeletVersion": version}},
+		}
 	}
 	labelled := map[string]any{"a": "b", "node-role.kubernetes.io/control-plane": ""}
+	taint := map[string]any{"key": "x", "effect": "NoSchedule"}
 	var out strings.Builder
 	err = tmpl.Execute(&out, map[string]any{"items": []any{
-		node("cp-1", "True", labelled), node("cp-2", "True", nil), node("cp-3", "Unknown", labelled),
+		node("cp-1", "True", labelled, taint, map[string]any{"key": "y"}), node("cp-2", "True", nil), node("cp-3", "Unknown", labelled, taint),
 		node("worker-1", "True", map[string]any{"a": "b"}), node("worker-2", "", nil), node("worker-10", "True", nil),
+		map[string]any{"metadata": map[string]any{"name": "bare"}, "spec": map[string]any{}, "status": map[string]any{"nodeInfo": map[string]any{"kubeletVersion": ""}}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "node cp-1 True role\nnode cp-2 True\nnode cp-3 Unknown role\nnode worker-1 True\nnode worker-2 \nnode worker-10 True\n"; out.String() != want {
+	const want = "cp-1 v1.37.2 True role x y\ncp-2 v1.37.2 True \ncp-3 v1.37.2 Unknown role x\n" +
+		"worker-1 v1.37.2 True \nworker-2   \nworker-10 v1.37.2 True \nbare   \n"
+	if out.String() != want {
 		t.Errorf("got %q", out.String())
 	}
-	b := &bootstrapToken{joining: []string{"cp-1 True role", "cp-2 True role", "cp-3 True role", "worker-1 True", "worker-2 True", "worker-3 True"}}
-	pending := b.pending([]byte("mark=done\nstate=done\n" + out.String()))
-	if want := []string{"cp-2", "cp-3", "worker-2", "worker-3"}; !slices.Equal(pending, want) {
+	nodes := readNodes([]byte(out.String()))
+	if got := nodes["cp-1"]; len(nodes) != 7 || got.version != "v1.37.2" || got.ready != "True" || !got.labelled || !slices.Equal(got.taints, []string{"x", "y"}) {
+		t.Errorf("read %+v", nodes)
+	}
+	if got := nodes["worker-2"]; got.version != "" || got.ready != "" || got.labelled || len(got.taints) > 0 {
+		t.Errorf("read %+v", got)
+	}
+	b := &bootstrapToken{}
+	for _, name := range []string{"cp-1", "cp-2", "cp-3", "worker-1", "worker-2", "worker-3"} {
+		role := quorate.Worker
+		if strings.HasPrefix(name, "cp") {
+			role = quorate.ControlPlane
+		}
+		b.joining = append(b.joining, quorate.Node{Name: name, Role: role})
+	}
+	if pending, want := b.pending(nodes), []string{"cp-2", "cp-3", "worker-2", "worker-3"}; !slices.Equal(pending, want) {
 		t.Errorf("got %v, want %v", pending, want)
 	}
 }

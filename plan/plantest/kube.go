@@ -187,8 +187,6 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	case line == "create -f -":
 		return h.createToken(in)
 	case strings.HasPrefix(line, "get nodes -o go-template="):
-		return h.nodeLines(in)
-	case strings.HasPrefix(line, "get nodes"):
 		return h.listNodes(in)
 	case strings.HasPrefix(line, "get node "):
 		if slices.Contains(args, "--ignore-not-found") {
@@ -298,36 +296,22 @@ func withoutConnection(args []string) []string {
 	return out
 }
 
+// listNodes lists the nodes in the form in which the recipe asks for them: name,
+// version, readiness, "role" if they have the label of a control plane, and taints.
 func (h *host) listNodes(in faketransport.Invocation) error {
 	for _, n := range h.cluster.c.Nodes {
 		registered := h.cluster.nodes[n.Name]
 		if registered == nil {
 			continue
 		}
-		taints := ""
-		if registered.tainted {
-			taints = strings.Join(kubeadm.ControlPlaneTaints(h.cluster.c.Version), " ")
-		}
-		if err := say(in, "%s %s %s %s\n", n.Name, h.cluster.c.Version, registered.ready(), taints); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// nodeLines lists the nodes in the form in which the recipe asks for them: name,
-// readiness, and whether they have the label of a control plane.
-func (h *host) nodeLines(in faketransport.Invocation) error {
-	for _, n := range h.cluster.c.Nodes {
-		role := ""
+		words := []string{n.Name, h.cluster.c.Version.String(), registered.ready(), ""}
 		if n.Role == quorate.ControlPlane {
-			role = " role"
+			words[3] = "role"
 		}
-		registered := h.cluster.nodes[n.Name]
-		if registered == nil {
-			continue
+		if registered.tainted {
+			words = append(words, kubeadm.ControlPlaneTaints(h.cluster.c.Version)...)
 		}
-		if err := say(in, "node %s %s%s\n", n.Name, registered.ready(), role); err != nil {
+		if err := say(in, "%s\n", strings.Join(words, " ")); err != nil {
 			return err
 		}
 	}
