@@ -187,10 +187,10 @@ func (r removeMember) Check(ctx context.Context, h *Host) (Diff, error) {
 func (r removeMember) Apply(ctx context.Context, h *Host, _ Diff) error { return r.remove(ctx, h) }
 
 func (o others) remove(ctx context.Context, h *Host) error {
-	return o.ask(h, false, func(client *etcdclient.Client) error { return o.removeBy(ctx, client) })
+	return o.ask(h, false, func(client *etcdclient.Client) error { return o.removeBy(ctx, h, client) })
 }
 
-func (o others) removeBy(ctx context.Context, client *etcdclient.Client) error {
+func (o others) removeBy(ctx context.Context, h *Host, client *etcdclient.Client) error {
 	s, err := client.Status(ctx)
 	if err != nil {
 		return err
@@ -205,7 +205,24 @@ func (o others) removeBy(ctx context.Context, client *etcdclient.Client) error {
 	if err := spares(s, m); err != nil {
 		return err
 	}
+	if leader, ok := s.Leader(); ok && leader.ID == m.ID {
+		if err := o.handOver(ctx, h, s); err != nil {
+			h.Report("%v; an election follows", err)
+		}
+	}
 	return client.RemoveMember(ctx, m.ID)
+}
+
+// handOver has the member, which leads, make another the leader that is well and
+// votes: this host's, which stays, if it is such a one. etcd has it from 3.3 on.
+func (o others) handOver(ctx context.Context, h *Host, s etcdclient.Status) error {
+	able := slices.DeleteFunc(slices.Clone(s.Endpoints), func(e etcdclient.EndpointStatus) bool { return !e.Healthy || e.Learner })
+	if len(able) == 0 {
+		return errors.New("nobody else could lead etcd")
+	}
+	to := able[max(0, slices.IndexFunc(able, func(e etcdclient.EndpointStatus) bool { return e.Name == h.Name }))]
+	h.Report("handing over etcd's leadership to %s", to.Name)
+	return o.ask(h, true, func(client *etcdclient.Client) error { return client.MoveLeader(ctx, to.ID) })
 }
 
 // Describe gives the members.

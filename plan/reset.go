@@ -64,7 +64,7 @@ const KeptDir = stampDir + "/kept"
 //	forget/NODE         the node's object is deleted
 //	etcd-leave/NODE     etcd removes the member, if the others can do without it at
 //	                    this moment: it votes until then, and no vote is missed.
-//	                    If it leads, an election follows: 1 to 2 s without an API
+//	                    If it leads, it hands over to another first
 //	etcd-reset/NODE     etcd's unit and files go, its data is kept or removed
 //	clean/NODE          haproxy, and what else the recipe placed
 //

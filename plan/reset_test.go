@@ -65,6 +65,51 @@ func TestANodeIsResetAndComesBack(t *testing.T) {
 	}
 }
 
+// A member that leads etcd hands over before it leaves: to that of the control
+// plane through which the reset is done. Where it cannot, it leaves all the same.
+func TestALeaderHandsOverBeforeItLeaves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		options plan.ResetOptions
+		cut     bool // the leader cannot be asked
+		want    []string
+	}{
+		"the leader":          {options: plan.ResetOptions{Nodes: []string{"cp-1"}, Via: "cp-3"}, want: []string{"handing over etcd's leadership to cp-3"}},
+		"one after the other": {options: plan.ResetOptions{Nodes: []string{"cp-1", "cp-2"}}, want: []string{"handing over etcd's leadership to cp-3"}},
+		"another":             {options: plan.ResetOptions{Nodes: []string{"cp-2"}}},
+		"cut off": {options: plan.ResetOptions{Nodes: []string{"cp-1"}}, cut: true, want: []string{
+			"handing over etcd's leadership to cp-2", "; an election follows",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hosts := fakeCluster(t, three())
+			ha, reset := planOf(t, config(t, three()), tt.options)
+			mustRun(t.Context(), t, hosts, ha)
+			dials := 0
+			if tt.cut {
+				leaving := three().Nodes[0].Address().String()
+				hosts.Host("cp-2").Inject(faketransport.Fault{On: func(op faketransport.Op) bool {
+					tunnel := op.Kind == faketransport.Tunnel && len(op.Argv) == 2 && strings.HasPrefix(op.Argv[1], leaving+":")
+					if tunnel {
+						dials++
+					}
+					return tunnel && dials > 1 // the first is the survivors' guard
+				}, Before: faketransport.Refuse})
+			}
+			var said []string
+			_, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+				if e.Kind == plan.StepProgress && strings.HasPrefix(string(e.Step), "etcd-leave/") {
+					said = append(said, e.Message)
+				}
+			}}).Run(t.Context(), reset)
+			require.NoError(t, err)
+			require.Len(t, said, len(tt.want), "%v", said)
+			for i, want := range tt.want {
+				require.Contains(t, said[i], want)
+			}
+		})
+	}
+}
+
 func resetAndBack(t *testing.T, c quorate.Cluster, o plan.ResetOptions) {
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)

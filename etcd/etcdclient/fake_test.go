@@ -32,6 +32,8 @@ type fake struct {
 	// elections is how many reads are dropped because the leader changed.
 	elections atomic.Int32
 	alarms    []*pb.AlarmMember
+	// movedTo is whom the leadership was handed over to.
+	movedTo atomic.Uint64
 }
 
 // members of every fake cluster. The last is a learner.
@@ -110,4 +112,15 @@ func (f *fake) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, 
 		return nil, rpctypes.ErrGRPCNoLeader
 	}
 	return &pb.AlarmResponse{Header: f.header(), Alarms: f.alarms}, nil
+}
+
+func (f *fake) MoveLeader(_ context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if f.leader != f.id {
+		return nil, rpctypes.ErrGRPCNotLeader
+	}
+	if r.TargetID > 3 {
+		return nil, rpctypes.ErrGRPCBadLeaderTransferee
+	}
+	f.movedTo.Store(r.TargetID)
+	return &pb.MoveLeaderResponse{Header: f.header()}, nil
 }

@@ -59,6 +59,36 @@ func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
 	})
 }
 
+// MoveLeader has the member that leads hand over to another voting member, which
+// takes a heartbeat or two; without it an election begins only when the others have
+// missed the leader for their election timeout. It asks the leader itself, which must be among the endpoints;
+// that it leads already is no error. The error is an *EndpointError, or tells that
+// nobody leads or that the leader was not asked.
+func (c *Client) MoveLeader(ctx context.Context, to uint64) error {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	leader, ok := s.Leader()
+	switch {
+	case !ok:
+		return errors.Join(errors.New("move etcd's leadership: nobody leads"), s.Err())
+	case leader.ID == to:
+		return nil
+	}
+	i := slices.IndexFunc(s.Endpoints, func(e EndpointStatus) bool { return e.Answered && e.ID == leader.ID })
+	if i < 0 {
+		return fmt.Errorf("move etcd's leadership: %s (%x) leads, and none of the endpoints is its", leader.Name, leader.ID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	m := c.members[i]
+	if _, err := pb.NewMaintenanceClient(m.conn).MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: to}); err != nil {
+		return m.failed(fmt.Sprintf("move the leadership to member %x", to), told(ctx, err))
+	}
+	return nil
+}
+
 // Settling reports whether etcd refused a change because its members have not
 // been connected to each other for long enough, which takes 5 s after one has
 // started: try again.

@@ -220,3 +220,26 @@ func TestConfigRefusedWithEveryProblem(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 }
+
+// The leader is asked, and only the leader.
+func TestLeadershipIsMoved(t *testing.T) {
+	client := func(all fakes, endpoints []string) *etcdclient.Client {
+		all.start(t)
+		c, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, Dial: all.dial, Timeout: 5 * time.Second})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		return c
+	}
+	all := three()
+	c := client(all, endpoints)
+	require.NoError(t, c.MoveLeader(t.Context(), 2), "it leads already")
+	require.Zero(t, all["10.0.0.2:2379"].movedTo.Load())
+	require.NoError(t, c.MoveLeader(t.Context(), 3))
+	require.EqualValues(t, 3, all["10.0.0.2:2379"].movedTo.Load())
+	var one *etcdclient.EndpointError
+	require.ErrorAs(t, c.MoveLeader(t.Context(), 4), &one, "a learner")
+	require.Equal(t, endpoints[1], one.Endpoint)
+
+	require.ErrorContains(t, client(three(), []string{endpoints[0], endpoints[2]}).MoveLeader(t.Context(), 3), "cp-2 (2) leads, and none of the endpoints is its")
+	require.ErrorContains(t, client(fakes{}, endpoints).MoveLeader(t.Context(), 3), "nobody leads")
+}

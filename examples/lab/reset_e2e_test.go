@@ -95,8 +95,8 @@ func etcdLeader(ctx context.Context, t *testing.T, l *machines.Lab) string {
 }
 
 // leaveAndComeBack resets a node while another asks the API at the VIP all the
-// time: it fails at the most as long as the VIP takes to move, or an election of
-// etcd's leader, and not at all if the node has neither.
+// time: it fails at the most as long as the VIP takes to move, and not at all if
+// the node has none. etcd's leadership is handed over, which nobody notices.
 func leaveAndComeBack(ctx context.Context, t *testing.T, l *machines.Lab, installer, node string) {
 	t.Helper()
 	survivor := l.Hosts()[0].Name
@@ -110,7 +110,7 @@ func leaveAndComeBack(ctx context.Context, t *testing.T, l *machines.Lab, instal
 	// Counted and bounded: a VIP that stayed behind would fail for as long as the
 	// reset takes, 20 looks and more.
 	t.Logf("%s left, the VIP was on %s and %s led etcd: the API did not answer %d times, for %.1fs", node, holder, leader, api.failed(), api.outage.Seconds())
-	if failed := api.failed(); failed > 8 || holder != node && leader != node && failed > 0 {
+	if failed := api.failed(); failed > 8 || holder != node && failed > 0 {
 		t.Errorf("%d reads failed while %s left", failed, node)
 	}
 	assertClean(ctx, t, l, node)

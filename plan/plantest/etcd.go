@@ -45,6 +45,8 @@ type members struct {
 	known      []*pb.Member
 	generation int
 	added      uint64
+	// leader is the member that leadership was moved to last.
+	leader uint64
 }
 
 // all is a copy of the cluster's own list.
@@ -229,7 +231,7 @@ func (c *Cluster) newGeneration() {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	ms.generation++
-	ms.known = nil
+	ms.known, ms.leader = nil, 0
 	for i, n := range c.c.Nodes {
 		if n.Role == quorate.ControlPlane {
 			ms.known = append(ms.known, &pb.Member{ID: uint64(i) + 1, Name: n.Name, PeerURLs: []string{c.hosts[n.Name].peerURL()}})
@@ -313,17 +315,46 @@ func (m *member) learner() (learner bool) {
 	return learner
 }
 
-// quorum reports whether enough members run, and who leads: the first that votes.
+// quorum reports whether enough members run, and who leads: the one it was moved
+// to, if that runs, or the first that votes.
 func (m *member) quorum() (leader uint64, ok bool) {
 	if !m.Running() || !m.cluster.hasQuorum() {
 		return 0, false
 	}
+	wanted := m.cluster.members.wantedLeader()
 	for _, one := range m.cluster.members.running() {
 		if other, simulated := one.Member.(*member); simulated && !other.learner() {
-			return other.id, true
+			if leader == 0 || other.id == wanted {
+				leader = other.id
+			}
 		}
 	}
-	return 0, false
+	return leader, leader != 0
+}
+
+// MoveLeader is for the leader alone to answer.
+func (m *member) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if err := m.act(ctx); err != nil {
+		return nil, err
+	}
+	if leader, _ := m.quorum(); leader != m.id {
+		return nil, rpctypes.ErrGRPCNotLeader
+	}
+	learner := true
+	if !m.cluster.members.change(r.TargetID, func(one *pb.Member) { learner = one.IsLearner }) || learner {
+		return nil, rpctypes.ErrGRPCBadLeaderTransferee
+	}
+	ms := &m.cluster.members
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.leader = r.TargetID
+	return &pb.MoveLeaderResponse{Header: m.header()}, nil
+}
+
+func (ms *members) wantedLeader() uint64 {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return ms.leader
 }
 
 // act waits for ever without a majority, as a request does that raft has to carry.

@@ -67,6 +67,30 @@ func TestAMemberIsReplaced(t *testing.T) {
 	require.Eventually(t, func() bool { return status(t, c).Healthy() == 3 }, 30*time.Second, 50*time.Millisecond)
 }
 
+// Leadership goes where it is told to, and nobody has to be elected for want of a
+// leader: the term is the next, and every member answers at once.
+func TestLeadershipIsMoved(t *testing.T) {
+	servers, bundle := newServers(t)
+	startAll(t, servers)
+	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})
+	before := status(t, c)
+	leader, ok := before.Leader()
+	require.True(t, ok)
+	for _, m := range before.Members {
+		if m.ID == leader.ID {
+			continue
+		}
+		require.NoError(t, c.MoveLeader(t.Context(), m.ID))
+		s := status(t, c)
+		require.NoError(t, s.Err())
+		now, ok := s.Leader()
+		require.True(t, ok)
+		require.Equal(t, m.Name, now.Name)
+	}
+	require.Equal(t, before.Endpoints[0].Term+2, status(t, c).Endpoints[0].Term, "an election more than asked for")
+	require.Error(t, c.MoveLeader(t.Context(), 4711), "no such member")
+}
+
 // What needs a majority says so without one.
 func TestNoChangeWithoutMajority(t *testing.T) {
 	servers, bundle := newServers(t)
