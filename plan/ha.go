@@ -81,6 +81,8 @@ type Manifest struct {
 //	haproxy/NODE            haproxy, where the endpoint has it
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
+//	token/NODE              the bootstrap token anew if it has expired and the first
+//	                        control plane is to join the others
 //	init/NODE               kubeadm init on the first control plane, and on
 //	                        every one before Kubernetes 1.12; kubeadm join on the
 //	                        first too, where this cluster runs without it; the
@@ -119,6 +121,7 @@ func HA(cfg HAConfig) (*Plan, error) {
 			After: []ID{r.prepared(n)}, Action: Deploy{Name: "certificates", Files: r.controlPlaneCerts[n.Name]},
 		})
 	}
+	steps = append(steps, r.readmissions()...)
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.bootstrap(n))
 	}
@@ -488,7 +491,16 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 		b.instead = r.instead(b)
 		s.Title, b.check = "initialise the cluster", initState
 		b.args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
-		b.nodes, b.token = listNodes(r.localURL(n), r.c.Version), r.bootstrapToken()
+		var joining []quorate.Node
+		for _, other := range r.c.Nodes {
+			if !r.initialises(other) {
+				joining = append(joining, other)
+			}
+		}
+		b.nodes, b.token = listNodes(r.localURL(n), r.c.Version), r.bootstrapToken(joining...)
+		for _, again := range r.readmissions() {
+			s.After = append(s.After, again.ID)
+		}
 	case r.initialises(n):
 		s.Title, b.check = "initialise another control plane", initState
 		b.args = []string{r.localURL(n), "", n.Name, label}

@@ -88,6 +88,9 @@ func (b bootstrap) Reads() Reads {
 	return r
 }
 
+// Reads gives the script alone: where it is not enough, something is to be done.
+func (r readmission) Reads() Reads { return reading(script(awayScript, r.first)) }
+
 // Reads gives the stamp and the question to the API server.
 func (a applyManifest) Reads() Reads {
 	r := Reads{Queries: []transport.Query{a.query()}}

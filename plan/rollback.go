@@ -340,8 +340,20 @@ func (nodesReady) Keep(context.Context, *Host, Diff, string) error { return nil 
 // Undo has nothing to do.
 func (nodesReady) Undo(context.Context, *Host, string) error { return nil }
 
+// Keep notes nothing: a token goes by itself.
+func (readmission) Keep(context.Context, *Host, Diff, string) error { return nil }
+
+// Undo has nothing to do.
+func (readmission) Undo(context.Context, *Host, string) error { return nil }
+
+// renewedMark says that only a token was renewed, which goes by itself.
+const renewedMark = "/renewed"
+
 // Keep sees whether this run begins: what an earlier one began is not its to undo.
-func (b bootstrap) Keep(_ context.Context, _ *Host, d Diff, _ string) error {
+func (b bootstrap) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
+	if d[0].Verb == verbRenew {
+		return h.Write(ctx, transport.File{Path: dir + renewedMark, Mode: 0o600, Data: transport.Bytes(nil)})
+	}
 	if d[0].Verb != "run" {
 		return &IrreversibleError{Reason: "an earlier run began kubeadm here; Reset takes the node back"}
 	}
@@ -350,7 +362,10 @@ func (b bootstrap) Keep(_ context.Context, _ *Host, d Diff, _ string) error {
 
 // Undo resets what kubeadm did, and has the cluster forget the node where this host
 // can still say so.
-func (b bootstrap) Undo(ctx context.Context, h *Host, _ string) error {
+func (b bootstrap) Undo(ctx context.Context, h *Host, dir string) error {
+	if found, err := h.Stat(ctx, dir+renewedMark); err != nil || found[0].Exists {
+		return err
+	}
 	if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
 		return err
 	}

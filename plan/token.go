@@ -5,12 +5,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // bootstrapToken keeps the token valid that nodes join with, as long as one has
@@ -36,17 +38,34 @@ const (
 )
 
 // bootstrapToken is nil if nobody joins.
-func (r *recipe) bootstrapToken() *bootstrapToken {
-	t := &bootstrapToken{token: r.Kubeadm.Token, ttl: cmp.Or(time.Duration(r.Kubeadm.TokenTTL), defaultTokenTTL)}
-	for _, n := range r.c.Nodes {
-		if !r.initialises(n) {
-			t.joining = append(t.joining, n)
-		}
-	}
-	if len(t.joining) == 0 {
+func (r *recipe) bootstrapToken(joining ...quorate.Node) *bootstrapToken {
+	if len(joining) == 0 {
 		return nil
 	}
-	return t
+	return &bootstrapToken{
+		token: r.Kubeadm.Token, ttl: cmp.Or(time.Duration(r.Kubeadm.TokenTTL), defaultTokenTTL), joining: joining,
+	}
+}
+
+// readmissions are for where the first control plane may have to join.
+func (r *recipe) readmissions() []Step {
+	if r.rejoin == nil {
+		return nil
+	}
+	var steps []Step
+	for _, n := range r.c.ControlPlanes()[1:] {
+		after := []ID{r.prepared(n)}
+		if !r.c.Etcd.Stacked {
+			after = append(after, "etcd-health")
+		}
+		steps = append(steps, Step{
+			ID: nodeID("token", n), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
+			Action: readmission{
+				token: r.bootstrapToken(r.first), first: r.localURL(r.first) + r.healthPath(), url: r.localURL(n), nodes: listNodes(r.localURL(n), r.c.Version),
+			},
+		})
+	}
+	return steps
 }
 
 // pending gives the nodes that have not joined. One that is there and not Ready
@@ -173,6 +192,61 @@ func (t *bootstrapToken) renew(ctx context.Context, h *Host, url string) error {
 	}
 	_, err = h.RunInput(ctx, bytes.NewReader(secret.Bytes()), "sh", "-c", renewToken, "sh", url, t.secret(), kubeadm.TokenID(t.token))
 	return err
+}
+
+// readmission looks after the token on the other control planes for the first one:
+// which has to join a cluster that runs without it, and cannot ask that cluster for
+// anything before.
+type readmission struct {
+	token *bootstrapToken
+	// first is where the API server of the first control plane tells its health,
+	// url is this host's own, and nodes asks that for the nodes.
+	first, url string
+	nodes      []string
+}
+
+// awayScript spares the question for nodes where the first control plane's API server
+// answers, $1.
+const awayScript = `# does the cluster run without its first control plane?
+[ -e /etc/kubernetes/admin.conf ] || exit 0
+if ! curl --silent --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 2 --max-time 5 "$1" 2>/dev/null | grep -q '^ok'; then echo first=away; fi
+`
+
+// Check asks for the token only if the first control plane is not there. Where the
+// cluster does not answer either, nothing can be done for it here, nor need be.
+func (r readmission) Check(ctx context.Context, h *Host) (Diff, error) {
+	out, err := h.Script(ctx, awayScript, r.first)
+	if err != nil || fields(out)["first"] != "away" {
+		return nil, err
+	}
+	nodes, err := askNodes(ctx, h, r.nodes)
+	if err == nil {
+		var diff Diff
+		diff, err = r.token.check(ctx, h, r.url, r.token.pending(nodes))
+		if err == nil {
+			return diff, nil
+		}
+	}
+	var exit *transport.ExitError
+	if errors.As(err, &exit) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// Apply makes the token anew.
+func (r readmission) Apply(ctx context.Context, h *Host, _ Diff) error {
+	return r.token.renew(ctx, h, r.url)
+}
+
+// Describe gives what decides on it.
+func (r readmission) Describe() Description {
+	return Description{Inputs: []quorate.Content{input(r.first, r.url), input(r.nodes...), r.token.input()}}
+}
+
+// Commands are those that make a token.
+func (r readmission) Commands(context.Context, *Host, Diff) ([]Command, error) {
+	return r.token.commands(), nil
 }
 
 // commands are those of renewToken that matter.

@@ -121,6 +121,56 @@ func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
 	}
 }
 
+// The first control plane, which makes the token for all others, finds it renewed by
+// one of them when it has to join itself.
+func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
+	for minor := 12; minor <= 37; minor++ {
+		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := three()
+				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
+				hosts := fakeCluster(t, c)
+				cfg := config(t, c)
+				_, reset := planOf(t, cfg, plan.ResetOptions{Nodes: []string{"cp-1"}})
+				_, _, err := run(t, hosts, cfg, c)
+				require.NoError(t, err)
+				mustRun(t.Context(), t, hosts, reset)
+				time.Sleep(25 * time.Hour)
+				_, events, err := run(t, hosts, cfg, c)
+				require.NoError(t, err)
+				require.Equal(t, []string{"token/cp-2: renew bootstrap token (there is none, for cp-1 to join with)"}, renewals(events))
+				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+				sum, _, err := run(t, hosts, cfg, c)
+				require.NoError(t, err)
+				require.False(t, sum.Changed())
+			})
+		})
+	}
+}
+
+// A run that renewed a token is rolled back without kubeadm's being taken back where
+// it did so.
+func TestARenewedTokenIsNoReasonForAReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := three()
+		hosts := fakeCluster(t, c)
+		cfg := config(t, c)
+		_, _, err := run(t, hosts, cfg, without(c, "worker-1"))
+		require.NoError(t, err)
+		time.Sleep(25 * time.Hour)
+		cfg.Cluster = c
+		added, err := plan.HA(cfg)
+		require.NoError(t, err)
+		keeping(t, hosts, added, "added")
+		require.Contains(t, hosts.Nodes(), "worker-1")
+		mustRun(t.Context(), t, hosts, rollback(t, added, "added"))
+		require.NotContains(t, hosts.Host("worker-1").Files(), "/etc/kubernetes/kubelet.conf")
+		sum, _, err := run(t, hosts, cfg, without(c, "worker-1"))
+		require.NoError(t, err)
+		require.False(t, sum.Changed())
+	})
+}
+
 // A token that is valid is left alone as long as it is valid for long enough.
 func TestATokenIsRenewedInTime(t *testing.T) {
 	for _, tt := range []struct {
