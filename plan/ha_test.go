@@ -21,6 +21,7 @@ import (
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/vip"
 )
@@ -256,6 +257,53 @@ func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
 				require.Len(t, commands(hosts, host, "kubeadm reset"), 1)
 			})
 		})
+	}
+}
+
+// A host that was reset, rolled back or replaced a moment ago joins as soon as the
+// cluster has noticed that its node is gone, and the node is never deleted for that:
+// it may be another host's, of the same name, which stays.
+func TestAJoinWaitsUntilTheOldNodeIsNoticed(t *testing.T) {
+	for _, host := range []string{"cp-2", "worker-1"} {
+		for refusals, patient := range map[int]bool{3: true, 1000: false} {
+			t.Run(fmt.Sprintf("%s %d", host, refusals), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := three()
+					hosts := fakeCluster(t, c)
+					p, err := plan.HA(config(t, c))
+					require.NoError(t, err)
+					refused := 0
+					hosts.Host(host).Inject(faketransport.Fault{
+						On: func(op faketransport.Op) bool {
+							join := op.Kind == faketransport.Run && op.Argv[0] == "kubeadm" && op.Argv[1] == "join" && refused < refusals
+							if join {
+								refused++
+							}
+							return join
+						},
+						Before: func(_ context.Context, op faketransport.Op) error {
+							// kubeadm looks when a control plane has its manifests already.
+							if err := hosts.CutKubeadm(host); host != "worker-1" && err != nil {
+								return err
+							}
+							return &transport.ExitError{Host: host, Argv: op.Argv, Code: 1, Stderr: fmt.Sprintf(
+								"error execution phase kubelet-start: a Node with name %q and status \"Ready\" already exists in the cluster. "+
+									"You must delete the existing Node or change the name of this new joining Node\n", host)}
+						},
+					})
+					began := time.Now()
+					_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+					require.Empty(t, commands(hosts, host, "delete node"))
+					if patient {
+						require.NoError(t, err)
+						require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+						return
+					}
+					require.ErrorContains(t, err, "already exists in the cluster")
+					require.Less(t, time.Since(began), 10*time.Minute)
+				})
+			})
+		}
 	}
 }
 

@@ -251,10 +251,23 @@ func (b bootstrap) Apply(ctx context.Context, h *Host, d Diff) error {
 			return &NotConvergedError{Left: d}
 		}
 		if p.state == statePartial {
-			return b.again(ctx, h)
+			return b.again(ctx, h, true)
 		}
 	}
-	return b.begin(ctx, h)
+	err := b.begin(ctx, h)
+	if nameTaken(err) {
+		h.Report("the cluster still takes %s for Ready: waiting until it has noticed that it is not", b.node)
+		return b.again(ctx, h, false)
+	}
+	return err
+}
+
+// nameTaken reports whether kubeadm, from 1.16 on, refuses to join a node because the
+// cluster has one of its name that is Ready: this host, as it was before it was reset
+// or replaced a moment ago, or another that is alive.
+func nameTaken(err error) bool {
+	var exit *transport.ExitError
+	return errors.As(err, &exit) && strings.Contains(exit.Stderr, `and status "Ready" already exists in the cluster`)
 }
 
 // begin runs kubeadm on a host where it has not run: init or, where the cluster is
@@ -321,20 +334,12 @@ func (b bootstrap) settle(ctx context.Context, h *Host) (progress, error) {
 	}
 }
 
-// again takes back what was begun, and begins anew. The node's object goes too
-// where this host may take it away, as a control plane that came far enough may.
-func (b bootstrap) again(ctx context.Context, h *Host) error {
-	h.Report("taking back what kubeadm has begun")
-	if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
+// again takes back what was begun, and begins anew until the cluster has noticed.
+// With forget the node's object goes too where this host may take it away, as a
+// control plane that came far enough may; without, it may be another host's.
+func (b bootstrap) again(ctx context.Context, h *Host, forget bool) error {
+	if err := b.takeBack(ctx, h, forget); err != nil {
 		return err
-	}
-	if _, err := h.Run(ctx, b.reset...); err != nil {
-		return err
-	}
-	if len(b.certs) > 0 { // the reset has taken them away
-		if err := h.Write(ctx, asTransport(b.certs)...); err != nil {
-			return err
-		}
 	}
 	for waited := time.Duration(0); ; waited += joinPatience / 8 {
 		err := b.begin(ctx, h)
@@ -343,13 +348,33 @@ func (b bootstrap) again(ctx context.Context, h *Host) error {
 			return err
 		}
 		h.Report("kubeadm refuses, trying again: %v", err)
-		if p, stateErr := b.progress(ctx, h); stateErr != nil || p.state != stateAbsent && p.state != stateTaken {
-			return err // it has left something: a later run begins there
+		p, stateErr := b.progress(ctx, h)
+		left := stateErr != nil || p.state != stateAbsent && p.state != stateTaken
+		if left && !nameTaken(err) {
+			return err // a later run begins there
 		}
 		if !wait(ctx, joinPatience/8) {
 			return err
 		}
+		if left {
+			if err := b.takeBack(ctx, h, false); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+func (b bootstrap) takeBack(ctx context.Context, h *Host, forget bool) error {
+	h.Report("taking back what kubeadm has begun")
+	if forget {
+		if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
+			return err
+		}
+	}
+	if _, err := h.Run(ctx, b.reset...); err != nil || len(b.certs) == 0 {
+		return err
+	}
+	return h.Write(ctx, asTransport(b.certs)...) // the reset has taken them away
 }
 
 // forgetNode is best effort: without an administrator's file, or an API that
