@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -25,6 +26,7 @@ type apiWatch struct {
 	last     time.Time // of the last good answer
 	up       bool
 	outage   time.Duration // between the last two good answers around a failure
+	why      []string      // it was not ready, each time
 }
 
 func watchAPI(ctx context.Context, t *testing.T, l *machines.Lab) *apiWatch {
@@ -49,7 +51,11 @@ func watchAPI(ctx context.Context, t *testing.T, l *machines.Lab) *apiWatch {
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			w.note(isReady(ctx, client, url), time.Now())
+			err := ready(ctx, client, url)
+			if ctx.Err() != nil { // the request ended because the watch did
+				return
+			}
+			w.note(err, time.Now())
 			select {
 			case <-ctx.Done():
 				return
@@ -60,32 +66,37 @@ func watchAPI(ctx context.Context, t *testing.T, l *machines.Lab) *apiWatch {
 	return w
 }
 
-func isReady(ctx context.Context, client *http.Client, url string) bool {
+func ready(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return false
+		return err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return false
+		return err
 	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<12))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", response.Status, body)
+	}
+	return err
 }
 
-func (w *apiWatch) note(ready bool, at time.Time) {
+func (w *apiWatch) note(err error, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case !ready:
+	case err != nil:
 		w.failures++
+		w.why = append(w.why, at.Format("15:04:05.000 ")+err.Error())
 	case !w.up:
 		w.outage = at.Sub(w.last)
 	}
-	if ready {
+	if err == nil {
 		w.last = at
 	}
-	w.up = ready
+	w.up = err == nil
 }
 
 func (w *apiWatch) failed() int {
