@@ -239,18 +239,30 @@ type verdict struct {
 // Check gives every error of every host at once in a *PreflightError, and reports
 // the rest.
 func (a verdict) Check(_ context.Context, h *Host) (Diff, error) {
-	all, probes := h.survey.all(a.nodes)
-	if len(all) < len(a.nodes) {
-		return nil, fmt.Errorf("%d of %d hosts have been looked at in this run", len(all), len(a.nodes))
+	report, seen := a.report(h.survey)
+	if seen < len(a.nodes) {
+		return nil, fmt.Errorf("%d of %d hosts have been looked at in this run", seen, len(a.nodes))
 	}
-	var report Report
-	report.add(*a.judge, a.judge.findings(all, probes)...)
 	for _, f := range report.Findings {
 		if f.Severity != SeverityError {
 			h.Report("%s: %s", f.Severity, f)
 		}
 	}
 	return nil, report.Err()
+}
+
+// report judges the hosts that were seen, and tells how many they were.
+func (a verdict) report(s *survey) (Report, int) {
+	all, probes := s.all(a.nodes)
+	var report Report
+	report.add(*a.judge, a.judge.findings(all, probes)...)
+	return report, len(all)
+}
+
+// judgeSeen is for a run in which some hosts could not be read.
+func (a verdict) judgeSeen(s *survey) error {
+	report, _ := a.report(s)
+	return report.Err()
 }
 
 // Apply is never called: Check finds nothing or fails.

@@ -497,6 +497,44 @@ func TestTheRecipeStopsAtPreflight(t *testing.T) {
 	require.ErrorContains(t, err, `ignorePreflight[0]: "ports" is no name of a check`)
 }
 
+// A host that does not answer, which stops a run, hides nothing of what the others
+// told; one that is sound adds nothing.
+func TestAHostThatIsAwayHidesNoFindings(t *testing.T) {
+	for _, swap := range []bool{true, false} {
+		c := three()
+		hosts := soundHosts(t, c)
+		if swap {
+			seed(t, hosts.Host("cp-3"), "/proc/swaps", "Filename\n/swapfile file\n")
+		}
+		hosts.Host("cp-2").Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
+		p, err := plan.HA(config(t, c))
+		require.NoError(t, err)
+		var ended []string
+		sum, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+			if e.Kind == plan.StepEnded && e.Outcome == plan.Failed {
+				ended = append(ended, string(e.Step))
+			}
+		}}).Run(t.Context(), p)
+		var away *transport.DialError
+		require.ErrorAs(t, err, &away)
+		require.Equal(t, "cp-2", away.Host)
+		var unfit *plan.PreflightError
+		if !swap {
+			require.NotErrorAs(t, err, &unfit)
+			require.Equal(t, []string{"preflight/cp-2"}, ended)
+			continue
+		}
+		require.ErrorAs(t, err, &unfit)
+		require.Len(t, unfit.Findings, 1)
+		require.Equal(t, []string{"cp-3"}, unfit.Findings[0].Hosts)
+		require.Equal(t, []string{"preflight/cp-2", "preflight"}, ended)
+		require.Equal(t, 2, sum.Outcomes[plan.Failed])
+		for _, call := range hosts.Calls() {
+			require.NotEqual(t, faketransport.Write, call.Op.Kind, call.String())
+		}
+	}
+}
+
 // One plan may be run on two sets of hosts at once: what is seen of the one says
 // nothing of the other.
 func TestPreflightsOfOnePlanKeepApart(t *testing.T) {

@@ -301,6 +301,7 @@ func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summar
 		Elapsed:    elapsed,
 		Unfinished: s.unfinished,
 	}
+	s.judgeUnreached(ctx)
 	var notReached []ID
 	for i := range s.ended {
 		if s.ended[i] == "" {
@@ -317,6 +318,38 @@ func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summar
 		return sum, nil
 	}
 	return sum, &RunError{Failed: s.failed, NotReached: notReached, Canceled: context.Cause(ctx), Journal: s.journalErrs}
+}
+
+// unreached is the ability of an Action, whose step was not reached since others
+// failed, to find fault all the same with what was seen by then.
+type unreached interface {
+	judgeSeen(seen *survey) error
+}
+
+// judgeUnreached adds such faults to what failed: a host that does not answer is no
+// reason to be silent about the others.
+func (s *scheduler) judgeUnreached(ctx context.Context) {
+	if ctx.Err() != nil || len(s.failed) == 0 {
+		return
+	}
+	for i, outcome := range s.ended {
+		step := s.plan.steps[i]
+		a, able := step.Action.(unreached)
+		if outcome != "" || !able {
+			continue
+		}
+		err := a.judgeSeen(&s.hosts.survey)
+		if err == nil {
+			continue
+		}
+		fault := &StepError{Step: step.ID, Host: step.Host, Phase: Checking, Attempt: 1, Err: err}
+		s.ended[i], s.failed = Failed, append(s.failed, fault)
+		e := s.stepEvent(i, StepStarted)
+		e.Attempt = 1
+		s.observe(e)
+		e.Kind, e.Outcome, e.Err = StepEnded, Failed, fault
+		s.observe(e)
+	}
 }
 
 func (s *scheduler) observe(e Event) {
