@@ -58,6 +58,9 @@ func (e *IrreversibleError) Error() string {
 // stands on is not reached: the *RunError names both, and nothing is passed over
 // in silence. A node that should go whatever was done to it is for Reset.
 //
+// A worker cannot take its node out of the cluster: that stays, not Ready, until
+// somebody deletes it or the worker joins again.
+//
 // What has been undone is no longer kept, so a second run changes nothing, and an
 // interrupted one goes on where it was. Undo an older run only after those that came
 // later: what it kept may be older than what they changed.

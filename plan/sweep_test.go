@@ -259,6 +259,10 @@ func TestCrashSweepOfAReset(t *testing.T) {
 		"nodes":     {before: ha, plan: resetOf(plan.ResetOptions{Nodes: []string{"cp-2", "worker-1"}}), quorate: true},
 		"whole":     {before: ha, plan: resetOf(plan.ResetOptions{WholeCluster: true, Data: plan.RemoveData})},
 		"come back": {before: ha, plan: ha, quorate: true, drift: func(t *testing.T, hosts *plantest.Cluster) { mustRun(t.Context(), t, hosts, one) }},
+		"come back late": {before: ha, plan: ha, quorate: true, drift: func(t *testing.T, hosts *plantest.Cluster) {
+			mustRun(t.Context(), t, hosts, one)
+			time.Sleep(25 * time.Hour) // no token is left to join with
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.cluster, s.sparse = three(), true

@@ -15,6 +15,7 @@ import (
 
 // TestE2EReset takes the host that holds the VIP, then another, out of a cluster
 // that goes on, and brings each back; then takes all of it down, and up again.
+// In between it undoes a run that changed settings, and one that added a node.
 // Each is done by the real installer, and done a second time it changes nothing.
 func TestE2EReset(t *testing.T) {
 	o := labOptions(t)
@@ -29,6 +30,8 @@ func TestE2EReset(t *testing.T) {
 	for _, node := range []string{"cp-2", l.Hosts()[0].Name} {
 		leaveAndComeBack(ctx, t, l, installer, node)
 	}
+	rollBackAChange(ctx, t, l, installer)
+	rollBackAJoin(ctx, t, l, installer)
 	if err := checkMembers(ctx, l); err != nil {
 		t.Error(err)
 	}
@@ -111,7 +114,7 @@ func leaveAndComeBack(ctx context.Context, t *testing.T, l *machines.Lab, instal
 	// reset takes, 20 looks and more.
 	t.Logf("%s left, the VIP was on %s and %s led etcd: the API did not answer %d times, for %.1fs", node, holder, leader, api.failed(), api.outage.Seconds())
 	if failed := api.failed(); failed > 8 || holder != node && failed > 0 {
-		t.Errorf("%d reads failed while %s left", failed, node)
+		t.Errorf("%d reads failed while %s left:\n%s", failed, node, strings.Join(api.why, "\n"))
 	}
 	assertClean(ctx, t, l, node)
 	if out, err := kubectl(ctx, l, survivor, "get nodes -o name"); err != nil || strings.Contains(out, "node/"+node+"\n") {
