@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -120,8 +121,9 @@ type programs struct {
 // three for each program.
 //
 // What is remembered counts while everything asked for is as it was: where each
-// command is, and the device, inode, size and times of its file. No tool sets the
-// last of these, the time of a file's last change of any kind. Otherwise, after
+// command is, and the inode, size and times of its file. No tool sets the last of
+// these, the time of a file's last change of any kind; the device is left out, as a
+// reboot may number it anew. Otherwise, after
 // "remember:", it prints what is to be put before the versions and kept from now on;
 // not if one of the programs is no binary of its own, as a wrapper, or the one that
 // snap has all names lead to, may start another tomorrow.
@@ -134,7 +136,7 @@ files() {
 		set -- "$@" "$at"
 		left=$((left - 1))
 	done
-	stat -L -c '%d:%i:%s:%Y:%Z %n' "$@" 2>/dev/null
+	stat -L -c '%i:%s:%Y:%Z %n' "$@" 2>/dev/null
 }
 memory=$1
 shift
@@ -180,7 +182,7 @@ func (ps programs) look(ctx context.Context, h *Host) (versions, memory []byte, 
 	out, err := h.Run(ctx, ps.query()...)
 	versions, memory, _ = bytes.Cut(out, []byte("remember:\n"))
 	if len(memory) > 0 {
-		memory = append(memory, versions...)
+		memory = slices.Concat(memory, versions)
 	}
 	return versions, memory, err
 }

@@ -34,7 +34,7 @@ func statTool(c *call) error {
 		}
 		text := strings.NewReplacer(
 			"%a", strconv.FormatUint(uint64(info.mode.Perm()), 8), "%n", operand, "%s", strconv.FormatInt(info.size, 10),
-			"%d", "1", "%i", strconv.FormatInt(info.inode, 10), "%Y", strconv.FormatInt(info.changed, 10), "%Z", strconv.FormatInt(info.changed, 10),
+			"%i", strconv.FormatInt(info.inode, 10), "%Y", strconv.FormatInt(info.changed, 10), "%Z", strconv.FormatInt(info.changed, 10),
 			"%U", info.owner, "%G", info.group, "%u", strconv.Itoa(info.uid), "%g", strconv.Itoa(info.gid), "%F", kind, "%%", "%",
 		).Replace(format)
 		if err := c.print("%s\n", text); err != nil {
