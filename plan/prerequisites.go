@@ -29,7 +29,9 @@ type Preparation struct {
 }
 
 // Present takes the hosts as they are: it checks that everything is there, in
-// the right versions, and installs nothing. It is the default.
+// the right versions, and installs nothing. What versions the programs told is kept in
+// /var/lib/quorate/versions-binaries, and asked for again when one of their files is
+// another. It is the default.
 type Present struct{}
 
 // Prepare gives the check of the programs, and sees to it that the runtime
