@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -305,6 +306,28 @@ func TestAJoinWaitsUntilTheOldNodeIsNoticed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A node that has lost its label is no reason to doubt a cluster that has all that
+// kubeadm made; one whose etcd came back empty has not, though its API server answers.
+func TestALostLabelIsLookedInto(t *testing.T) {
+	c := three()
+	hosts := fakeCluster(t, c)
+	p, err := plan.HA(config(t, c))
+	require.NoError(t, err)
+	mustRun(t.Context(), t, hosts, p)
+	hosts.Host("cp-1").Handle(faketransport.Regexp(regexp.MustCompile(`^kubectl .* get nodes -o go-template=`)),
+		faketransport.Reply("cp-1 v1.37.2 True \ncp-2 v1.37.2 True role\ncp-3 v1.37.2 True role\nworker-1 v1.37.2 True \n"))
+	require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+
+	hosts.Host("cp-1").Handle(faketransport.Regexp(regexp.MustCompile(`^kubectl .* configmap/cluster-info`)),
+		func(_ context.Context, in faketransport.Invocation) error {
+			fmt.Fprintln(in.Stderr, `Error from server (NotFound): configmaps "cluster-info" not found`)
+			return faketransport.Exit(1)
+		})
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.ErrorContains(t, err, `has been complete, and does not answer now (Error from server (NotFound): configmaps "cluster-info" not found)`)
+	require.Empty(t, commands(hosts, "cp-1", "kubeadm reset"))
 }
 
 // A half-finished init of which nobody knows who began it is reported.

@@ -55,9 +55,10 @@ func mark(text string) quorate.File {
 }
 
 // initState asks the API server of this host, not the endpoint: the question
-// is whether this host was initialised. Where an earlier run has seen it complete,
-// that is all there is to ask, and whoever runs this does: it lists the nodes.
-// Elsewhere the last thing kubeadm init does is kube-proxy's role binding. $1 is the local API server's URL, $2 where
+// is whether this host was initialised. Where an earlier run has seen it complete, and
+// unless $5 is given, the node with its label is answer enough, and whoever runs this
+// asks for that: it lists the nodes. Elsewhere the last thing kubeadm init does is
+// kube-proxy's role binding. $1 is the local API server's URL, $2 where
 // the endpoint tells its health, empty on a host where it may answer already: one that is
 // initialised after another, as every control plane was before Kubernetes 1.12.
 // There, and where the first one may have joined, the cluster's objects say nothing
@@ -76,7 +77,7 @@ if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] 
 	fi
 	exit 0
 fi
-if [ "$mark" = done ]; then
+if [ "$mark" = done ] && [ -z "$5" ]; then
 	echo state=marked
 	exit 0
 fi
@@ -164,6 +165,14 @@ func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 	nodes, err := askNodes(ctx, h, b.nodes)
 	var exit *transport.ExitError
 	switch {
+	case err == nil && p.state == stateMarked && !nodes[b.node].labelled:
+		// Somebody has taken the label away, or etcd has lost what it knew.
+		out, err := h.Script(ctx, b.check, append(slices.Clone(b.args), "anyway")...)
+		if err != nil {
+			return progress{}, err
+		}
+		f := fields(out)
+		p.state, p.why, p.pending = f["state"], f["why"], b.token.pending(nodes)
 	case err == nil:
 		p.state, p.pending = stateDone, b.token.pending(nodes)
 	case p.state == stateMarked && errors.As(err, &exit):
