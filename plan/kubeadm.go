@@ -58,7 +58,9 @@ func mark(text string) quorate.File {
 // is whether this host was initialised. Where an earlier run has seen it complete, and
 // unless $5 is given, the node with its label is answer enough, and whoever runs this
 // asks for that: it lists the nodes. Elsewhere the last thing kubeadm init does is
-// kube-proxy's role binding. $1 is the local API server's URL, $2 where
+// kube-proxy's role binding. If it is not all there, "final" says that no waiting helps:
+// no kubeadm is at work, and either the API server has answered, or no kubelet runs that
+// would start it. $1 is the local API server's URL, $2 where
 // the endpoint tells its health, empty on a host where it may answer already: one that is
 // initialised after another, as every control plane was before Kubernetes 1.12.
 // There, and where the first one may have joined, the cluster's objects say nothing
@@ -96,11 +98,18 @@ else
 	state=partial
 fi
 echo "state=$state"
-[ "$state" = done ] || echo "why=$(printf '%s' "$why" | tail -n 1)"
+if [ "$state" = partial ]; then
+	echo "why=$(printf '%s' "$why" | tail -n 1)"
+	case "$why" in
+	*"Error from server (NotFound)"* | "$3 "*) echo final=yes ;;
+	*) systemctl is-active kubelet.service >/dev/null 2>&1 || echo final=yes ;;
+	esac
+fi
 `
 
 // joinState asks for the node as the kubelet sees it. The last thing kubeadm
-// join does on a control plane is to label the node. $1 is the node's name, $2
+// join does on a control plane is to label the node, and no waiting helps if nobody is
+// left to do it; a worker's kubelet registers it by itself. $1 is the node's name, $2
 // "control-plane" or "worker", $3 the label.
 const joinState = `# has this host joined?
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
@@ -117,6 +126,10 @@ case "$code $2 $labels" in
 *)
 	echo state=partial
 	echo "why=$(printf '%s' "$labels" | tail -n 1)"
+	case "$2 $labels" in
+	"control-plane $1 "* | "control-plane "*"Error from server (NotFound)"*) echo final=yes ;;
+	*) systemctl is-active kubelet.service >/dev/null 2>&1 || echo final=yes ;;
+	esac
 	;;
 esac
 `
@@ -145,6 +158,8 @@ type progress struct {
 	// running says that a kubeadm of an earlier run is still at work: it outlives
 	// the connection that began it.
 	running bool
+	// final says of a partial one that it will not come to be complete by itself.
+	final bool
 	// pending are the nodes that have not joined yet.
 	pending []string
 }
@@ -157,7 +172,7 @@ func (b bootstrap) progress(ctx context.Context, h *Host) (progress, error) {
 	f := fields(out)
 	p := progress{
 		state: f["state"], why: f["why"], mark: f["mark"], ours: f["ours"] == "yes",
-		running: f["running"] == "yes",
+		running: f["running"] == "yes", final: f["final"] == "yes",
 	}
 	if p.state != stateMarked && (p.state != stateDone || b.token == nil) {
 		return p, nil
@@ -324,7 +339,7 @@ const (
 )
 
 // settle waits for a kubeadm that still runs, and then for what it leaves to be
-// complete.
+// complete, if it can be.
 func (b bootstrap) settle(ctx context.Context, h *Host) (progress, error) {
 	for quiet := time.Duration(0); ; quiet += bootstrapPoll {
 		p, err := b.progress(ctx, h)
@@ -334,7 +349,7 @@ func (b bootstrap) settle(ctx context.Context, h *Host) (progress, error) {
 		case p.running:
 			h.Report("waiting for the kubeadm that an earlier run began")
 			quiet = 0
-		case p.state != statePartial || quiet >= settlePatience:
+		case p.state != statePartial || p.final || quiet >= settlePatience:
 			return p, nil
 		}
 		if !wait(ctx, bootstrapPoll) {

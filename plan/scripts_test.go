@@ -100,7 +100,7 @@ func runInDash(t *testing.T, script string, programs map[string]string, args ...
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"head", "cat", "grep", "env", "stat", "readlink"} {
+	for _, name := range []string{"head", "tail", "cat", "grep", "env", "stat", "readlink"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -332,5 +332,64 @@ func TestAPinnedPackageFitsItsVersionOnly(t *testing.T) {
 		if got := (pkg{"x", tt.version}).fits(tt.installed); got != tt.want {
 			t.Errorf("%q fits %q: %v", tt.installed, tt.version, got)
 		}
+	}
+}
+
+// What a kubeadm that was cut off has left is told from what may still come to be
+// complete, which alone is worth a wait.
+func TestHalfFinishedInDash(t *testing.T) {
+	const refused = "The connection to the server 192.0.2.10:6443 was refused - did you specify the right host or port?"
+	const missing = `Error from server (NotFound): nodes "cp-1" not found`
+	const labelled, bare = "cp-1   Ready   <none>   1m   v1.37.2   a=b,role=", "cp-1   Ready   <none>   1m   v1.37.2   a=b"
+	for name, tt := range map[string]struct {
+		script         string
+		args           []string
+		objects, node  string // what kubectl prints; errors are such by their first words
+		kubelet        string
+		want, alsoWant string
+	}{
+		"init, all there":                {initState, nil, "configmap/cluster-info", labelled, "active", "state=done", ""},
+		"init, no API yet":               {initState, nil, refused, refused, "active", "state=partial", ""},
+		"init, no API, no kubelet":       {initState, nil, refused, refused, "inactive", "state=partial", "final=yes"},
+		"init, cut before its end":       {initState, nil, `Error from server (NotFound): configmaps "cluster-info" not found`, labelled, "active", "state=partial", "final=yes"},
+		"init, not labelled":             {initState, nil, "configmap/cluster-info", bare, "active", "state=partial", "final=yes"},
+		"join, all there":                {joinState, []string{"cp-1", "control-plane", "role"}, "", labelled, "active", "state=done", ""},
+		"join, not labelled":             {joinState, []string{"cp-1", "control-plane", "role"}, "", bare, "active", "state=partial", "final=yes"},
+		"join, not registered":           {joinState, []string{"cp-1", "control-plane", "role"}, "", missing, "active", "state=partial", "final=yes"},
+		"join, no API":                   {joinState, []string{"cp-1", "control-plane", "role"}, "", refused, "active", "state=partial", ""},
+		"worker, all there":              {joinState, []string{"cp-1", "worker", "role"}, "", bare, "active", "state=done", ""},
+		"worker, not registered yet":     {joinState, []string{"cp-1", "worker", "role"}, "", missing, "active", "state=partial", ""},
+		"worker, will not be registered": {joinState, []string{"cp-1", "worker", "role"}, "", missing, "inactive", "state=partial", "final=yes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := tt.args
+			if args == nil {
+				args = []string{"https://192.0.2.11:6443", "https://192.0.2.10:6443/readyz", "cp-1", "role"}
+			}
+			say := func(text string) string {
+				if strings.HasPrefix(text, "Error") || strings.HasPrefix(text, "The connection") {
+					return "echo '" + text + "' >&2; exit 1"
+				}
+				return "echo '" + text + "'"
+			}
+			programs := map[string]string{
+				"kubectl":   "case \"$*\" in *cluster-info*) " + say(tt.objects) + " ;; *) " + say(tt.node) + " ;; esac",
+				"pgrep":     "exit 1",
+				"systemctl": "[ " + tt.kubelet + " = active ]",
+			}
+			for _, f := range []string{"admin.conf", "kubelet.conf", "state"} {
+				tt.script = strings.ReplaceAll(tt.script, "/etc/kubernetes/"+f, "DIR/kubectl") // a file that is there
+			}
+			tt.script = strings.ReplaceAll(tt.script, "/var/lib/quorate/", "DIR/")
+			out := runInDash(t, "echo begun >DIR/kubeadm.state\n"+tt.script, programs, args...)
+			for _, line := range []string{"mark=begun", tt.want, tt.alsoWant} {
+				if !strings.Contains(out, line) {
+					t.Errorf("no %s in %q", line, out)
+				}
+			}
+			if tt.alsoWant == "" && strings.Contains(out, "final") {
+				t.Errorf("it may still be complete: %q", out)
+			}
+		})
 	}
 }

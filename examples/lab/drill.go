@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,8 +189,8 @@ func figures(r *drill.Result) string {
 	for _, g := range r.Etcd.NoQuorum {
 		line("no quorum for %.2fs: %s", g.Length().Seconds(), g.Error)
 	}
-	for host, s := range r.Refused {
-		line("%s, cut off: %d writes tried, %d acknowledged", host, s.Requests, s.Acknowledged)
+	for _, host := range slices.Sorted(maps.Keys(r.Refused)) {
+		line("%s, cut off: %d writes tried, %d acknowledged", host, r.Refused[host].Requests, r.Refused[host].Acknowledged)
 	}
 	for _, o := range r.Owners {
 		line("VIP: %s from %+.2fs to %+.2fs", o.Host, o.From.Sub(r.BrokeAt).Seconds(), o.To.Sub(r.BrokeAt).Seconds())
