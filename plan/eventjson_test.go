@@ -15,7 +15,6 @@ import (
 	"sync"
 	"testing"
 	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +25,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -99,7 +99,7 @@ func TestTheLinesOfWholeRuns(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1) // for the runs' IDs
 	var got txtar.Archive
 	record := func(name string, r plan.Runner, wrong func(*faketransport.Host)) {
-		synctest.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
+		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
 			hosts, p := aWholeRun(t, wrong)
 			var b bytes.Buffer
 			w := plan.NewEventWriter(&b)

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +20,7 @@ import (
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -222,7 +222,7 @@ func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
 func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
 	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
 		t.Run(host, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := three()
 				hosts := fakeCluster(t, c)
 				p, err := plan.HA(config(t, c))
@@ -268,7 +268,7 @@ func TestAJoinWaitsUntilTheOldNodeIsNoticed(t *testing.T) {
 	for _, host := range []string{"cp-2", "worker-1"} {
 		for refusals, patient := range map[int]bool{3: true, 1000: false} {
 			t.Run(fmt.Sprintf("%s %d", host, refusals), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					c := three()
 					hosts := fakeCluster(t, c)
 					p, err := plan.HA(config(t, c))

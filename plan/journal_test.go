@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -252,7 +252,7 @@ func TestUnfinishedOf(t *testing.T) {
 }
 
 func TestASecondOperatorIsToldWhoRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		begin := time.Now()
 		bob, other := &idle{}, mustPlan(t, step("s", "h"))
@@ -278,7 +278,7 @@ func TestASecondOperatorIsToldWhoRuns(t *testing.T) {
 }
 
 func TestALostJournalStopsTheRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		expired := errors.New("the lease has run out")
 		differs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
@@ -306,7 +306,7 @@ func TestALostJournalStopsTheRun(t *testing.T) {
 
 // Who is told to stop still says what was done.
 func TestACancelledRunKeepsItsOutcomes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		ctx, cancel := context.WithCancel(t.Context())
 		differs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -441,7 +441,7 @@ func TestPreflightKnowsWhoMayHaveTheVIP(t *testing.T) {
 func TestPreflightAllowsForTheRoundTrip(t *testing.T) {
 	c := three()
 	for by, want := range map[time.Duration]int{4 * time.Second: 0, 6500 * time.Millisecond: 1} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			hosts := soundHosts(t, c)
 			hosts.Host("cp-1").SetClock(-by)
 			hosts.Host("cp-1").Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Run), Before: faketransport.Slow(5 * time.Second)})

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -250,7 +250,7 @@ func TestWhatIsReadAheadCountsForSoLong(t *testing.T) {
 		{noReadAhead, 0, true},
 	} {
 		t.Run(fmt.Sprint(tt.ahead, " ", tt.takes), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				tr := world(t)
 				p := mustPlan(t,
 					plan.Step{ID: "first", Host: "a", Action: kept("/first")},
@@ -419,7 +419,7 @@ func TestReadingAheadMayFail(t *testing.T) {
 		"a command fails": {say: faketransport.Fail(3, "no such thing"), want: "exit status 3: no such thing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				tr := world(t)
 				tr.Host("a").Inject(tt.fault)
 				if tt.fault.On == nil {

@@ -7,13 +7,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -177,7 +177,7 @@ func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
 }
 
 func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		tr := &idle{}
 		attempts := 0
 		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
@@ -207,7 +207,7 @@ func TestRefusedHostKeyIsNotRetried(t *testing.T) {
 }
 
 func TestTimeoutNamesItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hang := action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -222,7 +222,7 @@ func TestTimeoutNamesItself(t *testing.T) {
 }
 
 func TestCancelStartsNothingMoreAndSaysWhy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the operator left")
 		p := mustPlan(t,

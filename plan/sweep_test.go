@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +16,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -42,7 +42,7 @@ type sweep struct {
 // measure runs the plan undisturbed.
 func (s sweep) measure(t *testing.T) sweep {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		hosts := s.hosts(t)
 		var calls atomic.Int64
 		s.inject(hosts, faketransport.Fault{On: func(faketransport.Op) bool { calls.Add(1); return false }})
@@ -286,7 +286,7 @@ func (s sweep) everyCall(t *testing.T, cuts int) {
 		t.Run(fmt.Sprintf("kubeadm %d cut", i+1), func(t *testing.T) {
 			t.Parallel()
 			cases.Add(1)
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				taken := s.crashAt(t, nthKubeadm(i+1), faults["cut kubeadm"])
 				resets.Add(int64(taken))
 				require.Equal(t, 1, taken, "how often kubeadm was taken back")
@@ -298,7 +298,7 @@ func (s sweep) everyCall(t *testing.T, cuts int) {
 			t.Parallel()
 			for k := 1; k <= s.calls; k += step {
 				cases.Add(1)
-				synctest.Test(t, func(t *testing.T) { resets.Add(int64(s.crash(t, k, faults[name]))) })
+				bubble.Test(t, func(t *testing.T) { resets.Add(int64(s.crash(t, k, faults[name]))) })
 				if t.Failed() {
 					t.Fatalf("call %d of %d", k, s.calls)
 				}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +11,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -57,7 +57,7 @@ func renewals(events []plan.Event) []string {
 func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
 	for minor := 10; minor <= 37; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := three()
 				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
 				hosts := fakeCluster(t, c)
@@ -100,7 +100,7 @@ func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
 func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
 	for minor := 12; minor <= 37; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := three()
 				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
 				hosts := fakeCluster(t, c)
@@ -126,7 +126,7 @@ func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
 func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
 	for minor := 12; minor <= 37; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := three()
 				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
 				hosts := fakeCluster(t, c)
@@ -151,7 +151,7 @@ func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
 // A run that renewed a token is rolled back without kubeadm's being taken back where
 // it did so.
 func TestARenewedTokenIsNoReasonForAReset(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := three()
 		hosts := fakeCluster(t, c)
 		cfg := config(t, c)
@@ -186,7 +186,7 @@ func TestATokenIsRenewedInTime(t *testing.T) {
 		{"for ever", -1, 1000 * time.Hour, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
+			bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
 				c := three()
 				hosts := fakeCluster(t, c)
 				cfg := config(t, c)
@@ -209,7 +209,7 @@ func TestATokenIsRenewedInTime(t *testing.T) {
 // A dry run says that the token would be renewed, by which commands, and shows
 // nothing of it; a run that is cut off on the way leaves it to the next one.
 func TestRenewalIsShownAndRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := three()
 		hosts := fakeCluster(t, c)
 		cfg := config(t, c)
@@ -252,7 +252,7 @@ func renewing() faketransport.Match {
 // An init whose end an earlier run could not note, long ago, is noted, and the
 // token renewed in the same step.
 func TestATokenIsRenewedWithALateRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := three()
 		hosts := fakeCluster(t, c)
 		cfg := config(t, c)
@@ -270,7 +270,7 @@ func TestATokenIsRenewedWithALateRecord(t *testing.T) {
 // A node that the cluster still lists, of a host that was reset, is one that is
 // to join.
 func TestATokenIsRenewedForAHostThatWasReset(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := three()
 		hosts := fakeCluster(t, c)
 		cfg := config(t, c)

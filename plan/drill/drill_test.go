@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate/plan/drill"
 	"github.com/quorate-dev/quorate/plan/drill/drilltest"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/transport"
 )
 
 // inBubble runs a drill on a fake cluster in virtual time.
 func inBubble(t *testing.T, controlPlanes int, flaws []drilltest.Flaw, test func(t *testing.T, c *drilltest.Cluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c, err := drilltest.New(controlPlanes, flaws...)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, c.Close()) }()

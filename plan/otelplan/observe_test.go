@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,6 +27,7 @@ import (
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/plan/otelplan"
 	"github.com/quorate-dev/quorate/plan/plantest"
@@ -121,7 +121,7 @@ func TestTheSpansOfRuns(t *testing.T) {
 			return nil
 		}}}},
 	} {
-		synctest.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
+		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
 			tracer, kept := recorder(t)
 			hosts := faketransport.New()
 			hosts.Host("web-1").Handle(faketransport.Prefix("false"), faketransport.Fail(1, "not yet\n"))
