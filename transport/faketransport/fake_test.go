@@ -58,3 +58,27 @@ command -v /tmp/b || echo none`)
 		t.Errorf("got %q, %v", out, err)
 	}
 }
+
+// grep goes through all its files, whatever is wrong with one of them; what takes one
+// file says so.
+func TestGrepTakesSeveralFiles(t *testing.T) {
+	fake := faketransport.New()
+	fake.Host("cp-1")
+	conn, err := fake.Dial(t.Context(), "cp-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := transport.Output(t.Context(), conn, "sh", "-c", `
+cd /tmp && echo one >a && printf 'two\none more\n' >b
+grep one a b; echo $?
+grep -q two a b; echo $?
+grep -qx one missing a 2>/dev/null; echo $?
+grep two missing b 2>/dev/null; echo $?
+grep three a b; echo $?
+grep one <a; echo $?
+head -n 1 a b 2>&1; echo $?`)
+	want := "a:one\nb:one more\n0\n0\n0\nb:two\n2\n1\none\n0\nhead: faketransport takes one file\n1\n"
+	if err != nil || string(out) != want {
+		t.Errorf("got %q, %v", out, err)
+	}
+}

@@ -117,6 +117,9 @@ func (c *call) input(operands []string) (io.Reader, error) {
 	if len(operands) == 0 || operands[0] == "-" {
 		return &ctxReader{c.ctx, c.Stdin}, nil
 	}
+	if len(operands) > 1 {
+		return nil, c.fail("faketransport takes one file")
+	}
 	r, err := c.fs().open(c.abs(operands[0]))
 	if err != nil {
 		return nil, c.failed(operands[0], err)
@@ -354,28 +357,42 @@ func grep(c *call) error {
 	if err != nil {
 		return c.fail("%v", err)
 	}
-	in, err := c.input(operands[1:])
-	if err != nil {
-		return Exit(2)
+	files := operands[1:]
+	if len(files) == 0 {
+		files = []string{"-"}
 	}
-	data, err := io.ReadAll(in)
-	if err != nil {
-		return err
-	}
-	found := false
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSuffix(line, "\n")
-		if !re.MatchString(line) {
+	found, failed := false, false
+	for _, file := range files {
+		in, err := c.input([]string{file})
+		if err != nil {
+			failed = true
 			continue
 		}
-		found = true
-		if !has(opts, 'q') {
+		data, err := io.ReadAll(in)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(data)) {
+			line = strings.TrimSuffix(line, "\n")
+			if !re.MatchString(line) {
+				continue
+			}
+			found = true
+			if has(opts, 'q') {
+				return nil
+			}
+			if len(files) > 1 {
+				line = file + ":" + line
+			}
 			if err := c.print("%s\n", line); err != nil {
 				return err
 			}
 		}
 	}
-	if !found {
+	switch {
+	case failed:
+		return Exit(2)
+	case !found:
 		return Exit(1)
 	}
 	return nil
