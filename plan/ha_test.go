@@ -261,6 +261,36 @@ func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
 	}
 }
 
+// A kubeadm that outlived the connection which began it is left to end, however long
+// that takes, and only then judged.
+func TestAKubeadmAtWorkIsWaitedFor(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := three()
+		hosts := fakeCluster(t, c)
+		p, err := plan.HA(config(t, c))
+		require.NoError(t, err)
+		worker := hosts.Host("worker-1")
+		comm := transport.File{Path: "/proc/77/comm", Mode: 0o444, Data: transport.Bytes([]byte("kubeadm\n"))}
+		worker.Inject(faketransport.Fault{
+			On:  faketransport.OnRun(faketransport.Prefix("kubeadm", "join")),
+			Nth: 1,
+			Before: func(ctx context.Context, op faketransport.Op) error {
+				return errors.Join(worker.Put(comm), hosts.CutKubeadm("worker-1"), faketransport.Reset(ctx, op))
+			},
+		})
+		ended := make(chan time.Time, 1)
+		time.AfterFunc(4*time.Minute, func() {
+			worker.Delete(comm.Path)
+			ended <- time.Now()
+		})
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+		require.NoError(t, err)
+		require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+		require.Len(t, commands(hosts, "worker-1", "kubeadm reset"), 1)
+		require.Greater(t, time.Since(<-ended), time.Duration(0))
+	})
+}
+
 // A host that was reset, rolled back or replaced a moment ago joins as soon as the
 // cluster has noticed that its node is gone, and the node is never deleted for that:
 // it may be another host's, of the same name, which stays.

@@ -69,7 +69,7 @@ func mark(text string) quorate.File {
 const initState = `# was this host initialised?
 mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)
 echo "mark=$mark"
-if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
+if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
 	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then
 		echo state=taken
@@ -113,7 +113,7 @@ fi
 // "control-plane" or "worker", $3 the label.
 const joinState = `# has this host joined?
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
+if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
 if ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/bootstrap-kubelet.conf ]; then
 	echo state=absent
 	exit 0

@@ -167,7 +167,7 @@ type unbootstrap struct {
 // further paths to look at.
 const resetState = `# is anything of kubeadm left here?
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-if pgrep -x kubeadm >/dev/null 2>&1; then echo running=yes; fi
+if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
 for f in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki /var/lib/kubelet/config.yaml "$@"; do
 	if [ -e "$f" ]; then
 		echo "left=$f"

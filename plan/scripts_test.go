@@ -374,21 +374,27 @@ func TestHalfFinishedInDash(t *testing.T) {
 			}
 			programs := map[string]string{
 				"kubectl":   "case \"$*\" in *cluster-info*) " + say(tt.objects) + " ;; *) " + say(tt.node) + " ;; esac",
-				"pgrep":     "exit 1",
 				"systemctl": "[ " + tt.kubelet + " = active ]",
 			}
 			for _, f := range []string{"admin.conf", "kubelet.conf", "state"} {
 				tt.script = strings.ReplaceAll(tt.script, "/etc/kubernetes/"+f, "DIR/kubectl") // a file that is there
 			}
 			tt.script = strings.ReplaceAll(tt.script, "/var/lib/quorate/", "DIR/")
-			out := runInDash(t, "echo begun >DIR/kubeadm.state\n"+tt.script, programs, args...)
-			for _, line := range []string{"mark=begun", tt.want, tt.alsoWant} {
-				if !strings.Contains(out, line) {
-					t.Errorf("no %s in %q", line, out)
+			tt.script = strings.ReplaceAll(tt.script, "/proc/[0-9]*/comm", "DIR/comm*")
+			for process, running := range map[string]bool{"kubeadm": true, "kubeadm-wrapper": false} {
+				begun := "echo begun >DIR/kubeadm.state\necho systemd >DIR/comm1\necho " + process + " >DIR/comm2\n"
+				out := runInDash(t, begun+tt.script, programs, args...)
+				for _, line := range []string{"mark=begun", tt.want, tt.alsoWant} {
+					if !strings.Contains(out, line) {
+						t.Errorf("no %s in %q", line, out)
+					}
 				}
-			}
-			if tt.alsoWant == "" && strings.Contains(out, "final") {
-				t.Errorf("it may still be complete: %q", out)
+				if tt.alsoWant == "" && strings.Contains(out, "final") {
+					t.Errorf("it may still be complete: %q", out)
+				}
+				if running != strings.Contains(out, "running=yes") {
+					t.Errorf("%s at work: %q", process, out)
+				}
 			}
 		})
 	}

@@ -131,7 +131,6 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("ctr", h.ctr)
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
-	h.script("pgrep", func(faketransport.Invocation, []string) error { return faketransport.Exit(1) })
 	h.script("curl", h.curl)
 	driver := "systemd"
 	if given, ok := c.c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
