@@ -497,14 +497,12 @@ func (r *recipe) bootstrap(n quorate.Node) Step {
 				joining = append(joining, other)
 			}
 		}
-		b.nodes, b.token = listNodes(r.localURL(n), r.c.Version), r.bootstrapToken(joining...)
-		for _, again := range r.readmissions() {
-			s.After = append(s.After, again.ID)
-		}
+		b.nodes, b.token = r.listNodes(n), r.bootstrapToken(joining...)
+		s.After = append(s.After, r.ids("token", r.readmitters())...)
 	case r.initialises(n):
 		s.Title, b.check = "initialise another control plane", initState
 		b.args = []string{r.localURL(n), "", n.Name, label}
-		b.nodes = listNodes(r.localURL(n), r.c.Version)
+		b.nodes = r.listNodes(n)
 	default:
 		s.Title, b.check, b.after = "join the cluster", joinState, registered
 		b.args, b.needs = []string{n.Name, string(n.Role), label}, "/etc/kubernetes/kubelet.conf"
@@ -542,11 +540,14 @@ func (r *recipe) localURL(n quorate.Node) string {
 	return "https://" + netip.AddrPortFrom(server.Address, uint16(server.Port)).String()
 }
 
+// listNodes asks the API server of a control plane itself for the nodes.
+func (r *recipe) listNodes(n quorate.Node) []string { return listNodes(r.localURL(n), r.c.Version) }
+
 // clusterSteps are what the API server does for the recipe, asked from the
 // first control plane.
 func (r *recipe) clusterSteps() []Step {
 	host, initialised := r.first.Name, r.bootstrapID(r.first)
-	list := listNodes(r.localURL(r.first), r.c.Version)
+	list := r.listNodes(r.first)
 	var all []ID
 	for _, n := range r.c.Nodes {
 		all = append(all, r.bootstrapID(n))

@@ -207,7 +207,8 @@ const (
 	stateDone   = "done"
 	stateAbsent = "absent"
 	stateTaken  = "taken"
-	// stateMarked is stateDone if the API server answers, statePartial otherwise.
+	// stateMarked is stateDone if the API server answers and nothing is amiss with the
+	// node's label, statePartial otherwise.
 	stateMarked  = "marked"
 	statePartial = "partial"
 )

@@ -47,13 +47,18 @@ func (r *recipe) bootstrapToken(joining ...quorate.Node) *bootstrapToken {
 	}
 }
 
-// readmissions are for where the first control plane may have to join.
-func (r *recipe) readmissions() []Step {
+// readmitters are the control planes that look after the token where the first one
+// may have to join.
+func (r *recipe) readmitters() []quorate.Node {
 	if r.rejoin == nil {
 		return nil
 	}
+	return r.c.ControlPlanes()[1:]
+}
+
+func (r *recipe) readmissions() []Step {
 	var steps []Step
-	for _, n := range r.c.ControlPlanes()[1:] {
+	for _, n := range r.readmitters() {
 		after := []ID{r.prepared(n)}
 		if !r.c.Etcd.Stacked {
 			after = append(after, "etcd-health")
@@ -61,7 +66,7 @@ func (r *recipe) readmissions() []Step {
 		steps = append(steps, Step{
 			ID: nodeID("token", n), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
 			Action: readmission{
-				token: r.bootstrapToken(r.first), first: r.localURL(r.first) + r.healthPath(), url: r.localURL(n), nodes: listNodes(r.localURL(n), r.c.Version),
+				token: r.bootstrapToken(r.first), first: r.localURL(r.first) + r.healthPath(), url: r.localURL(n), nodes: r.listNodes(n),
 			},
 		})
 	}

@@ -61,8 +61,8 @@ func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
 
 // MoveLeader has the member that leads hand over to another voting member, which
 // takes a heartbeat or two; without it an election begins only when the others have
-// missed the leader for their election timeout. It asks the leader itself, which must be among the endpoints;
-// that it leads already is no error. The error is an *EndpointError, or tells that
+// missed the leader for their election timeout. It asks the leader itself, which must
+// be among the endpoints; that the member leads already is no error. The error is an *EndpointError, or tells that
 // nobody leads or that the leader was not asked.
 func (c *Client) MoveLeader(ctx context.Context, to uint64) error {
 	s, err := c.Status(ctx)
