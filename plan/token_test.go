@@ -52,100 +52,91 @@ func renewals(events []plan.Event) []string {
 	return out
 }
 
-// A node that is added after the token's life finds it renewed, in every era in
-// which nodes join, and a run that finds all nodes there makes no token.
-func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
-	for minor := 10; minor <= 37; minor++ {
+// inEveryEra runs a test with the cluster of three in each version from 1.since on, at
+// the beginning of a clock of its own.
+func inEveryEra(t *testing.T, since int, test func(t *testing.T, c quorate.Cluster, hosts *plantest.Cluster, cfg plan.HAConfig)) {
+	t.Helper()
+	for minor := since; minor <= 37; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				c := three()
 				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
-				hosts := fakeCluster(t, c)
-				cfg := config(t, c)
-				_, events, err := run(t, hosts, cfg, without(c, "worker-1"))
-				require.NoError(t, err)
-				require.Empty(t, renewals(events), "kubeadm init makes the first one")
-				id := kubeadm.TokenID(cfg.Kubeadm.Token)
-				require.Equal(t, []string{id}, hosts.Tokens())
-
-				time.Sleep(25 * time.Hour)
-				require.Empty(t, hosts.Tokens())
-				_, events, err = run(t, hosts, cfg, without(c, "worker-1"))
-				require.NoError(t, err)
-				require.Empty(t, renewals(events))
-				require.Empty(t, hosts.Tokens(), "nobody is to join")
-
-				_, events, err = run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				require.Equal(t, []string{"init/cp-1: renew bootstrap token (there is none, for worker-1 to join with)"}, renewals(events))
-				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
-
-				time.Sleep(23 * time.Hour)
-				require.Equal(t, []string{id}, hosts.Tokens(), "a life of 24 hours again")
-				before := len(hosts.Calls())
-				sum, _, err := run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				require.False(t, sum.Changed())
-				for _, call := range hosts.Calls()[before:] {
-					require.NotContains(t, call.Op.String(), "bootstrap-token-", "every node is there")
-				}
-				time.Sleep(2 * time.Hour)
-				require.Empty(t, hosts.Tokens())
+				test(t, c, fakeCluster(t, c), config(t, c))
 			})
 		})
 	}
 }
 
+// A node that is added after the token's life finds it renewed, in every era in
+// which nodes join, and a run that finds all nodes there makes no token.
+func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
+	inEveryEra(t, 10, func(t *testing.T, c quorate.Cluster, hosts *plantest.Cluster, cfg plan.HAConfig) {
+		_, events, err := run(t, hosts, cfg, without(c, "worker-1"))
+		require.NoError(t, err)
+		require.Empty(t, renewals(events), "kubeadm init makes the first one")
+		id := kubeadm.TokenID(cfg.Kubeadm.Token)
+		require.Equal(t, []string{id}, hosts.Tokens())
+
+		time.Sleep(25 * time.Hour)
+		require.Empty(t, hosts.Tokens())
+		_, events, err = run(t, hosts, cfg, without(c, "worker-1"))
+		require.NoError(t, err)
+		require.Empty(t, renewals(events))
+		require.Empty(t, hosts.Tokens(), "nobody is to join")
+
+		_, events, err = run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		require.Equal(t, []string{"init/cp-1: renew bootstrap token (there is none, for worker-1 to join with)"}, renewals(events))
+		require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+
+		time.Sleep(23 * time.Hour)
+		require.Equal(t, []string{id}, hosts.Tokens(), "a life of 24 hours again")
+		before := len(hosts.Calls())
+		sum, _, err := run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		require.False(t, sum.Changed())
+		for _, call := range hosts.Calls()[before:] {
+			require.NotContains(t, call.Op.String(), "bootstrap-token-", "every node is there")
+		}
+		time.Sleep(2 * time.Hour)
+		require.Empty(t, hosts.Tokens())
+	})
+}
+
 // The same goes for control planes that have not joined within the token's life.
 func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
-	for minor := 12; minor <= 37; minor++ {
-		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) {
-				c := three()
-				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
-				hosts := fakeCluster(t, c)
-				cfg := config(t, c)
-				hosts.Host("cp-3").Inject(faketransport.Fault{
-					On: faketransport.OnRun(faketransport.Prefix("kubeadm", "join")), Before: faketransport.Fails(faketransport.Exit(1)),
-				})
-				_, _, err := run(t, hosts, cfg, c)
-				require.Error(t, err)
-				hosts.Host("cp-3").Heal()
-				time.Sleep(25 * time.Hour)
-				_, events, err := run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				require.Equal(t, []string{"init/cp-1: renew bootstrap token (there is none, for cp-3, worker-1 to join with)"}, renewals(events))
-				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
-			})
+	inEveryEra(t, 12, func(t *testing.T, c quorate.Cluster, hosts *plantest.Cluster, cfg plan.HAConfig) {
+		hosts.Host("cp-3").Inject(faketransport.Fault{
+			On: faketransport.OnRun(faketransport.Prefix("kubeadm", "join")), Before: faketransport.Fails(faketransport.Exit(1)),
 		})
-	}
+		_, _, err := run(t, hosts, cfg, c)
+		require.Error(t, err)
+		hosts.Host("cp-3").Heal()
+		time.Sleep(25 * time.Hour)
+		_, events, err := run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		require.Equal(t, []string{"init/cp-1: renew bootstrap token (there is none, for cp-3, worker-1 to join with)"}, renewals(events))
+		require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+	})
 }
 
 // The first control plane, which makes the token for all others, finds it renewed by
 // one of them when it has to join itself.
 func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
-	for minor := 12; minor <= 37; minor++ {
-		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) {
-				c := three()
-				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
-				hosts := fakeCluster(t, c)
-				cfg := config(t, c)
-				_, reset := planOf(t, cfg, plan.ResetOptions{Nodes: []string{"cp-1"}})
-				_, _, err := run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				mustRun(t.Context(), t, hosts, reset)
-				time.Sleep(25 * time.Hour)
-				_, events, err := run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				require.Equal(t, []string{"token/cp-2: renew bootstrap token (there is none, for cp-1 to join with)"}, renewals(events))
-				require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
-				sum, _, err := run(t, hosts, cfg, c)
-				require.NoError(t, err)
-				require.False(t, sum.Changed())
-			})
-		})
-	}
+	inEveryEra(t, 12, func(t *testing.T, c quorate.Cluster, hosts *plantest.Cluster, cfg plan.HAConfig) {
+		_, reset := planOf(t, cfg, plan.ResetOptions{Nodes: []string{"cp-1"}})
+		_, _, err := run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, reset)
+		time.Sleep(25 * time.Hour)
+		_, events, err := run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		require.Equal(t, []string{"token/cp-2: renew bootstrap token (there is none, for cp-1 to join with)"}, renewals(events))
+		require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
+		sum, _, err := run(t, hosts, cfg, c)
+		require.NoError(t, err)
+		require.False(t, sum.Changed())
+	})
 }
 
 // A run that renewed a token is rolled back without kubeadm's being taken back where

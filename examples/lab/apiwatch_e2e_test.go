@@ -21,12 +21,11 @@ import (
 type apiWatch struct {
 	stop context.CancelFunc
 
-	mu       sync.Mutex
-	failures int
-	last     time.Time // of the last good answer
-	up       bool
-	outage   time.Duration // between the last two good answers around a failure
-	why      []string      // it was not ready, each time
+	mu     sync.Mutex
+	last   time.Time // of the last good answer
+	up     bool
+	outage time.Duration // between the last two good answers around a failure
+	why    []string      // it was not ready, for each failure
 }
 
 func watchAPI(ctx context.Context, t *testing.T, l *machines.Lab) *apiWatch {
@@ -88,7 +87,6 @@ func (w *apiWatch) note(err error, at time.Time) {
 	defer w.mu.Unlock()
 	switch {
 	case err != nil:
-		w.failures++
 		w.why = append(w.why, at.Format("15:04:05.000 ")+err.Error())
 	case !w.up:
 		w.outage = at.Sub(w.last)
@@ -102,7 +100,7 @@ func (w *apiWatch) note(err error, at time.Time) {
 func (w *apiWatch) failed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.failures
+	return len(w.why)
 }
 
 // waitUp waits until the API answers after it did not, and gives how long that

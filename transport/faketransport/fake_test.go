@@ -37,15 +37,23 @@ func harness(t *testing.T, wrap func(*faketransport.Transport) transport.Transpo
 	}
 }
 
-// stat tells a file from one that has replaced it, and before a change from after.
-func TestFilesAreToldApart(t *testing.T) {
+// prints runs a script on a new host, and compares what it prints.
+func prints(t *testing.T, script, want string) {
+	t.Helper()
 	fake := faketransport.New()
 	fake.Host("cp-1")
 	conn, err := fake.Dial(t.Context(), "cp-1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := transport.Output(t.Context(), conn, "sh", "-c", `
+	if out, err := transport.Output(t.Context(), conn, "sh", "-c", script); err != nil || string(out) != want {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+// stat tells a file from one that has replaced it, and before a change from after.
+func TestFilesAreToldApart(t *testing.T) {
+	prints(t, `
 cd /tmp && echo one >a && cp a b
 for change in : 'echo two >>a' 'chmod 0600 a' 'truncate -s 3 a' 'mv b a'; do
 	before=$(stat -c '%i %Y %Z' a)
@@ -53,22 +61,14 @@ for change in : 'echo two >>a' 'chmod 0600 a' 'truncate -s 3 a' 'mv b a'; do
 	[ "$before" = "$(stat -c '%i %Y %Z' a)" ] && echo same || echo other
 done
 command -v /tmp/a
-command -v /tmp/b || echo none`)
-	if want := "same\nother\nother\nother\nother\n/tmp/a\nnone\n"; err != nil || string(out) != want {
-		t.Errorf("got %q, %v", out, err)
-	}
+command -v /tmp/b || echo none`,
+		"same\nother\nother\nother\nother\n/tmp/a\nnone\n")
 }
 
 // grep goes through all its files, whatever is wrong with one of them; what takes one
 // file says so.
 func TestGrepTakesSeveralFiles(t *testing.T) {
-	fake := faketransport.New()
-	fake.Host("cp-1")
-	conn, err := fake.Dial(t.Context(), "cp-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := transport.Output(t.Context(), conn, "sh", "-c", `
+	prints(t, `
 cd /tmp && echo one >a && printf 'two\none more\n' >b
 grep one a b; echo $?
 grep -q two a b; echo $?
@@ -76,9 +76,6 @@ grep -qx one missing a 2>/dev/null; echo $?
 grep two missing b 2>/dev/null; echo $?
 grep three a b; echo $?
 grep one <a; echo $?
-head -n 1 a b 2>&1; echo $?`)
-	want := "a:one\nb:one more\n0\n0\n0\nb:two\n2\n1\none\n0\nhead: faketransport takes one file\n1\n"
-	if err != nil || string(out) != want {
-		t.Errorf("got %q, %v", out, err)
-	}
+head -n 1 a b 2>&1; echo $?`,
+		"a:one\nb:one more\n0\n0\n0\nb:two\n2\n1\none\n0\nhead: faketransport takes one file\n1\n")
 }
