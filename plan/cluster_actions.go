@@ -126,6 +126,7 @@ func (u untaint) argvs(d Diff) [][]string {
 // nodesReady waits until every node of the description is Ready, at the
 // description's version.
 type nodesReady struct {
+	nothingToUndo
 	cluster quorate.Cluster
 	list    []string // listNodes
 }

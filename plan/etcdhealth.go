@@ -14,6 +14,7 @@ import (
 // etcdHealthy waits until every member answers a linearizable read, asked with
 // the operator's certificate over a tunnel from one control plane.
 type etcdHealthy struct {
+	nothingToUndo
 	tls     *tls.Config
 	members []etcd.Member
 }

@@ -572,6 +572,6 @@ func (r *recipe) clusterSteps() []Step {
 	}
 	return append(steps, Step{
 		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
-		After: slices.Concat(after, all), Action: nodesReady{r.c, list},
+		After: slices.Concat(after, all), Action: nodesReady{cluster: r.c, list: list},
 	})
 }

@@ -331,23 +331,15 @@ func (ps programs) Undo(ctx context.Context, h *Host, dir string) error {
 	return ps.deploy().Undo(ctx, h, dir)
 }
 
-// Keep notes nothing: a wait changes nothing.
-func (etcdHealthy) Keep(context.Context, *Host, Diff, string) error { return nil }
+// nothingToUndo is for Actions that only wait, and for one whose work, a token, goes by
+// itself.
+type nothingToUndo struct{}
+
+// Keep notes nothing.
+func (nothingToUndo) Keep(context.Context, *Host, Diff, string) error { return nil }
 
 // Undo has nothing to do.
-func (etcdHealthy) Undo(context.Context, *Host, string) error { return nil }
-
-// Keep notes nothing: a wait changes nothing.
-func (nodesReady) Keep(context.Context, *Host, Diff, string) error { return nil }
-
-// Undo has nothing to do.
-func (nodesReady) Undo(context.Context, *Host, string) error { return nil }
-
-// Keep notes nothing: a token goes by itself.
-func (readmission) Keep(context.Context, *Host, Diff, string) error { return nil }
-
-// Undo has nothing to do.
-func (readmission) Undo(context.Context, *Host, string) error { return nil }
+func (nothingToUndo) Undo(context.Context, *Host, string) error { return nil }
 
 // renewedMark says that only a token was renewed, which goes by itself.
 const renewedMark = "/renewed"

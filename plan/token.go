@@ -203,6 +203,7 @@ func (t *bootstrapToken) renew(ctx context.Context, h *Host, url string) error {
 // which has to join a cluster that runs without it, and cannot ask that cluster for
 // anything before.
 type readmission struct {
+	nothingToUndo
 	token *bootstrapToken
 	// first is where the API server of the first control plane tells its health,
 	// url is this host's own, and nodes asks that for the nodes.
