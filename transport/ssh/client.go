@@ -63,8 +63,36 @@ func (c *client) lostError(symptom error) error {
 	return c.hop.dialError(transport.Lost, symptom, "")
 }
 
+// failed makes an error of what went wrong over the connection without the host's
+// having said why. The sessions of a connection that breaks end before it says so
+// itself: it is asked, for no longer than patience, so that whoever dials next is not
+// given a dead one.
+func (c *client) failed(symptom error, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-c.ping():
+		if err != nil {
+			c.lose(symptom)
+		}
+	case <-c.gone:
+	case <-timer.C: // it stands still, which is for keepAlive to judge
+	}
+	return c.lostError(symptom)
+}
+
+// ping asks for a sign of life. Any answer is one, also that the request is unknown; an
+// error says that there is no connection any more.
+func (c *client) ping() <-chan error {
+	answer := make(chan error, 1)
+	go func() {
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		answer <- err
+	}()
+	return answer
+}
+
 // keepAlive asks for signs of life and loses the connection when none comes.
-// Any answer is one, also that the request is unknown.
 func (c *client) keepAlive(interval time.Duration, most int) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -74,14 +102,9 @@ func (c *client) keepAlive(interval time.Duration, most int) {
 			return
 		case <-tick.C:
 		}
-		answer := make(chan struct{})
-		go func() {
-			defer close(answer)
-			_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-		}()
 		patience := time.NewTimer(interval * time.Duration(most))
 		select {
-		case <-answer:
+		case <-c.ping(): //nolint:errcheck // an error too: then the connection has ended by itself
 		case <-patience.C:
 			c.lose(fmt.Errorf("no sign of life for %v", interval*time.Duration(most)))
 		}

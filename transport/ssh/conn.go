@@ -137,7 +137,7 @@ func (c *conn) result(cmd transport.Cmd, e *execution, err error) error {
 	case errors.Is(err, errOutput):
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
-	return c.client.lostError(err)
+	return c.client.failed(err, c.grace)
 }
 
 // errOutput tells that the caller's writer failed.
