@@ -1,0 +1,96 @@
+// Package termsafe makes text of others safe to show. What a host, a server or a
+// file sent may hold characters that a terminal obeys (ESC, C1), that end a line
+// (NUL, CR, U+2028), that a reader does not see (zero width, tags) or that turn
+// the direction of what follows (bidi controls). They are shown as Go escapes
+// them, \x1b or \u202e, so that nothing is obeyed and nothing is lost.
+//
+// A page, a graph or a format with syntax of its own quotes the result once more.
+package termsafe
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Line returns s as one line: every character that is not printable, as
+// unicode.IsPrint has it, is escaped, line breaks and tabs too, and so is every
+// byte that is not UTF-8. Printable text is returned as it is, without a copy.
+func Line(s string) string { return clean(s, unicode.IsPrint) }
+
+// Text is Line for text of several lines: line breaks and tabs stay. A carriage
+// return does not, since it would let a line be written over.
+func Text(s string) string {
+	return clean(s, func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) })
+}
+
+// ASCII is Line where every character must take one column: whatever is not
+// printable ASCII is escaped.
+func ASCII(s string) string { return clean(s, func(r rune) bool { return ' ' <= r && r < 0x7f }) }
+
+// Cut returns s if it has at most limit characters, else its beginning and the mark,
+// limit characters in all. It reads no more of s than it returns. A limit that
+// is shorter than the mark returns the beginning of the mark.
+func Cut(s string, limit int, mark string) string {
+	limit = max(limit, 0)
+	marked := utf8.RuneCountInString(mark)
+	if marked > limit {
+		mark, marked = mark[:offset(mark, limit)], limit
+	}
+	keep := offset(s, limit-marked)
+	if offset(s[keep:], marked) == len(s)-keep {
+		return s
+	}
+	return s[:keep] + mark
+}
+
+// offset is where the n-th character of s starts, or its length.
+func offset(s string, n int) int {
+	for i := range s {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(s)
+}
+
+func clean(s string, keep func(rune) bool) string {
+	first := unsafe(s, keep)
+	if first == len(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	for first < len(s) {
+		b.WriteString(s[:first])
+		s = s[first:]
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			b.WriteString(`\x` + strconv.FormatUint(uint64(s[0]), 16)) // 0x80 or more: two digits
+		} else {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		s = s[size:]
+		first = unsafe(s, keep)
+	}
+	b.WriteString(s)
+	return b.String()
+}
+
+// unsafe is where the first character to escape is, or the length.
+func unsafe(s string, keep func(rune) bool) int {
+	for i, r := range s {
+		if !keep(r) {
+			return i
+		}
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
+				return i
+			}
+		}
+	}
+	return len(s)
+}
