@@ -121,6 +121,19 @@ func (e *NotConvergedError) Error() string {
 	return "applied, but still differs: " + strings.Join(left, "; ")
 }
 
+// PanicError is a panic of an Action, or of what it called, or the end of its
+// goroutine (runtime.Goexit, as testing's FailNow does). The step failed by it,
+// and nothing else did.
+type PanicError struct {
+	// Value is what it panicked with, as text, without the plan's secrets.
+	Value string
+	// Stack is the goroutine's, as runtime/debug.Stack has it. It names this
+	// machine's source files.
+	Stack string
+}
+
+func (e *PanicError) Error() string { return "the action panicked: " + e.Value }
+
 // HostError tells that a host is not as a step needs it: every fault found,
 // each with what to do about it.
 type HostError struct {

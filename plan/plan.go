@@ -7,24 +7,29 @@ import (
 )
 
 // Plan is a set of steps and their order, checked to be runnable. It is
-// immutable.
+// immutable and shares nothing that can be changed with the steps that it was
+// made of or returns. The zero Plan has no steps.
 type Plan struct {
 	steps []Step
 	index map[ID]int
 	// after[i] and before[i] are the indices of the steps that step i waits for
 	// and that wait for it.
 	after, before [][]int
-	// redact hides secrets in what hosts print, see WithSecrets.
-	redact func(string) string
+	// secrets are hidden in what hosts print, see WithSecrets. Each step has
+	// them too, so that they stay hidden in a plan that is composed of the steps
+	// of this one.
+	secrets *secretTexts
 }
 
 // New checks the steps and makes them a plan. The order of the arguments
 // decides between steps that could start at the same moment. Every fault is
-// reported at once in a *GraphError: a missing ID, host or action, an ID given
-// twice, an unknown ID in After, a cycle.
+// reported at once in a *GraphError: a missing ID, host or action, an ID that
+// two steps have, an unknown ID in After, a cycle.
+//
+// Steps of other plans bring with them the secrets of these (WithSecrets).
 func New(steps ...Step) (*Plan, error) {
-	p := &Plan{steps: slices.Clone(steps), index: make(map[ID]int, len(steps))}
-	p.redact = func(s string) string { return s }
+	p := &Plan{steps: copySteps(steps), index: make(map[ID]int, len(steps))}
+	p.keepSecrets()
 	var faults []string
 	for i, s := range p.steps {
 		faults = append(faults, stepFaults(i, s)...)
@@ -69,8 +74,77 @@ func stepFaults(i int, s Step) []string {
 	return faults
 }
 
-// Steps gives the steps in the order they were given to New.
-func (p *Plan) Steps() []Step { return slices.Clone(p.steps) }
+// Steps returns the steps in the order in which New had them. Changing them does
+// not change the plan.
+func (p *Plan) Steps() []Step { return copySteps(p.steps) }
+
+func copySteps(steps []Step) []Step {
+	out := slices.Clone(steps)
+	for i := range out {
+		out[i] = out[i].clone()
+	}
+	return out
+}
+
+func (s Step) clone() Step {
+	s.After, s.Locks = slices.Clone(s.After), slices.Clone(s.Locks)
+	return s
+}
+
+// With returns a plan that has further steps too. What they wait for is in their
+// After; nothing of this plan waits for them. Errors are those of New.
+func (p *Plan) With(steps ...Step) (*Plan, error) {
+	return New(slices.Concat(p.steps, steps)...)
+}
+
+// Before returns a plan in which further steps are run before the step of that
+// ID: it waits for them, and they wait for what it waits for, and for what their
+// After names besides. Errors are those of New; an unknown ID is one.
+func (p *Plan) Before(id ID, steps ...Step) (*Plan, error) {
+	at, ok := p.index[id]
+	if !ok {
+		return nil, unknownStep("before", id)
+	}
+	own := copySteps(p.steps)
+	added := copySteps(steps)
+	for i := range added {
+		added[i].After = withIDs(added[i].After, own[at].After)
+	}
+	for _, s := range added {
+		own[at].After = withIDs(own[at].After, []ID{s.ID})
+	}
+	return New(slices.Insert(own, at, added...)...)
+}
+
+// After returns a plan in which further steps are run once the step of that ID has
+// succeeded, and what their After names besides. Nothing of this plan waits for
+// them: for a step between two others use Before. Errors are those of New; an
+// unknown ID is one.
+func (p *Plan) After(id ID, steps ...Step) (*Plan, error) {
+	at, ok := p.index[id]
+	if !ok {
+		return nil, unknownStep("after", id)
+	}
+	added := copySteps(steps)
+	for i := range added {
+		added[i].After = withIDs(added[i].After, []ID{id})
+	}
+	return New(slices.Insert(copySteps(p.steps), at+1, added...)...)
+}
+
+func unknownStep(where string, id ID) error {
+	return &GraphError{Faults: []string{fmt.Sprintf("steps are to run %s %q, which the plan does not have", where, id)}}
+}
+
+// withIDs appends those IDs that are not there yet.
+func withIDs(ids, more []ID) []ID {
+	for _, id := range more {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 // Len is the number of steps.
 func (p *Plan) Len() int { return len(p.steps) }
@@ -81,10 +155,10 @@ func (p *Plan) Step(id ID) (Step, bool) {
 	if !ok {
 		return Step{}, false
 	}
-	return p.steps[i], true
+	return p.steps[i].clone(), true
 }
 
-// Hosts gives the hosts in the order in which steps first name them.
+// Hosts returns the hosts in the order in which steps first name them.
 func (p *Plan) Hosts() []string {
 	var hosts []string
 	seen := map[string]bool{}
@@ -123,7 +197,7 @@ func (p *Plan) cycle() []ID {
 	seen := map[int]int{}
 	var path []int
 	for i := start; ; {
-		if at, again := seen[i]; again {
+		if at, met := seen[i]; met {
 			path = path[at:]
 			break
 		}

@@ -77,6 +77,9 @@ type StepPreview struct {
 // and neither holds PEM. What it shows of a host has the plan's secrets taken
 // out (WithSecrets). A file of more than 64 KiB is not shown either.
 func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
+	if err := r.problems(p); err != nil {
+		return &Preview{Schema: PreviewSchema}, err
+	}
 	dry := *r
 	dry.DryRun = true
 	s := dry.scheduler(p)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate"
 )
 
 // StaleError refuses to apply a preview. Nothing has been changed.
@@ -63,6 +65,14 @@ func (e *StaleError) Error() string {
 // What happens on the hosts between the two previews, and what the first steps
 // of the run bring about, each step's own check sees, as in every run.
 func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, error) {
+	if err := r.problems(p); err != nil {
+		return Summary{}, err
+	}
+	if seen == nil {
+		var problems quorate.Problems
+		problems.Refuse("preview", "missing: the one of this plan that Preview returned, or ParsePreview read")
+		return Summary{}, problems.Err("runner")
+	}
 	if seen.Plan != newSealer(p).identity(p) {
 		return Summary{}, &StaleError{OtherPlan: true}
 	}

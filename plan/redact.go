@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -12,24 +13,89 @@ import (
 // characters, and what is shorter would be found everywhere.
 const leastSecret = 8
 
-// WithSecrets gives the same plan with texts that must not be shown, line by
-// line: where a command on a host prints one of them, because it quotes its
-// input in a complaint, output and errors hold a placeholder instead. What
-// Content holds is never shown in any case.
+// WithSecrets returns the same plan with further texts that must not be shown, line
+// by line: where a command on a host prints one of them, because it quotes its
+// input in a complaint, output and errors hold a placeholder instead. Lines of less
+// than 8 characters are not hidden. Secrets are added to those that the plan has,
+// and stay with its steps in whatever plan these are composed into. What Content
+// holds is never shown in any case.
 func (p *Plan) WithSecrets(secrets ...quorate.Content) *Plan {
-	var pairs []string
+	var lines []string
 	for _, s := range secrets {
 		for line := range strings.Lines(string(s.Bytes())) {
 			line = strings.TrimSpace(line)
 			if len(line) >= leastSecret && !strings.HasPrefix(line, "-----") {
-				pairs = append(pairs, line, "[sensitive]")
+				lines = append(lines, line)
 			}
 		}
 	}
 	with := *p
-	// A function, because fmt prints nothing of what it holds.
-	with.redact = strings.NewReplacer(pairs...).Replace
+	with.setSecrets(newSecretTexts(append(lines, p.secrets.texts()...)))
 	return &with
+}
+
+// secretTexts are texts to hide. Functions hold them, because fmt and its kind
+// print nothing of what those do.
+type secretTexts struct {
+	all     func() []string
+	replace func(string) string
+}
+
+func newSecretTexts(texts []string) *secretTexts {
+	// The longest first, so that no part of one remains where another is the
+	// beginning of it.
+	slices.SortFunc(texts, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	texts = slices.Compact(texts)
+	if len(texts) == 0 {
+		return nil
+	}
+	pairs := make([]string, 0, 2*len(texts))
+	for _, t := range texts {
+		pairs = append(pairs, t, "[sensitive]")
+	}
+	return &secretTexts{all: func() []string { return texts }, replace: strings.NewReplacer(pairs...).Replace}
+}
+
+func (s *secretTexts) texts() []string {
+	if s == nil {
+		return nil
+	}
+	return s.all()
+}
+
+// redact hides the plan's secrets in a text.
+func (p *Plan) redact(text string) string {
+	if p.secrets == nil {
+		return text
+	}
+	return p.secrets.replace(text)
+}
+
+// keepSecrets gathers what the steps bring with them.
+func (p *Plan) keepSecrets() {
+	var all []*secretTexts
+	for _, s := range p.steps {
+		if s.secrets != nil && !slices.Contains(all, s.secrets) {
+			all = append(all, s.secrets)
+		}
+	}
+	if len(all) == 1 {
+		p.setSecrets(all[0])
+		return
+	}
+	var texts []string
+	for _, s := range all {
+		texts = append(texts, s.texts()...)
+	}
+	p.setSecrets(newSecretTexts(texts))
+}
+
+// setSecrets has the plan and each of its steps, which are copied, keep them.
+func (p *Plan) setSecrets(s *secretTexts) {
+	p.secrets, p.steps = s, slices.Clone(p.steps)
+	for i := range p.steps {
+		p.steps[i].secrets = s
+	}
 }
 
 // secrets are what the recipe knows to be secret: a token's second half is

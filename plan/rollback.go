@@ -65,8 +65,14 @@ func (e *IrreversibleError) Error() string {
 // interrupted one goes on where it was. Undo an older run only after those that came
 // later: what it kept may be older than what they changed.
 //
-// The error tells that the name is none that Runner.Keep takes.
+// The error tells that the name is none that Runner.Keep takes, or is a
+// *quorate.InvalidError where there is no plan.
 func Rollback(p *Plan, run string) (*Plan, error) {
+	if p == nil {
+		var problems quorate.Problems
+		problems.Refuse("plan", "missing")
+		return nil, problems.Err("rollback")
+	}
 	if !runName.MatchString(run) {
 		return nil, runNameError(run)
 	}
@@ -74,19 +80,15 @@ func Rollback(p *Plan, run string) (*Plan, error) {
 	for i, s := range slices.Backward(p.steps) {
 		u := Step{
 			ID: "undo/" + s.ID, Title: "undo: " + s.Title, Host: s.Host, Locks: s.Locks, Timeout: s.Timeout, Retry: s.Retry,
-			Action: undo{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
+			Action:  undo{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
+			secrets: s.secrets,
 		}
 		for _, j := range p.before[i] {
 			u.After = append(u.After, "undo/"+p.steps[j].ID)
 		}
 		steps = append(steps, u)
 	}
-	back, err := New(steps...)
-	if err != nil {
-		return nil, err
-	}
-	back.redact = p.redact
-	return back, nil
+	return New(steps...)
 }
 
 var runName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -71,8 +73,50 @@ const defaultParallel = 64
 // With a Journal the error also holds what the journal could not keep. Nothing
 // runs while somebody else has the journal (*LockedError), and when it is lost
 // to somebody else on the way the run is stopped as by ctx (*LockLostError).
+//
+// A Runner without a Transport and a missing plan are refused with a
+// *quorate.InvalidError.
 func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
+	if err := r.problems(p); err != nil {
+		return Summary{}, err
+	}
 	return r.scheduler(p).run(ctx)
+}
+
+// problems refuses what no run can be made of.
+func (r *Runner) problems(p *Plan) error {
+	var problems quorate.Problems
+	if r == nil || r.Transport == nil {
+		problems.Refuse("transport", "missing: the one that reaches the hosts")
+	}
+	if p == nil {
+		problems.Refuse("plan", "missing")
+	}
+	if err := problems.Err("runner"); err != nil {
+		return err
+	}
+	return p.describable()
+}
+
+// describable has every Action describe itself once, so that one that panics is
+// its step's failure.
+func (p *Plan) describable() error {
+	var failed []*StepError
+	for _, s := range p.steps {
+		func() {
+			defer func() {
+				if value := recover(); value != nil {
+					fault := &PanicError{Value: p.redact(fmt.Sprint(value)), Stack: string(debug.Stack())}
+					failed = append(failed, &StepError{Step: s.ID, Host: s.Host, Phase: Checking, Attempt: 1, Err: fault})
+				}
+			}()
+			_ = describe(s.Action)
+		}()
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return &RunError{Failed: failed}
 }
 
 func (r *Runner) scheduler(p *Plan) *scheduler {
@@ -204,7 +248,11 @@ func (s *scheduler) start(ctx context.Context) {
 		}
 		s.running++
 		w := s.worker(i)
-		go func() { s.inbox <- message{result: w.work(ctx)} }()
+		go func() {
+			res := &result{}
+			defer func() { s.inbox <- message{result: res} }() // also when an Action ends its goroutine
+			w.work(ctx, res)
+		}()
 	}
 	s.ready = waiting
 }
@@ -372,6 +420,8 @@ type worker struct {
 	step      Step
 	uncertain bool
 	attempt   int
+	// phase is where the attempt is.
+	phase Phase
 	// applied: this step has begun to apply something.
 	applied bool
 	// rest, touched, latest and appliedSteps are the scheduler's when the step
@@ -383,18 +433,29 @@ type worker struct {
 	latest, appliedSteps int
 }
 
-func (w *worker) work(ctx context.Context) *result {
+// work does the step and fills in what came of it, whatever the Action does.
+func (w *worker) work(ctx context.Context, res *result) {
 	begin := w.now()
 	timeout := cmp.Or(w.step.Timeout, DefaultTimeout)
 	stepCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	res := w.attempts(stepCtx)
+	returned := false
+	defer func() {
+		if value := recover(); value != nil || !returned {
+			fault := &PanicError{Value: "its goroutine was ended", Stack: string(debug.Stack())}
+			if value != nil {
+				fault.Value = w.plan.redact(fmt.Sprint(value))
+			}
+			res.outcome, res.diff, res.err = w.fault(w.phase, nil, fault)
+		}
+		res.step, res.attempt, res.elapsed, res.applied = w.i, w.attempt, w.now().Sub(begin), w.applied
+		res.unkept = w.journal.conclude(ctx, w.step, res)
+	}()
+	*res = *w.attempts(stepCtx)
 	if res.err != nil && ctx.Err() == nil && errors.Is(stepCtx.Err(), context.DeadlineExceeded) {
 		res.err.Err = fmt.Errorf("not done within %v: %w", timeout, res.err.Err)
 	}
-	res.step, res.attempt, res.elapsed, res.applied = w.i, w.attempt, w.now().Sub(begin), w.applied
-	res.unkept = w.journal.conclude(ctx, w.step, res)
-	return res
+	returned = true
 }
 
 func (w *worker) attempts(ctx context.Context) *result {
@@ -421,10 +482,12 @@ func (w *worker) attempts(ctx context.Context) *result {
 
 // once is one attempt: connect, check, apply, verify.
 func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
+	w.phase = Connecting
 	h, err := w.hosts.get(ctx, w.step.Host)
 	if err != nil {
 		return w.fault(Connecting, nil, err)
 	}
+	w.phase = Checking
 	h.report = func(msg string) { w.emit(StepProgress, func(e *Event) { e.Message = msg }) }
 	diff, err := w.firstCheck(ctx, h)
 	switch {
@@ -441,6 +504,7 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		}
 		return WouldChange, diff, nil
 	}
+	w.phase = Recording
 	if err := w.keep(ctx, w.step, h, diff); err != nil {
 		return w.fault(Recording, diff, err)
 	}
@@ -448,10 +512,11 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return w.fault(Recording, diff, err)
 	}
 	w.emit(StepApplying, func(e *Event) { e.Diff = diff })
-	w.applied = true
+	w.phase, w.applied = Applying, true
 	if err := w.step.Action.Apply(ctx, h, diff); err != nil {
 		return w.fault(Applying, diff, err)
 	}
+	w.phase = Verifying
 	left, err := w.freshCheck(ctx, h)
 	if err != nil {
 		return w.fault(Verifying, diff, err)

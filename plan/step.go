@@ -28,8 +28,12 @@ type Step struct {
 	// Retry says what to do when the step fails.
 	Retry Retry
 	// Action is the work. Required. Actions are called by one goroutine at a
-	// time, so they need no locks of their own.
+	// time, so they need no locks of their own. One that panics fails its step
+	// with a *PanicError.
 	Action Action
+
+	// secrets are those of the plan that the step was in.
+	secrets *secretTexts
 }
 
 // DefaultTimeout bounds a step that sets no Timeout.

@@ -1,0 +1,287 @@
+package plan_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+)
+
+func newPlan(t *testing.T, steps ...plan.Step) *plan.Plan {
+	t.Helper()
+	p, err := plan.New(steps...)
+	require.NoError(t, err)
+	return p
+}
+
+// waits returns what each step waits for, by its ID.
+func waits(p *plan.Plan) map[plan.ID][]plan.ID {
+	out := map[plan.ID][]plan.ID{}
+	for _, s := range p.Steps() {
+		out[s.ID] = s.After
+	}
+	return out
+}
+
+func ids(p *plan.Plan) (out []plan.ID) {
+	for _, s := range p.Steps() {
+		out = append(out, s.ID)
+	}
+	return out
+}
+
+func TestPlanWith(t *testing.T) {
+	p := newPlan(t, step("a", "h"), step("b", "h", "a"))
+	more, err := p.With(step("mine", "h", "b"), step("other", "h"))
+	require.NoError(t, err)
+	require.Equal(t, []plan.ID{"a", "b", "mine", "other"}, ids(more))
+	require.Equal(t, []plan.ID{"a", "b"}, ids(p), "the plan has changed")
+
+	var graph *plan.GraphError
+	_, err = p.With(step("a", "h"), step("mine", "h", "nowhere"))
+	require.ErrorAs(t, err, &graph)
+	require.Len(t, graph.Faults, 2)
+}
+
+func TestPlanBefore(t *testing.T) {
+	p := newPlan(t, step("prepare", "h"), step("init", "h", "prepare"), step("join", "h", "init"))
+	more, err := p.Before("init", step("one", "h"), step("two", "h", "one", "prepare"))
+	require.NoError(t, err)
+	require.Equal(t, map[plan.ID][]plan.ID{
+		"prepare": nil, "one": {"prepare"}, "two": {"one", "prepare"}, "init": {"prepare", "one", "two"}, "join": {"init"},
+	}, waits(more))
+	require.Equal(t, []plan.ID{"prepare", "one", "two", "init", "join"}, ids(more))
+	require.Equal(t, []plan.ID{"prepare"}, waits(p)["init"], "the plan has changed")
+
+	var graph *plan.GraphError
+	_, err = p.Before("nowhere", step("one", "h"))
+	require.ErrorAs(t, err, &graph)
+	_, err = p.Before("init", step("one", "h", "join"))
+	require.ErrorAs(t, err, &graph, "a step that waits for what waits for it")
+}
+
+func TestPlanAfter(t *testing.T) {
+	p := newPlan(t, step("init", "h"), step("ready", "h", "init"), step("last", "h", "ready"))
+	more, err := p.After("ready", step("one", "h"), step("two", "h", "one"))
+	require.NoError(t, err)
+	require.Equal(t, map[plan.ID][]plan.ID{
+		"init": nil, "ready": {"init"}, "one": {"ready"}, "two": {"one", "ready"}, "last": {"ready"},
+	}, waits(more))
+	var graph *plan.GraphError
+	_, err = p.After("nowhere", step("one", "h"))
+	require.ErrorAs(t, err, &graph)
+}
+
+// Whatever is done to the steps that a plan was made of or returns, it stays what it was.
+func TestPlanIsImmutable(t *testing.T) {
+	given := []plan.Step{{ID: "a", Host: "h", Action: nothing{}, Locks: []string{"lock"}}, step("b", "h", "a")}
+	p := newPlan(t, given...)
+	before := p.Fingerprint()
+	spoil := func(steps []plan.Step) {
+		for i := range steps {
+			for j := range steps[i].After {
+				steps[i].After[j] = "spoilt"
+			}
+			for j := range steps[i].Locks {
+				steps[i].Locks[j] = "spoilt"
+			}
+		}
+		steps[0] = plan.Step{}
+	}
+	b, _ := p.Step("b")
+	b.After[0] = "spoilt"
+	spoil(p.Steps())
+	spoil(given)
+	require.Equal(t, before, p.Fingerprint())
+	require.Equal(t, map[plan.ID][]plan.ID{"a": nil, "b": {"a"}}, waits(p))
+	a, _ := p.Step("a")
+	require.Equal(t, []string{"lock"}, a.Locks)
+}
+
+const marker = "marker-4711-secret"
+
+func fakeHosts(names ...string) *faketransport.Transport {
+	hosts := faketransport.New()
+	for _, n := range names {
+		hosts.Host(n)
+	}
+	return hosts
+}
+
+// blurts is an action whose command complains about what it was given, as many do.
+func blurts() action {
+	return action{check: func(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+		_, err := h.Run(ctx, "blurt")
+		return nil, err
+	}}
+}
+
+func blurting(t *testing.T) *faketransport.Transport {
+	t.Helper()
+	hosts := fakeHosts("h")
+	hosts.Host("h").Handle(faketransport.Exact("blurt"), func(_ context.Context, i faketransport.Invocation) error {
+		_, err := io.WriteString(i.Stderr, "invalid input: "+marker+" and other-secret-0815")
+		return errors.Join(err, faketransport.Exit(1))
+	})
+	return hosts
+}
+
+// A plan's secrets stay hidden however its steps are composed, and further ones add to them.
+func TestSecretsOfComposedPlans(t *testing.T) {
+	secret := func(text string) quorate.Content { return quorate.Sensitive([]byte(text)) }
+	p := newPlan(t, step("first", "h")).WithSecrets(secret(marker))
+	mine := plan.Step{ID: "mine", Host: "h", Action: blurts(), After: []plan.ID{"first"}}
+	own := newPlan(t, plan.Step{ID: "mine", Host: "h", Action: blurts()}).WithSecrets(secret("other-secret-0815"))
+	first, _ := p.Step("first")
+	for name, compose := range map[string]func() (*plan.Plan, error){
+		"New of its steps":     func() (*plan.Plan, error) { return plan.New(append(p.Steps(), mine)...) },
+		"New of one step":      func() (*plan.Plan, error) { return plan.New(first, mine) },
+		"With":                 func() (*plan.Plan, error) { return p.With(mine) },
+		"With of another plan": func() (*plan.Plan, error) { return p.With(own.Steps()...) },
+		"After":                func() (*plan.Plan, error) { return p.After("first", mine) },
+		"Before": func() (*plan.Plan, error) {
+			return p.Before("first", plan.Step{ID: "mine", Host: "h", Action: blurts()})
+		},
+		"WithSecrets again": func() (*plan.Plan, error) { q, err := p.With(mine); return q.WithSecrets(secret("else-secret")), err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, err := compose()
+			require.NoError(t, err)
+			var said strings.Builder
+			r := plan.Runner{Transport: blurting(t), Observe: func(e plan.Event) { fmt.Fprintf(&said, "%+v\n", e) }}
+			_, err = r.Run(t.Context(), q)
+			require.ErrorContains(t, err, "invalid input: [sensitive]")
+			require.NotContains(t, err.Error(), marker)
+			require.NotContains(t, said.String(), marker)
+			require.NotContains(t, fmt.Sprintf("%v %+v %#v %#v", q, q, q, q.Steps()), marker)
+			if name == "With of another plan" {
+				require.NotContains(t, err.Error(), "other-secret-0815")
+			}
+		})
+	}
+}
+
+// Of secrets that begin alike no rest is shown.
+func TestSecretsThatBeginAlike(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		long := rapid.StringMatching(`[a-z]{16,24}`).Draw(rt, "secret")
+		parts := []string{long, long[:rapid.IntRange(8, len(long)).Draw(rt, "length")]}
+		p, err := plan.New(step("a", "h"))
+		require.NoError(rt, err)
+		for _, s := range rapid.Permutation(parts).Draw(rt, "order") {
+			p = p.WithSecrets(quorate.Sensitive([]byte(s)))
+		}
+		boom := action{check: func(context.Context, *plan.Host) (plan.Diff, error) { panic("with " + long) }}
+		q, err := p.With(plan.Step{ID: "boom", Host: "h", Action: boom})
+		require.NoError(rt, err)
+		_, err = (&plan.Runner{Transport: &idle{}}).Run(t.Context(), q)
+		require.True(rt, strings.HasSuffix(err.Error(), "the action panicked: with [sensitive]"), "%v", err)
+	})
+}
+
+// describes panics where it is asked what it is made of.
+type describes struct{ nothing }
+
+func (describes) Describe() plan.Description { panic("described") }
+
+// undoable panics where it is to be kept for an undo.
+type undoable struct{ nothing }
+
+func (undoable) Check(context.Context, *plan.Host) (plan.Diff, error) {
+	return plan.Diff{{Verb: "run", Subject: "it"}}, nil
+}
+func (undoable) Keep(context.Context, *plan.Host, plan.Diff, string) error { panic("kept") }
+func (undoable) Undo(context.Context, *plan.Host, string) error            { panic("undone") }
+
+// A panic of an Action is its step's failure, with its stack; the other steps end as they would.
+func TestPanicIsAStepsFailure(t *testing.T) {
+	differs := func(context.Context, *plan.Host) (plan.Diff, error) {
+		return plan.Diff{{Verb: "run", Subject: "it"}}, nil
+	}
+	for name, c := range map[string]struct {
+		action plan.Action
+		phase  plan.Phase
+		keep   string
+	}{
+		"Check": {action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) { panic("boom") }}, phase: plan.Checking},
+		"Apply": {action: action{check: differs, apply: func(context.Context, *plan.Host) error { panic("boom") }}, phase: plan.Applying},
+		"nil pointer": {action: action{check: differs, apply: func(context.Context, *plan.Host) error {
+			var h *plan.Host
+			return errors.New(h.Name)
+		}}, phase: plan.Applying},
+		"Goexit":   {action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) { runtime.Goexit(); return nil, nil }}, phase: plan.Checking},
+		"Describe": {action: describes{}, phase: plan.Checking},
+		"Keep":     {action: undoable{}, phase: plan.Recording, keep: "run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlan(t, plan.Step{ID: "bad", Host: "h", Action: c.action}, step("waits", "h", "bad"), step("good", "other"))
+			hosts := fakeHosts("h", "other")
+			sum, err := (&plan.Runner{Transport: hosts, Keep: c.keep}).Run(t.Context(), p)
+			var failed *plan.StepError
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, plan.ID("bad"), failed.Step)
+			require.Equal(t, "h", failed.Host)
+			require.Equal(t, c.phase, failed.Phase)
+			var panicked *plan.PanicError
+			require.ErrorAs(t, err, &panicked)
+			require.Contains(t, panicked.Stack, "goroutine ")
+			require.Contains(t, panicked.Stack, "compose_test.go")
+			if name != "Describe" { // refused before any step
+				require.Equal(t, 1, sum.Outcomes[plan.Unchanged])
+				require.Equal(t, 1, sum.Outcomes[plan.NotReached])
+			}
+			_, err = (&plan.Runner{Transport: hosts}).Preview(t.Context(), p)
+			if c.phase == plan.Checking {
+				require.ErrorAs(t, err, &panicked)
+			}
+		})
+	}
+}
+
+func TestZeroValuesAreRefused(t *testing.T) {
+	p := newPlan(t, step("a", "h"))
+	hosts := fakeHosts("h")
+	for name, call := range map[string]func() error{
+		"Run, zero Runner":     func() error { _, err := (&plan.Runner{}).Run(t.Context(), p); return err },
+		"Run, nil Runner":      func() error { var r *plan.Runner; _, err := r.Run(t.Context(), p); return err },
+		"Run, nil Plan":        func() error { _, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), nil); return err },
+		"Preview, zero Runner": func() error { _, err := (&plan.Runner{}).Preview(t.Context(), p); return err },
+		"Preview, nil Plan":    func() error { _, err := (&plan.Runner{Transport: hosts}).Preview(t.Context(), nil); return err },
+		"Apply, zero Runner":   func() error { _, err := (&plan.Runner{}).Apply(t.Context(), p, &plan.Preview{}); return err },
+		"Apply, nil Plan": func() error {
+			_, err := (&plan.Runner{Transport: hosts}).Apply(t.Context(), nil, &plan.Preview{})
+			return err
+		},
+		"Apply, nil Preview": func() error { _, err := (&plan.Runner{Transport: hosts}).Apply(t.Context(), p, nil); return err },
+		"Rollback, nil Plan": func() error { _, err := plan.Rollback(nil, "run"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var invalid *quorate.InvalidError
+			require.ErrorAs(t, call(), &invalid)
+			require.NotEmpty(t, invalid.Problems)
+		})
+	}
+	t.Run("zero Plan", func(t *testing.T) {
+		var zero plan.Plan
+		require.Zero(t, zero.Len())
+		require.Empty(t, zero.Steps())
+		require.Empty(t, zero.Hosts())
+		_, found := zero.Step("a")
+		require.False(t, found)
+		_, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), &zero)
+		require.NoError(t, err)
+		one, err := zero.With(step("a", "h"))
+		require.NoError(t, err)
+		require.Equal(t, 1, one.Len())
+	})
+}
