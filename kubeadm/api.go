@@ -98,13 +98,13 @@ func chooseAPI(asked string, v quorate.Version) (a api, why string) {
 	return a, ""
 }
 
-// docs are the places where a field may stand.
-type docs int
+// docSet is a set of the places that a field may be in.
+type docSet int
 
 const (
 	// inInit and inCluster are the documents of kubeadm init, inJoin that of
 	// kubeadm join. Up to v1alpha2 the first two are one.
-	inInit docs = 1 << iota
+	inInit docSet = 1 << iota
 	inCluster
 	inJoin
 	// inFlag is kubeadm's command line.
@@ -118,10 +118,10 @@ const (
 )
 
 // fileOrder is the order of a file's documents.
-var fileOrder = []docs{inInit, inCluster, inJoin, inKubelet, inKubeProxy}
+var fileOrder = []docSet{inInit, inCluster, inJoin, inKubelet, inKubeProxy}
 
 // groupVersion of a document.
-func (d docs) groupVersion(a api) string {
+func (d docSet) groupVersion(a api) string {
 	switch d {
 	case inKubelet:
 		return kubeletAPI
@@ -132,7 +132,7 @@ func (d docs) groupVersion(a api) string {
 }
 
 // kind of the document.
-func (d docs) kind(a api) string {
+func (d docSet) kind(a api) string {
 	switch {
 	case d == inKubelet:
 		return "KubeletConfiguration"

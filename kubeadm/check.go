@@ -35,9 +35,9 @@ func Check(c quorate.Cluster) quorate.Problems {
 	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
 	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
 	if c.Version.AtLeast(1, 11) {
-		checkDocument(&p, "kubeadm.kubelet", k.Kubelet, kubeletDocument, c.Version)
+		checkComponentConfig(&p, "kubeadm.kubelet", k.Kubelet, kubeletSchema, c.Version)
 	}
-	checkDocument(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxyDocument, c.Version)
+	checkComponentConfig(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxySchema, c.Version)
 	if k.KubeProxy["mode"] == "ipvs" && c.Version.AtLeast(1, 35) {
 		p.Warn(key("kubeadm.kubeProxy", "mode"), "ipvs is deprecated from 1.35: nftables takes its place")
 	}
@@ -133,8 +133,8 @@ func (i Init) check(p *quorate.Problems, at string, v quorate.Version) {
 	i.APIServer.check(p, at+".apiServer", apiServerArgs, v)
 	i.ControllerManager.check(p, at+".controllerManager", controllerManagerArgs, v)
 	i.Scheduler.check(p, at+".scheduler", schedulerArgs, v)
-	checkDocument(p, at+".kubelet", i.Kubelet, kubeletDocument, v)
-	checkDocument(p, at+".kubeProxy", i.KubeProxy, kubeProxyDocument, v)
+	checkComponentConfig(p, at+".kubelet", i.Kubelet, kubeletSchema, v)
+	checkComponentConfig(p, at+".kubeProxy", i.KubeProxy, kubeProxySchema, v)
 }
 
 func (c Component) check(p *quorate.Problems, at string, known knownArgs, version quorate.Version) {

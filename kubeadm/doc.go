@@ -12,7 +12,7 @@
 // # Versions
 //
 // Config is the model in between. It belongs to no version of kubeadm's
-// configuration API; lenses.go has a line for each of its fields that says where
+// configuration API; mappings.go has a line for each of its fields that says where
 // every version has it, from v1alpha1 (Kubernetes 1.10) to v1beta4 (1.31 to
 // 1.37). APIVersionFor names the version for a target, and Kubeadm.APIVersion
 // asks for another that the target takes. What a version cannot express is an

@@ -93,7 +93,7 @@ func (c Config) DropIn() (quorate.Content, error) {
 	if err != nil || docs[inDropIn] == nil {
 		return quorate.Content{}, err
 	}
-	args, err := argsForm.dec(docs[inDropIn][kubeletArgsPath])
+	args, err := argsCodec.dec(docs[inDropIn][kubeletArgsPath])
 	if err != nil {
 		return quorate.Content{}, fmt.Errorf("the kubelet's arguments: %w", err)
 	}

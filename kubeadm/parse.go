@@ -139,8 +139,8 @@ func (r *reader) add(doc map[string]any, p *quorate.Problems) {
 }
 
 // docOf finds the place of a document, zero if a Config has none for it.
-func (r *reader) docOf(group, kind string) docs {
-	for _, d := range []docs{inKubelet, inKubeProxy} {
+func (r *reader) docOf(group, kind string) docSet {
+	for _, d := range []docSet{inKubelet, inKubeProxy} {
 		if kind == d.kind(0) && group == d.groupVersion(0) {
 			return d
 		}
@@ -149,7 +149,7 @@ func (r *reader) docOf(group, kind string) docs {
 	if a == 0 || group != a.groupVersion() {
 		return 0
 	}
-	for _, d := range []docs{inInit, inCluster, inJoin} {
+	for _, d := range []docSet{inInit, inCluster, inJoin} {
 		if kind == d.kind(a) {
 			return d
 		}
@@ -157,7 +157,7 @@ func (r *reader) docOf(group, kind string) docs {
 	return 0
 }
 
-// config takes every field that the lenses know out of the documents.
+// config takes every field that the fieldMappings know out of the documents.
 func (r *reader) config(p *quorate.Problems) Config {
 	c := Config{Version: r.version}
 	if r.docs[inJoin] != nil {
@@ -170,12 +170,12 @@ func (r *reader) config(p *quorate.Problems) Config {
 	} else {
 		c.Init, c.APIServer = &Init{}, &APIServer{}
 	}
-	for _, l := range lenses {
-		for _, place := range l.at {
-			if place.implied || !place.holds(r.api) || place.docs&c.roles() == 0 {
+	for _, l := range fieldMappings {
+		for _, from := range l.at {
+			if from.implied || !from.holds(r.api) || from.docs&c.roles() == 0 {
 				continue
 			}
-			r.take(&c, l, place, p)
+			r.take(&c, l, from, p)
 		}
 	}
 	r.dropImplied(&c)
@@ -193,7 +193,7 @@ func (r *reader) config(p *quorate.Problems) Config {
 // warned of or refused. From SetDefaults in cmd/kubeadm/app/apis/kubeadm and
 // cmd/kubeadm/app/componentconfigs.
 func (r *reader) dropImplied(c *Config) {
-	for _, d := range []docs{inInit, inJoin} {
+	for _, d := range []docSet{inInit, inJoin} {
 		dropIf(r.docs[d], "timeouts.upgradeManifests", "5m0s")
 	}
 	if c.Join != nil {
@@ -205,7 +205,7 @@ func (r *reader) dropImplied(c *Config) {
 		dropIf(r.docs[inJoin], "clusterName", "kubernetes")
 		return
 	}
-	for _, d := range []docs{inInit, inCluster} { // one document until v1alpha2
+	for _, d := range []docSet{inInit, inCluster} { // one document until v1alpha2
 		dropIf(r.docs[d], "auditPolicy.logDir", "/var/log/kubernetes/audit")
 		dropIf(r.docs[d], "auditPolicy.logMaxAge", "2")
 		dropIf(r.docs[d], "dns.type", "CoreDNS")
@@ -213,13 +213,13 @@ func (r *reader) dropImplied(c *Config) {
 	dropIf(c.Init.KubeProxy, "clusterCIDR", joinPrefixes(c.Init.Pods), "")
 	dropIf(c.Init.KubeProxy, "clientConnection.kubeconfig", "/var/lib/kube-proxy/kubeconfig.conf", "")
 	dropIf(c.Init.KubeProxy, "hostnameOverride", "")
-	for path := range kubeProxyDocument.values {
+	for path := range kubeProxySchema.values {
 		dropIf(c.Init.KubeProxy, path, "")
 	}
 	dropIf(c.Init.Kubelet, "staticPodPath", "/etc/kubernetes/manifests", "")
 	dropIf(c.Init.Kubelet, "clusterDomain", cmp.Or(c.Init.DNSDomain, "cluster.local"), "")
 	dropIf(c.Init.Kubelet, "containerRuntimeEndpoint", "")
-	for path := range kubeletDocument.values {
+	for path := range kubeletSchema.values {
 		dropIf(c.Init.Kubelet, path, "")
 	}
 }
@@ -249,7 +249,7 @@ func joinsControlPlane(doc map[string]any, a api) bool {
 }
 
 // take reads one field from the one document that has it.
-func (r *reader) take(c *Config, l lens, from place, p *quorate.Problems) {
+func (r *reader) take(c *Config, l fieldMapping, from location, p *quorate.Problems) {
 	for _, d := range fileOrder {
 		in := r.docs[d]
 		if d == inInit && r.api <= v1alpha2 && from.docs&inCluster != 0 && from.docs&inInit == 0 {
@@ -281,7 +281,7 @@ func (r *reader) take(c *Config, l lens, from place, p *quorate.Problems) {
 	}
 }
 
-// left are the fields that no lens has taken, but for those that say nothing.
+// left are the fields that no fieldMapping has taken, but for those that say nothing.
 func (r *reader) left() quorate.Problems {
 	var p quorate.Problems
 	for _, kind := range r.strange {

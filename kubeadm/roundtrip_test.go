@@ -69,12 +69,12 @@ type drawer struct {
 	*rapid.T
 	api   api
 	minor int
-	roles docs
+	roles docSet
 }
 
 // can reports whether the version has a place in the file for a field.
 func (d drawer) can(field string) bool {
-	for _, l := range lenses {
+	for _, l := range fieldMappings {
 		if l.field != field {
 			continue
 		}

@@ -73,11 +73,11 @@ func main() {
 			flags[i].addFlags(s, c)
 		}
 	}
-	writeFields("fields_kubelet.go", "kubeletFields", "KubeletConfiguration", kubelet)
-	writeFields("fields_kubeproxy.go", "kubeProxyFields", "KubeProxyConfiguration", kubeProxy)
-	writeFlags("flags_components.go", flags)
-	writeLifetimes("featuregates.go", "featureGates", "of kubeadm, from cmd/kubeadm/app/features.", gates)
-	writeLifetimes("preflight.go", "preflightChecks", "are those whose names hold no port, file or service, from\n// cmd/kubeadm/app/preflight.", checks)
+	writeFields("zz_generated_kubelet_fields.go", "kubeletFields", "KubeletConfiguration", kubelet)
+	writeFields("zz_generated_kubeproxy_fields.go", "kubeProxyFields", "KubeProxyConfiguration", kubeProxy)
+	writeFlags("zz_generated_component_flags.go", flags)
+	writeLifetimes("zz_generated_feature_gates.go", "featureGates", "of kubeadm, from cmd/kubeadm/app/features.", gates)
+	writeLifetimes("zz_generated_preflight_checks.go", "preflightChecks", "are those whose names hold no port, file or service, from\n// cmd/kubeadm/app/preflight.", checks)
 }
 
 // release is a version of Kubernetes whose source is read.

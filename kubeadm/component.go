@@ -16,8 +16,8 @@ const (
 	cgroupDriverCgroupfs = "cgroupfs"
 )
 
-// document is what Quorate knows of a component's own configuration.
-type document struct {
+// componentSchema is what Quorate knows of a component's own configuration.
+type componentSchema struct {
 	kind   string
 	fields map[string]field
 	// owned fields follow from elsewhere.
@@ -27,7 +27,7 @@ type document struct {
 }
 
 var (
-	kubeletDocument = document{
+	kubeletSchema = componentSchema{
 		kind:   "KubeletConfiguration",
 		fields: kubeletFields,
 		owned: map[string]string{
@@ -50,7 +50,7 @@ var (
 			"enforceNodeAllocatable[]": {"none", "pods", "system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible"},
 		},
 	}
-	kubeProxyDocument = document{
+	kubeProxySchema = componentSchema{
 		kind:   "KubeProxyConfiguration",
 		fields: kubeProxyFields,
 		owned: map[string]string{
@@ -67,16 +67,16 @@ var (
 	}
 )
 
-// checkDocument checks fields that are laid over, or make up, a component's
+// checkComponentConfig checks fields that are laid over, or make up, a component's
 // configuration: to any depth, each must be one that this version has, of the
 // right kind. kubeadm and the components only warn of others and ignore them.
-func checkDocument(p *quorate.Problems, at string, fields map[string]any, d document, v quorate.Version) {
+func checkComponentConfig(p *quorate.Problems, at string, fields map[string]any, s componentSchema, v quorate.Version) {
 	plain, err := plainFields(fields)
 	if err != nil {
 		p.Refuse(at, "cannot be written as YAML: %v", err)
 		return
 	}
-	w := documentWalk{Problems: p, document: d, version: v}
+	w := componentWalk{Problems: p, componentSchema: s, version: v}
 	w.object(at, "", plain)
 }
 
@@ -96,21 +96,21 @@ func plainFields(fields map[string]any) (map[string]any, error) {
 	return out, nil
 }
 
-// documentWalk goes down a document, with the place in the input for messages
+// componentWalk goes down a document, with the place in the input for messages
 // and the path in the table beside each other.
-type documentWalk struct {
+type componentWalk struct {
 	*quorate.Problems
-	document
+	componentSchema
 	version quorate.Version
 }
 
-func (w documentWalk) object(at, path string, fields map[string]any) {
+func (w componentWalk) object(at, path string, fields map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		w.value(key(at, name), strings.TrimPrefix(path+"."+name, "."), fields[name])
 	}
 }
 
-func (w documentWalk) value(at, path string, value any) {
+func (w componentWalk) value(at, path string, value any) {
 	f, known := w.fields[path]
 	switch reason, owned := w.owned[path]; {
 	case owned:
@@ -129,7 +129,7 @@ func (w documentWalk) value(at, path string, value any) {
 	}
 }
 
-func (w documentWalk) below(at, path string, k kind, value any) {
+func (w componentWalk) below(at, path string, k kind, value any) {
 	switch k {
 	case kindObject:
 		w.object(at, path, value.(map[string]any))
@@ -148,14 +148,14 @@ func (w documentWalk) below(at, path string, k kind, value any) {
 
 // mergeKey refuses the one name that the YAML library writes without the quotes
 // it needs.
-func (w documentWalk) mergeKey(at, name string) {
+func (w componentWalk) mergeKey(at, name string) {
 	if name == "<<" {
 		w.Refuse(at, "YAML reads this name as an instruction to merge")
 	}
 }
 
 // didYouMean finds a field that differs only in the case of its letters.
-func (w documentWalk) didYouMean(path string) string {
+func (w componentWalk) didYouMean(path string) string {
 	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
 		if strings.EqualFold(name, path) {
 			return ": did you mean " + name + "?"

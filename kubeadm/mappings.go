@@ -9,42 +9,42 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// lenses is every field of a Config and where each version of the API has it,
+// fieldMappings is every field of a Config and where each version of the API has it,
 // from cmd/kubeadm/app/apis/kubeadm/VERSION/types.go of a release of every
 // minor. Package kubeadm/upstream holds it against those types.
-var lenses = []lens{
-	lensOf("version", versionForm, func(c *Config) *quorate.Version { return &c.Version },
+var fieldMappings = []fieldMapping{
+	mappingOf("version", versionCodec, func(c *Config) *quorate.Version { return &c.Version },
 		at(v1alpha1, v1beta4, inCluster, "kubernetesVersion"), implied(v1alpha1, v1beta4, inJoin)),
 
-	lensOf("registration.name", textForm, func(c *Config) *string { return &c.Registration.Name },
+	mappingOf("registration.name", textCodec, func(c *Config) *string { return &c.Registration.Name },
 		at(v1alpha1, v1alpha1, inInit|inJoin, "nodeName"),
 		at(v1alpha2, v1beta4, inInit|inJoin, "nodeRegistration.name")),
-	lensOf("registration.criSocket", textForm, func(c *Config) *string { return &c.Registration.CRISocket },
+	mappingOf("registration.criSocket", textCodec, func(c *Config) *string { return &c.Registration.CRISocket },
 		at(v1alpha1, v1alpha1, inInit|inJoin, "criSocket").as(asSocketPath),
 		at(v1alpha2, v1beta4, inInit|inJoin, "nodeRegistration.criSocket").as(asSocketPath)),
 	{
 		field: "registration.kubeletArgs",
 		get: func(c *Config) (any, bool) {
 			args := c.Registration.kubeletArgs()
-			return argsForm.enc(args), len(args) > 0
+			return argsCodec.enc(args), len(args) > 0
 		},
 		put: putKubeletArgs,
-		at: []place{
+		at: []location{
 			at(v1alpha1, v1alpha1, inDropIn, kubeletArgsPath),
 			at(v1alpha2, v1beta3, inInit|inJoin, "nodeRegistration.kubeletExtraArgs"),
 			at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.kubeletExtraArgs").as(asArgList),
 		},
 	},
-	lensOf("registration.taints", taintsForm, func(c *Config) *[]Taint { return &c.Registration.Taints },
+	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]Taint { return &c.Registration.Taints },
 		at(v1alpha1, v1alpha1, inInit, "noTaintMaster").as(asNoTaint),
 		at(v1alpha2, v1beta4, inInit|inJoin, "nodeRegistration.taints")),
-	lensOf("registration.ignorePreflightErrors", listForm, func(c *Config) *[]string { return &c.Registration.IgnorePreflightErrors },
+	mappingOf("registration.ignorePreflightErrors", listCodec, func(c *Config) *[]string { return &c.Registration.IgnorePreflightErrors },
 		at(v1alpha1, v1beta1, inFlag, "ignore-preflight-errors"),
 		at(v1beta2, v1beta4, inInit|inJoin, "nodeRegistration.ignorePreflightErrors")),
-	lensOf("registration.imagePullPolicy", textForm, func(c *Config) *string { return &c.Registration.ImagePullPolicy },
+	mappingOf("registration.imagePullPolicy", textCodec, func(c *Config) *string { return &c.Registration.ImagePullPolicy },
 		at(v1alpha1, v1alpha1, inInit, "imagePullPolicy"),
 		at(v1beta3, v1beta4, inInit|inJoin, "nodeRegistration.imagePullPolicy")),
-	lensOf("registration.imagePullSerial", optionalBoolForm, func(c *Config) **bool { return &c.Registration.ImagePullSerial },
+	mappingOf("registration.imagePullSerial", optionalBoolCodec, func(c *Config) **bool { return &c.Registration.ImagePullSerial },
 		at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.imagePullSerial")),
 
 	{
@@ -53,14 +53,14 @@ var lenses = []lens{
 		field: "apiServer",
 		get:   func(c *Config) (any, bool) { return true, c.Join != nil && c.APIServer != nil },
 		put:   func(*Config, any) error { return nil }, // Parse has seen it
-		at: []place{
+		at: []location{
 			at(v1alpha3, v1alpha3, inJoin, "controlPlane"),
 			implied(v1beta1, v1beta4, inJoin),
 		},
 	},
-	lensOf("apiServer.address", addrForm, func(c *Config) *netip.Addr { return apiServer(c, func(a *APIServer) *netip.Addr { return &a.Address }) },
+	mappingOf("apiServer.address", addrCodec, func(c *Config) *netip.Addr { return apiServer(c, func(a *APIServer) *netip.Addr { return &a.Address }) },
 		endpointAt("advertiseAddress")...),
-	lensOf("apiServer.port", intForm, func(c *Config) *int { return apiServer(c, func(a *APIServer) *int { return &a.Port }) },
+	mappingOf("apiServer.port", intCodec, func(c *Config) *int { return apiServer(c, func(a *APIServer) *int { return &a.Port }) },
 		endpointAt("bindPort")...),
 
 	{
@@ -72,38 +72,38 @@ var lenses = []lens{
 			return c.bootstrapToken(), true
 		},
 		put: putBootstrapToken,
-		at: []place{
+		at: []location{
 			implied(v1alpha1, v1alpha1, inInit),
 			at(v1alpha2, v1beta4, inInit, "bootstrapTokens").as(asSoleItem),
 		},
 	},
-	lensOf("token", contentForm, func(c *Config) *quorate.Content { return ofInit(c, func(*Init) *quorate.Content { return &c.Token }) },
+	mappingOf("token", contentCodec, func(c *Config) *quorate.Content { return ofInit(c, func(*Init) *quorate.Content { return &c.Token }) },
 		at(v1alpha1, v1alpha1, inInit, "token"), implied(v1alpha2, v1beta4, inInit)),
-	lensOf("init.tokenTTL", ttlForm, func(c *Config) *quorate.Duration {
+	mappingOf("init.tokenTTL", ttlCodec, func(c *Config) *quorate.Duration {
 		return ofInit(c, func(i *Init) *quorate.Duration { return &i.TokenTTL })
 	},
 		at(v1alpha1, v1alpha1, inInit, "tokenTTL"), implied(v1alpha2, v1beta4, inInit)),
-	initLens("init.tokenUsages", listForm, func(i *Init) *[]string { return &i.TokenUsages },
+	initMapping("init.tokenUsages", listCodec, func(i *Init) *[]string { return &i.TokenUsages },
 		at(v1alpha1, v1alpha1, inInit, "tokenUsages"), implied(v1alpha2, v1beta4, inInit)),
-	initLens("init.tokenGroups", listForm, func(i *Init) *[]string { return &i.TokenGroups },
+	initMapping("init.tokenGroups", listCodec, func(i *Init) *[]string { return &i.TokenGroups },
 		at(v1alpha1, v1alpha1, inInit, "tokenGroups"), implied(v1alpha2, v1beta4, inInit)),
-	initLens("init.tokenDescription", textForm, func(i *Init) *string { return &i.TokenDescription },
+	initMapping("init.tokenDescription", textCodec, func(i *Init) *string { return &i.TokenDescription },
 		implied(v1alpha2, v1beta4, inInit)),
-	joinLens("token", contentForm, func(c *Config, _ *Join) *quorate.Content { return &c.Token },
+	joinMapping("token", contentCodec, func(c *Config, _ *Join) *quorate.Content { return &c.Token },
 		at(v1alpha1, v1alpha3, inJoin, "token"),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.token")),
-	lensOf("certificateKey", contentForm, func(c *Config) *quorate.Content { return &c.CertificateKey },
+	mappingOf("certificateKey", contentCodec, func(c *Config) *quorate.Content { return &c.CertificateKey },
 		at(v1beta2, v1beta4, inInit, "certificateKey"),
 		at(v1beta2, v1beta4, inJoin, "controlPlane.certificateKey")),
 
-	joinLens("join.endpoint", textForm, func(_ *Config, j *Join) *string { return &j.Endpoint },
+	joinMapping("join.endpoint", textCodec, func(_ *Config, j *Join) *string { return &j.Endpoint },
 		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenAPIServers").as(asSoleItem),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.apiServerEndpoint")),
-	joinLens("join.caHashes", listForm, func(_ *Config, j *Join) *[]string { return &j.CAHashes },
+	joinMapping("join.caHashes", listCodec, func(_ *Config, j *Join) *[]string { return &j.CAHashes },
 		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenCACertHashes"),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.caCertHashes")),
 
-	initLens("init.clusterName", textForm, func(i *Init) *string { return &i.ClusterName },
+	initMapping("init.clusterName", textCodec, func(i *Init) *string { return &i.ClusterName },
 		at(v1alpha1, v1alpha1, inCluster, "clusterName").as(asDefault("kubernetes")),
 		at(v1alpha2, v1beta4, inCluster, "clusterName")),
 	{
@@ -115,91 +115,91 @@ var lenses = []lens{
 			return c.Init.Endpoint, c.Init.Endpoint != ""
 		},
 		put: func(c *Config, v any) (err error) { c.Init.Endpoint, err = textOf(v); return err },
-		at: []place{
+		at: []location{
 			at(v1alpha1, v1alpha2, inCluster, "api.controlPlaneEndpoint"),
 			at(v1alpha3, v1beta4, inCluster, "controlPlaneEndpoint"),
 		},
 	},
-	etcdLens("endpoints", listForm, func(e *ExternalEtcd) *[]string { return &e.Endpoints }),
-	etcdLens("httpEndpoints", listForm, func(e *ExternalEtcd) *[]string { return &e.HTTPEndpoints }),
-	etcdLens("caFile", textForm, func(e *ExternalEtcd) *string { return &e.CAFile }),
-	etcdLens("certFile", textForm, func(e *ExternalEtcd) *string { return &e.CertFile }),
-	etcdLens("keyFile", textForm, func(e *ExternalEtcd) *string { return &e.KeyFile }),
-	localEtcdLens("dataDir", textForm, v1alpha1, func(l *LocalEtcd) *string { return &l.DataDir }),
-	localEtcdLens("imageRepository", textForm, v1beta1, func(l *LocalEtcd) *string { return &l.ImageRepository }),
-	localEtcdLens("imageTag", textForm, v1beta1, func(l *LocalEtcd) *string { return &l.ImageTag }),
-	localEtcdLens("serverCertSANs", listForm, v1alpha1, func(l *LocalEtcd) *[]string { return &l.ServerCertSANs }),
-	localEtcdLens("peerCertSANs", listForm, v1alpha1, func(l *LocalEtcd) *[]string { return &l.PeerCertSANs }),
-	initLens("init.localEtcd.args", argsForm, func(i *Init) *map[string]string { return &i.LocalEtcd.Args },
+	etcdMapping("endpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.Endpoints }),
+	etcdMapping("httpEndpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.HTTPEndpoints }),
+	etcdMapping("caFile", textCodec, func(e *ExternalEtcd) *string { return &e.CAFile }),
+	etcdMapping("certFile", textCodec, func(e *ExternalEtcd) *string { return &e.CertFile }),
+	etcdMapping("keyFile", textCodec, func(e *ExternalEtcd) *string { return &e.KeyFile }),
+	localEtcdMapping("dataDir", textCodec, v1alpha1, func(l *LocalEtcd) *string { return &l.DataDir }),
+	localEtcdMapping("imageRepository", textCodec, v1beta1, func(l *LocalEtcd) *string { return &l.ImageRepository }),
+	localEtcdMapping("imageTag", textCodec, v1beta1, func(l *LocalEtcd) *string { return &l.ImageTag }),
+	localEtcdMapping("serverCertSANs", listCodec, v1alpha1, func(l *LocalEtcd) *[]string { return &l.ServerCertSANs }),
+	localEtcdMapping("peerCertSANs", listCodec, v1alpha1, func(l *LocalEtcd) *[]string { return &l.PeerCertSANs }),
+	initMapping("init.localEtcd.args", argsCodec, func(i *Init) *map[string]string { return &i.LocalEtcd.Args },
 		at(v1alpha1, v1alpha1, inCluster, "etcd.extraArgs"),
 		at(v1alpha2, v1beta3, inCluster, "etcd.local.extraArgs"),
 		at(v1beta4, v1beta4, inCluster, "etcd.local.extraArgs").as(asArgList)),
 
-	initLens("init.pods", prefixesForm, func(i *Init) *[]netip.Prefix { return &i.Pods },
+	initMapping("init.pods", prefixesCodec, func(i *Init) *[]netip.Prefix { return &i.Pods },
 		at(v1alpha1, v1beta4, inCluster, "networking.podSubnet")),
-	initLens("init.services", prefixesForm, func(i *Init) *[]netip.Prefix { return &i.Services },
+	initMapping("init.services", prefixesCodec, func(i *Init) *[]netip.Prefix { return &i.Services },
 		at(v1alpha1, v1beta4, inCluster, "networking.serviceSubnet")),
-	initLens("init.dnsDomain", textForm, func(i *Init) *string { return &i.DNSDomain },
+	initMapping("init.dnsDomain", textCodec, func(i *Init) *string { return &i.DNSDomain },
 		at(v1alpha1, v1beta4, inCluster, "networking.dnsDomain")),
-	initLens("init.certSANs", listForm, func(i *Init) *[]string { return &i.CertSANs },
+	initMapping("init.certSANs", listCodec, func(i *Init) *[]string { return &i.CertSANs },
 		at(v1alpha1, v1alpha3, inCluster, "apiServerCertSANs"),
 		at(v1beta1, v1beta4, inCluster, "apiServer.certSANs")),
-	initLens("init.imageRepository", textForm, func(i *Init) *string { return &i.ImageRepository },
+	initMapping("init.imageRepository", textCodec, func(i *Init) *string { return &i.ImageRepository },
 		at(v1alpha1, v1beta4, inCluster, "imageRepository")),
-	initLens("init.certificatesDir", textForm, func(i *Init) *string { return &i.CertificatesDir },
+	initMapping("init.certificatesDir", textCodec, func(i *Init) *string { return &i.CertificatesDir },
 		at(v1alpha1, v1beta4, inCluster, "certificatesDir")),
-	initLens("init.featureGates", gatesForm, func(i *Init) *map[string]bool { return &i.FeatureGates },
+	initMapping("init.featureGates", gatesCodec, func(i *Init) *map[string]bool { return &i.FeatureGates },
 		at(v1alpha1, v1beta4, inCluster, "featureGates")),
-	initLens("init.dns.imageRepository", textForm, func(i *Init) *string { return &i.DNS.ImageRepository },
+	initMapping("init.dns.imageRepository", textCodec, func(i *Init) *string { return &i.DNS.ImageRepository },
 		at(v1beta1, v1beta4, inCluster, "dns.imageRepository")),
-	initLens("init.dns.imageTag", textForm, func(i *Init) *string { return &i.DNS.ImageTag },
+	initMapping("init.dns.imageTag", textCodec, func(i *Init) *string { return &i.DNS.ImageTag },
 		at(v1beta1, v1beta4, inCluster, "dns.imageTag")),
-	initLens("init.dns.disabled", boolForm, func(i *Init) *bool { return &i.DNS.Disabled },
+	initMapping("init.dns.disabled", boolCodec, func(i *Init) *bool { return &i.DNS.Disabled },
 		at(v1beta4, v1beta4, inCluster, "dns.disabled")),
-	initLens("init.proxyDisabled", boolForm, func(i *Init) *bool { return &i.ProxyDisabled },
+	initMapping("init.proxyDisabled", boolCodec, func(i *Init) *bool { return &i.ProxyDisabled },
 		at(v1beta4, v1beta4, inCluster, "proxy.disabled")),
-	initLens("init.encryptionAlgorithm", textForm, func(i *Init) *string { return &i.EncryptionAlgorithm },
+	initMapping("init.encryptionAlgorithm", textCodec, func(i *Init) *string { return &i.EncryptionAlgorithm },
 		at(v1beta4, v1beta4, inCluster, "encryptionAlgorithm")),
-	initLens("init.certificateValidity", durationForm, func(i *Init) *quorate.Duration { return &i.CertificateValidity },
+	initMapping("init.certificateValidity", durationCodec, func(i *Init) *quorate.Duration { return &i.CertificateValidity },
 		at(v1beta4, v1beta4, inCluster, "certificateValidityPeriod")),
-	initLens("init.caCertificateValidity", durationForm, func(i *Init) *quorate.Duration { return &i.CACertificateValidity },
+	initMapping("init.caCertificateValidity", durationCodec, func(i *Init) *quorate.Duration { return &i.CACertificateValidity },
 		at(v1beta4, v1beta4, inCluster, "caCertificateValidityPeriod")),
 
-	argsLens("apiServer", func(i *Init) *Component { return &i.APIServer }),
-	volumesLens("apiServer", func(i *Init) *Component { return &i.APIServer }),
-	envLens("apiServer", func(i *Init) *Component { return &i.APIServer }),
-	argsLens("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
-	volumesLens("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
-	envLens("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
-	argsLens("scheduler", func(i *Init) *Component { return &i.Scheduler }),
-	volumesLens("scheduler", func(i *Init) *Component { return &i.Scheduler }),
-	envLens("scheduler", func(i *Init) *Component { return &i.Scheduler }),
+	argsMapping("apiServer", func(i *Init) *Component { return &i.APIServer }),
+	volumesMapping("apiServer", func(i *Init) *Component { return &i.APIServer }),
+	envMapping("apiServer", func(i *Init) *Component { return &i.APIServer }),
+	argsMapping("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
+	volumesMapping("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
+	envMapping("controllerManager", func(i *Init) *Component { return &i.ControllerManager }),
+	argsMapping("scheduler", func(i *Init) *Component { return &i.Scheduler }),
+	volumesMapping("scheduler", func(i *Init) *Component { return &i.Scheduler }),
+	envMapping("scheduler", func(i *Init) *Component { return &i.Scheduler }),
 
-	initLens("init.kubelet", fieldsForm, func(i *Init) *map[string]any { return &i.Kubelet },
+	initMapping("init.kubelet", fieldsCodec, func(i *Init) *map[string]any { return &i.Kubelet },
 		at(v1alpha2, v1alpha2, inCluster, "kubeletConfiguration.baseConfig"),
 		at(v1alpha3, v1beta4, inKubelet, "")),
-	initLens("init.kubeProxy", fieldsForm, func(i *Init) *map[string]any { return &i.KubeProxy },
+	initMapping("init.kubeProxy", fieldsCodec, func(i *Init) *map[string]any { return &i.KubeProxy },
 		at(v1alpha1, v1alpha2, inCluster, "kubeProxy.config"),
 		at(v1alpha3, v1beta4, inKubeProxy, "")),
 
-	lensOf("skipPhases", listForm, func(c *Config) *[]string { return &c.SkipPhases },
+	mappingOf("skipPhases", listCodec, func(c *Config) *[]string { return &c.SkipPhases },
 		at(v1beta1, v1beta2, inFlag, "skip-phases"),
 		at(v1beta3, v1beta4, inInit|inJoin, "skipPhases")),
-	lensOf("patchesDir", textForm, func(c *Config) *string { return &c.PatchesDir },
+	mappingOf("patchesDir", textCodec, func(c *Config) *string { return &c.PatchesDir },
 		at(v1beta3, v1beta4, inInit|inJoin, "patches.directory")),
 
-	lensOf("timeouts.controlPlane", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.ControlPlane },
+	mappingOf("timeouts.controlPlane", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.ControlPlane },
 		at(v1beta1, v1beta3, inCluster, "apiServer.timeoutForControlPlane"),
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.controlPlaneComponentHealthCheck")),
-	lensOf("timeouts.kubelet", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.Kubelet },
+	mappingOf("timeouts.kubelet", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.Kubelet },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.kubeletHealthCheck")),
-	lensOf("timeouts.apiCall", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.APICall },
+	mappingOf("timeouts.apiCall", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.APICall },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.kubernetesAPICall")),
-	lensOf("timeouts.etcdCall", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.EtcdCall },
+	mappingOf("timeouts.etcdCall", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.EtcdCall },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.etcdAPICall")),
-	lensOf("timeouts.tlsBootstrap", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.TLSBootstrap },
+	mappingOf("timeouts.tlsBootstrap", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.TLSBootstrap },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.tlsBootstrap")),
-	lensOf("timeouts.discovery", durationForm, func(c *Config) *quorate.Duration { return &c.Timeouts.Discovery },
+	mappingOf("timeouts.discovery", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.Discovery },
 		at(v1alpha2, v1alpha3, inJoin, "discoveryTimeout"),
 		at(v1beta1, v1beta3, inJoin, "discovery.timeout"),
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.discovery")),
@@ -212,17 +212,17 @@ func ofInit[T any](c *Config, ptr func(*Init) *T) *T {
 	return ptr(c.Init)
 }
 
-func initLens[T any](field string, f form[T], ptr func(*Init) *T, places ...place) lens {
-	return lensOf(field, f, func(c *Config) *T { return ofInit(c, ptr) }, places...)
+func initMapping[T any](field string, f valueCodec[T], ptr func(*Init) *T, locations ...location) fieldMapping {
+	return mappingOf(field, f, func(c *Config) *T { return ofInit(c, ptr) }, locations...)
 }
 
-func joinLens[T any](field string, f form[T], ptr func(*Config, *Join) *T, places ...place) lens {
-	return lensOf(field, f, func(c *Config) *T {
+func joinMapping[T any](field string, f valueCodec[T], ptr func(*Config, *Join) *T, locations ...location) fieldMapping {
+	return mappingOf(field, f, func(c *Config) *T {
 		if c.Join == nil {
 			return nil
 		}
 		return ptr(c, c.Join)
-	}, places...)
+	}, locations...)
 }
 
 func apiServer[T any](c *Config, ptr func(*APIServer) *T) *T {
@@ -232,8 +232,8 @@ func apiServer[T any](c *Config, ptr func(*APIServer) *T) *T {
 	return ptr(c.APIServer)
 }
 
-func endpointAt(name string) []place {
-	return []place{
+func endpointAt(name string) []location {
+	return []location{
 		at(v1alpha1, v1alpha2, inInit, "api."+name),
 		at(v1alpha3, v1alpha3, inInit|inJoin, "apiEndpoint."+name),
 		at(v1beta1, v1beta4, inInit, "localAPIEndpoint."+name),
@@ -241,50 +241,50 @@ func endpointAt(name string) []place {
 	}
 }
 
-func etcdLens[T any](name string, f form[T], ptr func(*ExternalEtcd) *T) lens {
-	places := []place{
+func etcdMapping[T any](name string, f valueCodec[T], ptr func(*ExternalEtcd) *T) fieldMapping {
+	locations := []location{
 		at(v1alpha1, v1alpha1, inCluster, "etcd."+name),
 		at(v1alpha2, v1beta4, inCluster, "etcd.external."+name),
 	}
 	if name == "httpEndpoints" {
-		places = []place{at(v1beta4, v1beta4, inCluster, "etcd.external."+name).fromMinor(35)}
+		locations = []location{at(v1beta4, v1beta4, inCluster, "etcd.external."+name).fromMinor(35)}
 	}
-	return initLens("init.etcd."+name, f, func(i *Init) *T { return ptr(&i.Etcd) }, places...)
+	return initMapping("init.etcd."+name, f, func(i *Init) *T { return ptr(&i.Etcd) }, locations...)
 }
 
-func localEtcdLens[T any](name string, f form[T], first api, ptr func(*LocalEtcd) *T) lens {
-	places := []place{at(max(first, v1alpha2), v1beta4, inCluster, "etcd.local."+name)}
+func localEtcdMapping[T any](name string, f valueCodec[T], first api, ptr func(*LocalEtcd) *T) fieldMapping {
+	locations := []location{at(max(first, v1alpha2), v1beta4, inCluster, "etcd.local."+name)}
 	if first == v1alpha1 {
-		places = append(places, at(v1alpha1, v1alpha1, inCluster, "etcd."+name))
+		locations = append(locations, at(v1alpha1, v1alpha1, inCluster, "etcd."+name))
 	}
-	return initLens("init.localEtcd."+name, f, func(i *Init) *T { return ptr(&i.LocalEtcd) }, places...)
+	return initMapping("init.localEtcd."+name, f, func(i *Init) *T { return ptr(&i.LocalEtcd) }, locations...)
 }
 
-func argsLens(name string, component func(*Init) *Component) lens {
-	return initLens("init."+name+".args", argsForm, func(i *Init) *map[string]string { return &component(i).Args },
+func argsMapping(name string, component func(*Init) *Component) fieldMapping {
+	return initMapping("init."+name+".args", argsCodec, func(i *Init) *map[string]string { return &component(i).Args },
 		at(v1alpha1, v1alpha3, inCluster, name+"ExtraArgs"),
 		at(v1beta1, v1beta3, inCluster, name+".extraArgs"),
 		at(v1beta4, v1beta4, inCluster, name+".extraArgs").as(asArgList))
 }
 
-func volumesLens(name string, component func(*Init) *Component) lens {
-	return initLens("init."+name+".volumes", volumesForm, func(i *Init) *[]Volume { return &component(i).Volumes },
+func volumesMapping(name string, component func(*Init) *Component) fieldMapping {
+	return initMapping("init."+name+".volumes", volumesCodec, func(i *Init) *[]Volume { return &component(i).Volumes },
 		at(v1alpha1, v1alpha1, inCluster, name+"ExtraVolumes").as(asReadOnly),
 		at(v1alpha2, v1alpha3, inCluster, name+"ExtraVolumes").as(asWritable),
 		at(v1beta1, v1beta4, inCluster, name+".extraVolumes"))
 }
 
-func envLens(name string, component func(*Init) *Component) lens {
-	return initLens("init."+name+".env", argsForm, func(i *Init) *map[string]string { return &component(i).Env },
+func envMapping(name string, component func(*Init) *Component) fieldMapping {
+	return initMapping("init."+name+".env", argsCodec, func(i *Init) *map[string]string { return &component(i).Env },
 		at(v1beta4, v1beta4, inCluster, name+".extraEnvs").as(asArgList))
 }
 
-// ttlForm is a token's life, which kubeadm ends at zero when it is to have none.
-var ttlForm = form[quorate.Duration]{
+// ttlCodec is a token's life, which kubeadm ends at zero when it is to have none.
+var ttlCodec = valueCodec[quorate.Duration]{
 	set: func(quorate.Duration) bool { return true },
 	enc: func(d quorate.Duration) any { return Init{TokenTTL: d}.tokenTTL().String() },
 	dec: func(v any) (quorate.Duration, error) {
-		d, err := durationForm.dec(v)
+		d, err := durationCodec.dec(v)
 		switch {
 		case err != nil:
 			return 0, err
@@ -301,7 +301,7 @@ var ttlForm = form[quorate.Duration]{
 func (c *Config) bootstrapToken() map[string]any {
 	token := map[string]any{
 		"token": string(c.Token.Bytes()),
-		"ttl":   ttlForm.enc(c.Init.TokenTTL),
+		"ttl":   ttlCodec.enc(c.Init.TokenTTL),
 	}
 	if c.Init.TokenDescription != "" {
 		token["description"] = c.Init.TokenDescription
@@ -323,11 +323,11 @@ func putBootstrapToken(c *Config, v any) (err error) {
 	for name, value := range token {
 		switch name {
 		case "token":
-			c.Token, err = contentForm.dec(value)
+			c.Token, err = contentCodec.dec(value)
 		case "description":
 			c.Init.TokenDescription, err = textOf(value)
 		case "ttl":
-			c.Init.TokenTTL, err = ttlForm.dec(value)
+			c.Init.TokenTTL, err = ttlCodec.dec(value)
 		case "usages":
 			c.Init.TokenUsages, err = listOf(value)
 		case "groups":
@@ -344,7 +344,7 @@ func putBootstrapToken(c *Config, v any) (err error) {
 
 // putKubeletArgs takes the arguments apart that a Registration has fields for.
 func putKubeletArgs(c *Config, v any) error {
-	args, err := argsForm.dec(v)
+	args, err := argsCodec.dec(v)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 // form is how a value of the model stands in a document: as the types that
 // JSON knows, with numbers as int or json.Number.
-type form[T any] struct {
+type valueCodec[T any] struct {
 	// set tells a value from none.
 	set func(T) bool
 	enc func(T) any
@@ -57,13 +57,13 @@ func anyList[T any](in []T, enc func(T) any) []any {
 
 func texts(in []string) []any { return anyList(in, func(s string) any { return s }) }
 
-var textForm = form[string]{
+var textCodec = valueCodec[string]{
 	set: func(s string) bool { return s != "" },
 	enc: func(s string) any { return s },
 	dec: textOf,
 }
 
-var contentForm = form[quorate.Content]{
+var contentCodec = valueCodec[quorate.Content]{
 	set: func(c quorate.Content) bool { return c.Len() > 0 },
 	enc: func(c quorate.Content) any { return string(c.Bytes()) },
 	dec: func(v any) (quorate.Content, error) {
@@ -72,7 +72,7 @@ var contentForm = form[quorate.Content]{
 	},
 }
 
-var boolForm = form[bool]{
+var boolCodec = valueCodec[bool]{
 	set: func(b bool) bool { return b },
 	enc: func(b bool) any { return b },
 	dec: func(v any) (bool, error) {
@@ -83,17 +83,17 @@ var boolForm = form[bool]{
 	},
 }
 
-// optionalBoolForm tells false from unset.
-var optionalBoolForm = form[*bool]{
+// optionalBoolCodec tells false from unset.
+var optionalBoolCodec = valueCodec[*bool]{
 	set: func(b *bool) bool { return b != nil },
 	enc: func(b *bool) any { return *b },
 	dec: func(v any) (*bool, error) {
-		b, err := boolForm.dec(v)
+		b, err := boolCodec.dec(v)
 		return &b, err
 	},
 }
 
-var intForm = form[int]{
+var intCodec = valueCodec[int]{
 	set: func(n int) bool { return n != 0 },
 	enc: func(n int) any { return n },
 	dec: func(v any) (int, error) {
@@ -109,7 +109,7 @@ var intForm = form[int]{
 	},
 }
 
-var addrForm = form[netip.Addr]{
+var addrCodec = valueCodec[netip.Addr]{
 	set: netip.Addr.IsValid,
 	enc: func(a netip.Addr) any { return a.String() },
 	dec: func(v any) (netip.Addr, error) {
@@ -125,8 +125,8 @@ var addrForm = form[netip.Addr]{
 	},
 }
 
-// prefixesForm is one text with commas.
-var prefixesForm = form[[]netip.Prefix]{
+// prefixesCodec is one text with commas.
+var prefixesCodec = valueCodec[[]netip.Prefix]{
 	set: func(p []netip.Prefix) bool { return len(p) > 0 },
 	enc: func(p []netip.Prefix) any { return joinPrefixes(p) },
 	dec: func(v any) ([]netip.Prefix, error) {
@@ -154,13 +154,13 @@ func joinPrefixes(prefixes []netip.Prefix) string {
 	return strings.Join(parts, ",")
 }
 
-var listForm = form[[]string]{
+var listCodec = valueCodec[[]string]{
 	set: func(l []string) bool { return len(l) > 0 },
 	enc: func(l []string) any { return texts(l) },
 	dec: listOf,
 }
 
-var durationForm = form[quorate.Duration]{
+var durationCodec = valueCodec[quorate.Duration]{
 	set: func(d quorate.Duration) bool { return d != 0 },
 	enc: func(d quorate.Duration) any { return d.String() },
 	dec: func(v any) (d quorate.Duration, err error) {
@@ -172,7 +172,7 @@ var durationForm = form[quorate.Duration]{
 	},
 }
 
-var versionForm = form[quorate.Version]{
+var versionCodec = valueCodec[quorate.Version]{
 	set: func(v quorate.Version) bool { return !v.IsZero() },
 	enc: func(v quorate.Version) any { return v.String() },
 	dec: func(v any) (quorate.Version, error) {
@@ -184,8 +184,8 @@ var versionForm = form[quorate.Version]{
 	},
 }
 
-// argsForm is a map; v1beta4 has a list instead, see asArgList.
-var argsForm = form[map[string]string]{
+// argsCodec is a map; v1beta4 has a list instead, see asArgList.
+var argsCodec = valueCodec[map[string]string]{
 	set: func(m map[string]string) bool { return len(m) > 0 },
 	enc: func(m map[string]string) any {
 		out := map[string]any{}
@@ -211,7 +211,7 @@ var argsForm = form[map[string]string]{
 	},
 }
 
-var gatesForm = form[map[string]bool]{
+var gatesCodec = valueCodec[map[string]bool]{
 	set: func(m map[string]bool) bool { return len(m) > 0 },
 	enc: func(m map[string]bool) any {
 		out := map[string]any{}
@@ -237,8 +237,8 @@ var gatesForm = form[map[string]bool]{
 	},
 }
 
-// fieldsForm is a component's own configuration.
-var fieldsForm = form[map[string]any]{
+// fieldsCodec is a component's own configuration.
+var fieldsCodec = valueCodec[map[string]any]{
 	set: func(m map[string]any) bool { return len(m) > 0 },
 	enc: func(m map[string]any) any { return m },
 	dec: func(v any) (map[string]any, error) {
@@ -249,10 +249,10 @@ var fieldsForm = form[map[string]any]{
 	},
 }
 
-// objectForm is a list of objects with exactly the fields of a struct's json
+// objectCodec is a list of objects with exactly the fields of a struct's json
 // tags. An empty list that is set counts.
-func objectForm[T any](set func([]T) bool) form[[]T] {
-	return form[[]T]{
+func objectCodec[T any](set func([]T) bool) valueCodec[[]T] {
+	return valueCodec[[]T]{
 		set: set,
 		enc: func(in []T) any {
 			return anyList(in, func(v T) any {
@@ -289,22 +289,22 @@ func mustRoundTrip(from, to any) {
 }
 
 var (
-	volumesForm = objectForm(func(v []Volume) bool { return len(v) > 0 })
-	taintsForm  = objectForm(func(t []Taint) bool { return t != nil })
+	volumesCodec = objectCodec(func(v []Volume) bool { return len(v) > 0 })
+	taintsCodec  = objectCodec(func(t []Taint) bool { return t != nil })
 )
 
-// codec changes a value's form for one version of the API, and back. why tells
+// conversion changes a value's form for one version of the API, and back. why tells
 // that the version cannot express the value.
-type codec struct {
+type conversion struct {
 	to   func(v any, minor int) (out any, why string)
 	from func(v any) (any, error)
 }
 
-// omitted is what a codec gives for a value that the version has by itself.
+// omitted is what a conversion gives for a value that the version has by itself.
 var omitted = new(struct{})
 
 // asArgList is v1beta4's list of names and values, ordered by name.
-var asArgList = codec{
+var asArgList = conversion{
 	to: func(v any, _ int) (any, string) {
 		m := v.(map[string]any)
 		out := make([]any, 0, len(m))
@@ -334,7 +334,7 @@ var asArgList = codec{
 
 // asSocketPath is a path without a scheme, which kubeadm before 1.24 wrote and
 // before 1.12 insisted on.
-var asSocketPath = codec{
+var asSocketPath = conversion{
 	to: func(v any, minor int) (any, string) {
 		if minor > 23 {
 			return v, ""
@@ -353,7 +353,7 @@ var asSocketPath = codec{
 const socketScheme = "unix://"
 
 // asWritable is the opposite of readOnly.
-var asWritable = codec{
+var asWritable = conversion{
 	to: func(v any, _ int) (any, string) {
 		return eachVolume(v, func(volume map[string]any) {
 			if volume["readOnly"] != true {
@@ -373,7 +373,7 @@ var asWritable = codec{
 }
 
 // asReadOnly is v1alpha1, which mounts read-only and says so nowhere.
-var asReadOnly = codec{
+var asReadOnly = conversion{
 	to: func(v any, _ int) (any, string) {
 		why := ""
 		out := eachVolume(v, func(volume map[string]any) {
@@ -409,7 +409,7 @@ func eachVolume(v any, change func(map[string]any)) any {
 }
 
 // asNoTaint is v1alpha1's switch for control planes without a taint.
-var asNoTaint = codec{
+var asNoTaint = conversion{
 	to: func(v any, _ int) (any, string) {
 		if len(v.([]any)) > 0 {
 			return nil, "it knows only a control plane's own taint or none: leave taints nil, or empty for none"
@@ -425,7 +425,7 @@ var asNoTaint = codec{
 }
 
 // asSoleItem is a list with the one value.
-var asSoleItem = codec{
+var asSoleItem = conversion{
 	to: func(v any, _ int) (any, string) { return []any{v}, "" },
 	from: func(v any) (any, error) {
 		if items, ok := v.([]any); ok && len(items) == 1 {
@@ -436,8 +436,8 @@ var asSoleItem = codec{
 }
 
 // asDefault is a value that the version cannot be told and has by itself.
-func asDefault(only string) codec {
-	return codec{
+func asDefault(only string) conversion {
+	return conversion{
 		to: func(v any, _ int) (any, string) {
 			if v != only {
 				return nil, fmt.Sprintf("its own is always %q", only)

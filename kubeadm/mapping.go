@@ -8,51 +8,51 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// lens ties one field of Config to its places in the documents of every
+// fieldMapping ties one field of Config to its locations in the documents of every
 // version of the API. Read from left to right it renders, from right to left it
 // reads back: what one direction knows, so does the other.
-type lens struct {
+type fieldMapping struct {
 	// field is the path in Config, as problems name it.
 	field string
 	// get gives the field's value in its common form, false if it is not set.
 	get func(*Config) (any, bool)
 	// put sets the field from its common form.
 	put func(*Config, any) error
-	at  []place
+	at  []location
 }
 
-// place is where versions of the API have a field.
-type place struct {
+// location is where versions of the API have a field.
+type location struct {
 	first, last api
 	// docs that may hold it.
-	docs docs
+	docs docSet
 	path string
-	codec
+	conversion
 	// minor of Kubernetes from which kubeadm reads it, if it came within an API.
 	minor int
-	// implied says that another field's place tells this one too.
+	// implied says that another field's location tells this one too.
 	implied bool
 }
 
-// at is a place in one or more versions.
-func at(first, last api, in docs, path string) place {
-	return place{first: first, last: last, docs: in, path: path}
+// at is a location in one or more versions.
+func at(first, last api, in docSet, path string) location {
+	return location{first: first, last: last, docs: in, path: path}
 }
 
-// implied is a field that is told by another one's place.
-func implied(first, last api, in docs) place {
-	return place{first: first, last: last, docs: in, implied: true}
+// implied is a field that is told by another one's location.
+func implied(first, last api, in docSet) location {
+	return location{first: first, last: last, docs: in, implied: true}
 }
 
-func (p place) as(c codec) place      { p.codec = c; return p }
-func (p place) fromMinor(m int) place { p.minor = m; return p }
-func (p place) holds(a api) bool      { return a >= p.first && a <= p.last }
+func (p location) as(c conversion) location { p.conversion = c; return p }
+func (p location) fromMinor(m int) location { p.minor = m; return p }
+func (p location) holds(a api) bool         { return a >= p.first && a <= p.last }
 
-// lensOf ties the field that ptr finds; nil means that its parent is absent.
-func lensOf[T any](field string, f form[T], ptr func(*Config) *T, places ...place) lens {
-	return lens{
+// mappingOf ties the field that ptr finds; nil means that its parent is absent.
+func mappingOf[T any](field string, f valueCodec[T], ptr func(*Config) *T, locations ...location) fieldMapping {
+	return fieldMapping{
 		field: field,
-		at:    places,
+		at:    locations,
 		get: func(c *Config) (any, bool) {
 			p := ptr(c)
 			if p == nil || !f.set(*p) {
@@ -75,27 +75,27 @@ func lensOf[T any](field string, f form[T], ptr func(*Config) *T, places ...plac
 	}
 }
 
-// documents of one file, by the place they are.
-type documents map[docs]map[string]any
+// documents of one file, by where they are.
+type documents map[docSet]map[string]any
 
 // roles of a Config: the documents that its file has.
-func (c Config) roles() docs {
+func (c Config) roles() docSet {
 	if c.Join != nil {
 		return inJoin
 	}
 	return inInit | inCluster | inKubelet | inKubeProxy
 }
 
-// encode writes every field that is set to its place, or to the problems if the
+// encode writes every field that is set to its location, or to the problems if the
 // version has none for it.
 func encode(c *Config, a api, p *quorate.Problems) documents {
 	out := documents{}
-	for _, l := range lenses {
+	for _, l := range fieldMappings {
 		v, set := l.get(c)
 		if !set {
 			continue
 		}
-		where, why := l.place(c, a)
+		where, why := l.location(c, a)
 		if where.implied {
 			continue
 		}
@@ -113,8 +113,8 @@ func encode(c *Config, a api, p *quorate.Problems) documents {
 	return out
 }
 
-// only is the one of a place's documents that a file has, or the place beside it.
-func (p place) only(roles docs, a api) docs {
+// only is the one document of a location that a file has, or the place beside the file.
+func (p location) only(roles docSet, a api) docSet {
 	for _, d := range fileOrder {
 		if p.docs&roles&d == 0 {
 			continue
@@ -127,8 +127,8 @@ func (p place) only(roles docs, a api) docs {
 	return p.docs & (inFlag | inDropIn)
 }
 
-// place finds where a version has the field, or says why it has it nowhere.
-func (l lens) place(c *Config, a api) (place, string) {
+// location finds where a version has the field, or says why it has it nowhere.
+func (l fieldMapping) location(c *Config, a api) (location, string) {
 	roles := c.roles() | inFlag | inDropIn
 	later := 0
 	for _, p := range l.at {
@@ -143,13 +143,13 @@ func (l lens) place(c *Config, a api) (place, string) {
 		}
 	}
 	if later > 0 {
-		return place{}, fmt.Sprintf("leave it out, or target Kubernetes v1.%d or later", later)
+		return location{}, fmt.Sprintf("leave it out, or target Kubernetes v1.%d or later", later)
 	}
-	return place{}, "it is not there any more: leave it out"
+	return location{}, "it is not there any more: leave it out"
 }
 
 // set puts a value; without a path it is the whole document.
-func (d documents) set(in docs, path string, v any) {
+func (d documents) set(in docSet, path string, v any) {
 	if whole, ok := v.(map[string]any); ok && path == "" {
 		d[in] = maps.Clone(whole)
 		return
