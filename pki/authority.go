@@ -2,9 +2,7 @@ package pki
 
 import (
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,8 +28,10 @@ type Authority struct{ held *pair }
 
 // NewAuthority takes an authority whose key is held by a signer, which may be
 // hardware. The chain starts with the authority's certificate; when that is not
-// self-signed, the certificates above it follow, each issued by the next. An
-// *AuthorityError with BadAuthority says what does not fit.
+// self-signed, the certificates above it follow, each issued by the next, up to
+// the self-signed root. An *AuthorityError with BadAuthority says what does not
+// fit. Whether the authority may issue what this cluster needs, and is apart
+// from the others, is checked by New and Load.
 //
 // With an intermediate, trust files hold it alone, not what is above it: else
 // whatever else the root vouches for would be let into etcd, and Kubernetes'
@@ -95,15 +95,20 @@ func (p *pair) checkAuthority() error {
 	if p.key != nil && !sameKey(p.cert.PublicKey, p.key.Public()) {
 		return errors.New("the key does not belong to the certificate")
 	}
-	for i, c := range p.all() {
+	chain := p.all()
+	for i, c := range chain {
 		if !c.IsCA || !c.BasicConstraintsValid || c.KeyUsage&x509.KeyUsageCertSign == 0 {
 			return fmt.Errorf("certificate %d, %s, may not sign certificates", i+1, c.Subject)
 		}
 		if i > 0 {
-			if err := p.all()[i-1].CheckSignatureFrom(c); err != nil {
+			if err := chain[i-1].CheckSignatureFrom(c); err != nil {
 				return fmt.Errorf("certificate %d of the chain was not issued by certificate %d: %w", i, i+1, err)
 			}
 		}
+	}
+	// Only the whole chain shows whom else the authority's root vouches for.
+	if last := chain[len(chain)-1]; !selfSigned(last) {
+		return fmt.Errorf("the chain ends with %s, which %s issued: append that one's certificate, and so on up to the root", last.Subject, last.Issuer)
 	}
 	return nil
 }
@@ -117,12 +122,4 @@ func (p *pair) checkPeriod(now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// CAHash is the hash by which kubeadm join recognises an authority
-// (caCertHashes): "sha256:" and the hexadecimal SHA-256 of the certificate's
-// SubjectPublicKeyInfo.
-func CAHash(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

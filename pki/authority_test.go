@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 )
 
@@ -183,7 +184,7 @@ func TestIntermediateAuthorities(t *testing.T) {
 	plane, err := b.ControlPlane("cp-1")
 	require.NoError(t, err)
 	assert.Equal(t, string(kubernetes.certPEM), string(content(t, plane, "/etc/kubernetes/pki/ca.crt")))
-	assert.Equal(t, []string{pki.CAHash(kubernetes.cert)}, b.CAHashes())
+	assert.Equal(t, []string{kubeadm.CAHash(kubernetes.cert)}, b.CAHashes())
 
 	again, changes, err := pki.Load(fsOf(b.Store()), clusterOf(1), cfg)
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 )
 
 // Bundle is one cluster's certificates. It shows no key in any formatted or
@@ -22,6 +23,7 @@ type bundle struct {
 	ca             map[AuthorityName]*pair
 	brought        map[AuthorityName]bool
 	serviceAccount *serviceAccount
+	trials         map[AuthorityName][]trial
 	specs          []leafSpec
 	leaves         map[string]*pair // by leafSpec.name
 }
@@ -122,12 +124,12 @@ func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
 // anchor is what a trust file holds, see NewAuthority.
 func (p *pair) anchor() []*x509.Certificate { return []*x509.Certificate{p.cert} }
 
-// CAHashes gives the CAHash of every certificate in the Kubernetes authority's
-// trust file, for kubeadm join to recognise the cluster by.
+// CAHashes returns kubeadm.CAHash of every certificate in the Kubernetes
+// authority's trust file, for kubeadm join to recognise the cluster by.
 func (b *Bundle) CAHashes() []string {
 	var hashes []string
 	for _, c := range b.held.ca[KubernetesCA].anchor() {
-		hashes = append(hashes, CAHash(c))
+		hashes = append(hashes, kubeadm.CAHash(c))
 	}
 	return hashes
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 )
 
@@ -241,7 +242,7 @@ func TestAuthoritiesByName(t *testing.T) {
 		assert.Equal(t, epoch.Add(-5*time.Minute), c.NotBefore)
 		assert.Equal(t, x509.KeyUsageCertSign|x509.KeyUsageCRLSign|x509.KeyUsageDigitalSignature, c.KeyUsage)
 	}
-	assert.Equal(t, []string{pki.CAHash(b.CA(pki.KubernetesCA))}, b.CAHashes())
+	assert.Equal(t, []string{kubeadm.CAHash(b.CA(pki.KubernetesCA))}, b.CAHashes())
 	assert.Nil(t, b.CA("other"))
 }
 

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -11,15 +12,9 @@ import (
 	"github.com/cloudflare/cfssl/config"
 	"github.com/cloudflare/cfssl/csr"
 	"github.com/cloudflare/cfssl/initca"
-	"github.com/cloudflare/cfssl/log"
 	"github.com/cloudflare/cfssl/signer"
 	"github.com/cloudflare/cfssl/signer/local"
 )
-
-// cfssl logs every request at INFO to standard error through a global without
-// a lock. It is turned off while the program initialises, when no goroutine can
-// race for it.
-func init() { log.Level = log.LevelFatal + 1 }
 
 var keyRequests = map[KeyAlgorithm]csr.KeyRequest{
 	RSA2048:   {A: "rsa", S: 2048},
@@ -50,11 +45,11 @@ type issuer struct {
 
 func newIssuer(c Config, now time.Time) *issuer {
 	policy := &config.Signing{
-		Default:  &config.SigningProfile{Expiry: DefaultExpiry, ClientProvidesSerialNumbers: true},
+		Default:  &config.SigningProfile{Expiry: DefaultExpiry},
 		Profiles: map[string]*config.SigningProfile{},
 	}
 	for name, p := range c.Profiles {
-		policy.Profiles[name] = &config.SigningProfile{Expiry: p.Expiry, Usage: p.Usages, ClientProvidesSerialNumbers: true}
+		policy.Profiles[name] = &config.SigningProfile{Expiry: p.Expiry, Usage: p.Usages}
 	}
 	return &issuer{
 		policy: policy, profiles: c.Profiles, now: now, backdate: c.Backdate,
@@ -64,39 +59,46 @@ func newIssuer(c Config, now time.Time) *issuer {
 
 // newAuthority makes a self-signed authority.
 func (i *issuer) newAuthority(commonName string, alg KeyAlgorithm) (*pair, error) {
-	request, keyPEM, err := newRequest(alg, &csr.CertificateRequest{CN: commonName, CA: &csr.CAConfig{}})
+	key, err := newKey(alg)
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseKey(keyPEM)
+	request, err := csr.GenerateDER(key, &csr.CertificateRequest{CN: commonName, CA: &csr.CAConfig{}})
 	if err != nil {
 		return nil, err
 	}
 	policy := initca.CAPolicy()
 	policy.Default.Usage = append(policy.Default.Usage, "digital signature")
-	policy.Default.ClientProvidesSerialNumbers = true
-	certPEM, err := i.sign(nil, key.Signer, policy, signer.SignRequest{
-		Request: string(request), NotAfter: i.now.Add(i.caLength),
-	})
+	cert, err := i.sign(nil, key, policy, "", request, i.now.Add(i.caLength))
 	if err != nil {
 		return nil, err
 	}
-	return parsePair(certPEM, keyPEM)
+	return newPair(key, cert)
 }
 
 // newLeaf issues a leaf and its key from an authority.
 func (i *issuer) newLeaf(ca *pair, spec leafSpec) (*pair, error) {
-	request, keyPEM, err := newRequest(i.leafKey, &csr.CertificateRequest{CN: spec.commonName, Hosts: spec.hosts})
+	key, err := newKey(i.leafKey)
 	if err != nil {
 		return nil, err
 	}
-	certPEM, err := i.sign(ca.cert, ca.key.Signer, i.policy, signer.SignRequest{
-		Request: string(request), Profile: spec.profile, NotAfter: i.leafEnd(ca.cert, spec.profile),
-	})
+	request, err := csr.GenerateDER(key, &csr.CertificateRequest{CN: spec.commonName, Hosts: spec.hosts})
 	if err != nil {
 		return nil, err
 	}
-	return parsePair(append(certPEM, encodeCerts(ca.presented())...), keyPEM)
+	cert, err := i.sign(ca.cert, ca.key.Signer, i.policy, spec.profile, request, i.leafEnd(ca.cert, spec.profile))
+	if err != nil {
+		return nil, err
+	}
+	return newPair(key, append([]*x509.Certificate{cert}, ca.presented()...)...)
+}
+
+func newPair(key crypto.Signer, certs ...*x509.Certificate) (*pair, error) {
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return parsePair(encodeCerts(certs), keyPEM)
 }
 
 // leafEnd is the end of a leaf that is issued now: a leaf never outlives its
@@ -109,40 +111,57 @@ func (i *issuer) leafEnd(ca *x509.Certificate, profile string) time.Time {
 	return end
 }
 
-func (i *issuer) sign(ca *x509.Certificate, key crypto.Signer, policy *config.Signing, r signer.SignRequest) ([]byte, error) {
-	serial, err := newSerial(i.rand)
-	if err != nil {
-		return nil, err
-	}
-	r.Serial = serial
-	r.NotBefore = i.now.Add(-i.backdate)
-	if ca != nil && r.NotBefore.Before(ca.NotBefore) {
-		r.NotBefore = ca.NotBefore
-	}
+// sign has cfssl's policy make the certificate of a request, and signs it. cfssl's
+// own Sign does the same and writes a line for each to standard error, through a
+// global logger that is not for a library to turn off.
+func (i *issuer) sign(ca *x509.Certificate, key crypto.Signer, policy *config.Signing, profile string, request []byte, end time.Time) (*x509.Certificate, error) {
 	s, err := local.NewSigner(key, ca, signer.DefaultSigAlgo(key), policy)
 	if err != nil {
 		return nil, err
 	}
-	return s.Sign(r)
-}
-
-func newRequest(alg KeyAlgorithm, r *csr.CertificateRequest) (request, keyPEM []byte, err error) {
-	key := keyRequests[alg]
-	r.KeyRequest = &key
-	return csr.ParseRequest(r)
-}
-
-// newKey makes a key without a certificate.
-func newKey(alg KeyAlgorithm) ([]byte, error) {
-	key := keyRequests[alg]
-	made, err := key.Generate()
+	rules, err := signer.Profile(s, profile)
 	if err != nil {
 		return nil, err
 	}
-	return encodeKey(made)
+	template, err := signer.ParseCertificateRequest(s, rules, request)
+	if err != nil {
+		return nil, err
+	}
+	if template.SerialNumber, err = newSerial(i.rand); err != nil {
+		return nil, err
+	}
+	start := i.now.Add(-i.backdate)
+	if ca != nil && start.Before(ca.NotBefore) {
+		start = ca.NotBefore
+	}
+	if err := signer.FillTemplate(template, policy.Default, rules, start, end); err != nil {
+		return nil, err
+	}
+	if ca == nil {
+		ca = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, template.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
-// newSerial gives 159 random bits below a leading 0 bit, the most that RFC 5280
+// newKey makes a private key.
+func newKey(alg KeyAlgorithm) (crypto.Signer, error) {
+	request := keyRequests[alg]
+	made, err := request.Generate()
+	if err != nil {
+		return nil, err
+	}
+	key, ok := made.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", made)
+	}
+	return key, nil
+}
+
+// newSerial returns 159 random bits below a leading 0 bit, the most that RFC 5280
 // (4.1.2.2) admits, with the next bit set so that it is neither zero nor short.
 func newSerial(rand io.Reader) (*big.Int, error) {
 	b := make([]byte, 20)

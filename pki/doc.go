@@ -28,9 +28,7 @@
 // the same store, clock and randomness the same bytes come out. A chain, its
 // names, usages, lifetimes and keys are verified before New or Load returns.
 //
-// Certificates are issued by cfssl, none of whose types appear here; CFSSL
-// exports the same requests and policy as cfssl's own JSON. Importing this
-// package silences cfssl's process-wide logger, which otherwise writes to
-// standard error; a program that wants it calls cfssl's log.SetLogger and sets
-// its log.Level again.
+// Certificates are made by cfssl's requests and policy, none of whose types
+// appear here; CFSSL exports the same as cfssl's own JSON. Importing this package
+// changes nothing in the program: no logger, no flag, no handler.
 package pki

@@ -1,6 +1,8 @@
 package pki_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -65,4 +67,8 @@ func content(t testing.TB, files []quorate.File, path string) []byte {
 	}
 	require.Failf(t, "no such file", "%s", path)
 	return nil
+}
+
+func pemOf(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

@@ -89,7 +89,7 @@ func Load(files fs.FS, cluster quorate.Cluster, cfg Config) (*Bundle, Changes, e
 		cluster: cluster, stored: found, cfg: cfg, now: now, issuer: newIssuer(cfg, now),
 		bundle: &bundle{
 			cluster: cluster.WithDefaults().Name, stacked: cluster.Etcd.Stacked, controlPlanes: names(cluster.ControlPlanes()),
-			cfg: cfg, specs: specs,
+			cfg: cfg, trials: trials(cluster), specs: specs,
 			ca: map[AuthorityName]*pair{}, brought: map[AuthorityName]bool{}, leaves: map[string]*pair{},
 		},
 	}

@@ -110,11 +110,13 @@ func (l *loader) serviceAccount() error {
 			return err
 		}
 		made, err := newKey(l.cfg.Keys.ServiceAccount)
+		if err == nil {
+			private, err = encodeKey(made)
+		}
 		if err != nil {
 			return fmt.Errorf("making the service accounts' key: %w", err)
 		}
 		l.issued(saKeyPath, Missing, "")
-		private = made
 	}
 	key, err := parseKey(private)
 	if err != nil {

@@ -80,7 +80,7 @@ func mismatch(p *pair, s leafSpec) (Reason, string) {
 	if got := p.cert.Subject.CommonName; got != s.commonName {
 		return Mismatch, fmt.Sprintf("common name %q, want %q", got, s.commonName)
 	}
-	if err := checkUsages([]*x509.Certificate{p.cert}, s.profile); err != nil {
+	if err := checkUsages([]*x509.Certificate{p.cert}, requiredUsages(s.profile)); err != nil {
 		return Mismatch, err.Error()
 	}
 	return "", ""

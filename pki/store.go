@@ -3,6 +3,7 @@ package pki
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 
@@ -17,11 +18,11 @@ const (
 func caCertPath(name AuthorityName) string { return string(name) + "/ca.crt" }
 func caKeyPath(name AuthorityName) string  { return string(name) + "/ca.key" }
 
-// Store gives the bundle as files to keep, ordered by path, in the layout that
-// the package comment shows. Paths are relative: where they stand is the
+// Store returns the bundle as files to keep, ordered by path, in the layout that
+// the package comment shows. Paths are relative: their directory is the
 // caller's choice. The keys are sensitive and 0600; whoever has them can act as
 // the cluster. The key of an authority that the user brought is not among them.
-// Load of these files gives the same bundle, and its Store the same bytes.
+// Load of these files returns the same bundle, and its Store the same bytes.
 func (b *Bundle) Store() []quorate.File {
 	h := b.held
 	var files []quorate.File
@@ -61,7 +62,8 @@ func (s stored) has(path string) bool {
 // memory's and messages' way.
 const maxStoredFile = 1 << 20
 
-// readStore reads the files of a bundle and gives every one that cannot be read.
+// readStore reads the files of a bundle. The error joins one for every file that
+// cannot be read.
 func readStore(files fs.FS, specs []leafSpec) (stored, error) {
 	paths := []string{saKeyPath, saPubPath}
 	for _, a := range authorities {
@@ -73,19 +75,46 @@ func readStore(files fs.FS, specs []leafSpec) (stored, error) {
 	found := stored{}
 	var errs []error
 	for _, path := range paths {
-		content, err := fs.ReadFile(files, path)
+		content, err := readStored(files, path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			errs = append(errs, &FileError{path, err})
-		case len(content) > maxStoredFile:
-			errs = append(errs, &FileError{path, fmt.Errorf("%d bytes are too many for certificates", len(content))})
 		default:
 			found[path] = content
 		}
 	}
 	return found, errors.Join(errs...)
 }
+
+// readStored looks at a file before it opens it, since opening a pipe would wait
+// for who writes to it, and reads no more of it than a bundle's file may have.
+func readStored(files fs.FS, path string) ([]byte, error) {
+	info, err := fs.Stat(files, path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("is no regular file (%s)", info.Mode())
+	}
+	if info.Size() > maxStoredFile {
+		return nil, errTooLarge
+	}
+	f, err := files.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxStoredFile+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if len(content) > maxStoredFile {
+		return nil, errTooLarge
+	}
+	return content, nil
+}
+
+var errTooLarge = fmt.Errorf("more than %d bytes are too many for certificates", maxStoredFile)
 
 // orphans lists the nodes of a store that are no control planes of the cluster.
 // A store that cannot list has none.

@@ -42,13 +42,27 @@ func checkIssued(ca, p *pair, profile string, now time.Time) error {
 	if p.cert.NotAfter.After(ca.cert.NotAfter) {
 		return fmt.Errorf("it outlives its authority, which ends at %s", ca.cert.NotAfter.Format(time.RFC3339))
 	}
-	chains, err := p.cert.Verify(x509.VerifyOptions{
-		Roots: poolOf(ca.anchor()...), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	if err != nil {
-		return fmt.Errorf("not issued by %s, or not valid: %w", ca.cert.Subject, err)
+	return ca.checkVouches(p.cert, requiredUsages(profile), now)
+}
+
+// checkVouches checks that a leaf of this authority holds for who has its trust
+// file, and for who trusts the root above it instead: whatever an authority of
+// the chain is limited to applies.
+func (p *pair) checkVouches(leaf *x509.Certificate, usages []string, now time.Time) error {
+	chain := p.all()
+	for _, trusted := range slices.Compact([]int{0, len(chain) - 1}) {
+		chains, err := leaf.Verify(x509.VerifyOptions{
+			Roots: poolOf(chain[trusted]), Intermediates: poolOf(chain[:trusted]...), CurrentTime: now,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		})
+		if err != nil {
+			return fmt.Errorf("not issued by %s, or not valid: %w", chain[trusted].Subject, err)
+		}
+		if err := checkUsages(chains[0], usages); err != nil {
+			return err
+		}
 	}
-	return checkUsages(chains[0], profile)
+	return nil
 }
 
 func poolOf(certs ...*x509.Certificate) *x509.CertPool {
@@ -59,10 +73,10 @@ func poolOf(certs ...*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// checkUsages wants every usage that etcd needs of a profile in the leaf, and
-// none of the authorities above to rule it out.
-func checkUsages(chain []*x509.Certificate, profile string) error {
-	for _, usage := range requiredUsages(profile) {
+// checkUsages wants every usage in the leaf, and no authority above it that rules
+// one out.
+func checkUsages(chain []*x509.Certificate, usages []string) error {
+	for _, usage := range usages {
 		want := extKeyUsage(usage)
 		if !slices.Contains(chain[0].ExtKeyUsage, want) {
 			return fmt.Errorf("usage %q is missing", usage)
@@ -77,11 +91,13 @@ func checkUsages(chain []*x509.Certificate, profile string) error {
 	return nil
 }
 
-// Verify checks the whole bundle at the moment that the Config's clock gives:
-// every authority's chain and period, and for every leaf its chain as a host
-// would follow it, key, lifetime, usages, common name and exact set of SANs.
-// Every failure is a *VerifyError or *AuthorityError in the joined error.
-// New and Load have done it already; later it tells what has lapsed since.
+// Verify checks the whole bundle at the moment that the Config's clock returns:
+// every authority's chain and period, that none of them can issue what another
+// is trusted for, that what kubeadm issues from them will hold on this cluster's
+// hosts, and of every leaf its chain as a host would follow it, key, lifetime,
+// usages, common name and exact set of SANs. Every failure is a *VerifyError or
+// *AuthorityError in the joined error. New and Load have done it already; later
+// it reports what has lapsed since.
 func (b *Bundle) Verify() error { return b.held.verify(b.held.cfg.Now()) }
 
 func (b *bundle) verify(now time.Time) error {
@@ -90,30 +106,19 @@ func (b *bundle) verify(now time.Time) error {
 		ca := b.ca[a.name]
 		if err := ca.checkAuthority(); err != nil {
 			errs = append(errs, &AuthorityError{a.name, BadAuthority, err})
+			continue
 		}
 		if err := ca.checkPeriod(now); err != nil {
 			errs = append(errs, &AuthorityError{a.name, Lapsed, err})
+			continue
+		}
+		if err := b.checkServes(a.name, now); err != nil {
+			errs = append(errs, &AuthorityError{a.name, BadAuthority, err})
 		}
 	}
 	for _, s := range b.specs {
 		if err := b.checkLeaf(s, b.leaves[s.name()], now); err != nil {
 			errs = append(errs, &VerifyError{s.name() + ".crt", err})
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// checkApart refuses one authority in two places: etcd would let in every
-// client of the cluster, or the API server believe any of them to be its own
-// front proxy.
-func (b *bundle) checkApart() error {
-	var errs []error
-	for i, a := range authorities {
-		for _, other := range authorities[:i] {
-			if sameKey(b.ca[a.name].cert.PublicKey, b.ca[other.name].cert.PublicKey) {
-				errs = append(errs, &AuthorityError{a.name, Shared, fmt.Errorf(
-					"it has the key of the %s authority, whose clients would be accepted in its place; bring another", other.name)})
-			}
 		}
 	}
 	return errors.Join(errs...)
