@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
 // ErrorKind tells errors in events apart, for programs that do not link this
@@ -49,7 +50,7 @@ const (
 	// ErrorFile is a *transport.FileError, an operation on a file of a host: Host,
 	// Tried, Path, and its cause.
 	ErrorFile ErrorKind = "file"
-	// ErrorSudo is a *transport.SudoError, a host whose sudo refused: Host, Tried,
+	// ErrorSudo is a *sudo.Error, a host whose sudo refused: Host, Tried,
 	// Reason, Do.
 	ErrorSudo ErrorKind = "sudo"
 	// ErrorStale is a *StaleError, a preview that no longer holds: Problems says of
@@ -111,7 +112,7 @@ type EventError struct {
 	Signal   string `json:"signal,omitempty"`
 	// Address that was dialled.
 	Address string `json:"address,omitempty"`
-	// Reason is a DialReason of transport's, or one of a SudoError.
+	// Reason is a DialReason of transport's, or one of a sudo.Error's.
 	Reason string `json:"reason,omitempty"`
 	// Path of a file.
 	Path string `json:"path,omitempty"`
@@ -245,8 +246,8 @@ func typedError(err error) EventError {
 		return EventError{Kind: ErrorHash, Tried: "put the file in place", Path: e.Path, Want: e.Want, Got: e.Got, Do: "give the right file, or its hash"}
 	case *transport.FileError:
 		return EventError{Kind: ErrorFile, Host: e.Host, Tried: e.Op, Path: e.Path}
-	case *transport.SudoError:
-		return EventError{Kind: ErrorSudo, Host: e.Host, Tried: "sudo", Reason: e.Reason, Do: e.Advice()}
+	case *sudo.Error:
+		return EventError{Kind: ErrorSudo, Host: e.Host, Tried: "sudo", Reason: string(e.Reason), Do: e.Advice()}
 	case *StaleError:
 		return EventError{Kind: ErrorStale, Problems: e.problems(), Do: "look at a new preview"}
 	case *PreviewSchemaError:

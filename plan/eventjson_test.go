@@ -29,6 +29,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
 // encode gives events as lines.
@@ -223,7 +224,7 @@ func anError(t *rapid.T, depth int) error {
 			&plan.NotConvergedError{Left: aDiff(t)},
 			&plan.LockedError{Holder: plan.Holder{Operator: alice, Run: "R", Since: time.Unix(1, 0).UTC()}},
 			&plan.SchemaError{Schema: 9}, &plan.HashError{Path: "/x", Want: "a", Got: "b"},
-			&transport.SudoError{Host: "h", Reason: transport.SudoNotAllowed}, &plan.EventSchemaError{Got: text("got")},
+			&sudo.Error{Host: "h", Reason: sudo.NotAllowed}, &plan.EventSchemaError{Got: text("got")},
 			&plan.StaleError{Steps: []plan.StaleStep{{Step: "a", Differences: []string{text("difference")}}}},
 			&plan.GraphError{Faults: make([]string, 150)},
 			&quorate.InvalidError{What: "x", Problems: []quorate.Problem{{Path: "a.b", Message: text("message"), Severity: quorate.Refused}}},

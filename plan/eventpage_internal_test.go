@@ -26,6 +26,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
 const eventsPage = "../docs/events.md"
@@ -78,7 +79,7 @@ func shownErrors() map[ErrorKind]error {
 		ErrorSchema:       &SchemaError{Schema: 2},
 		ErrorHash:         &HashError{Path: "/usr/local/bin/etcd", Want: strings.Repeat("0a", 32), Got: strings.Repeat("0b", 32)},
 		ErrorFile:         &transport.FileError{Host: "cp-1", Op: "write", Path: "/etc/motd", Err: fs.ErrPermission},
-		ErrorSudo:         &transport.SudoError{Host: "cp-1", Reason: transport.SudoPasswordNeeded},
+		ErrorSudo:         &sudo.Error{Host: "cp-1", Reason: sudo.PasswordNeeded},
 		ErrorStale: &StaleError{Steps: []StaleStep{{Step: "init/cp-1", Host: "cp-1",
 			Differences: []string{"it was would-change and is unchanged"}}}},
 		ErrorPreviewSchema: &PreviewSchemaError{Got: "quorate.dev/preview/v2"},

@@ -19,6 +19,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/transport/sudo"
 	"github.com/quorate-dev/quorate/transport/transporttest"
 )
 
@@ -107,7 +108,7 @@ func TestReadingAheadChangesNothing(t *testing.T) {
 	through := map[string]func(transport.Transport) transport.Transport{
 		"gatherer": func(tr transport.Transport) transport.Transport { return tr },
 		"shell":    transporttest.WithoutFiler,
-		"sudo":     func(tr transport.Transport) transport.Transport { return transport.Sudo(tr, transport.SudoConfig{}) },
+		"sudo":     func(tr transport.Transport) transport.Transport { return sudo.New(tr, sudo.Config{}) },
 	}
 	type drift struct{ what, host string }
 	oneDrift := rapid.Custom(func(t *rapid.T) drift {
@@ -182,7 +183,7 @@ func TestOneRoundTripAHost(t *testing.T) {
 		for through, decorate := range map[string]func(transport.Transport) transport.Transport{
 			"gatherer": func(tr transport.Transport) transport.Transport { return tr },
 			"shell":    transporttest.WithoutFiler,
-			"sudo":     func(tr transport.Transport) transport.Transport { return transport.Sudo(tr, transport.SudoConfig{}) },
+			"sudo":     func(tr transport.Transport) transport.Transport { return sudo.New(tr, sudo.Config{}) },
 		} {
 			t.Run(name+", "+through, func(t *testing.T) {
 				cfg := sweepConfig(t)

@@ -12,7 +12,7 @@
 //     its own.
 //
 // Transports: transport/ssh, transport/local, and transport/faketransport for
-// tests without hosts. Sudo decorates any of them. Package
+// tests without hosts. Package sudo decorates any of them. Package
 // transport/transporttest holds the conformance suite that all of them pass
 // and that a transport of one's own should pass too.
 package transport

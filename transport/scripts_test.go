@@ -18,7 +18,7 @@ func TestScriptsParse(t *testing.T) {
 	})
 	for name, script := range map[string]string{
 		"gather": gather[0].script(), "stat": commonScript + statScript, "read": commonScript + readScript, "read all": commonScript + readAllScript, "remove": commonScript + removeScript,
-		"upload": commonScript + placeScript + uploadScript, "write": writeScript(files), "sudo": started,
+		"upload": commonScript + placeScript + uploadScript, "write": writeScript(files),
 	} {
 		if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), name); err != nil {
 			t.Error(err)
@@ -41,30 +41,6 @@ func TestWriteScriptCutShort(t *testing.T) {
 		}
 		if err := exec.Command("test", "!", "-e", p).Run(); err != nil {
 			t.Fatalf("after %d of %d bytes the file is there", n, len(script))
-		}
-	})
-}
-
-// The sudo gate finds prompt and mark however the stream is cut, and passes
-// exactly what comes after.
-func TestSudoGateCuts(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		body := rapid.String().Draw(t, "body")
-		var got bytes.Buffer
-		g := &sudoGate{
-			prompt: "[m password]", begun: "[m started]", stderr: &got, tail: boundedTail{limit: StderrLimit},
-			asked: make(chan struct{}), again: make(chan struct{}), in: make(chan struct{}),
-		}
-		rest := []byte("lecture\n[m password]\n[m started]" + body)
-		for len(rest) > 0 {
-			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
-			if _, err := g.Write(rest[:n]); err != nil {
-				t.Fatal(err)
-			}
-			rest = rest[n:]
-		}
-		if got.String() != body || g.prompts() != 1 || !g.began() {
-			t.Fatalf("got %q, %d prompts", got.String(), g.prompts())
 		}
 	})
 }

@@ -55,6 +55,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/filejournal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
+	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
 const (
@@ -328,7 +329,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 	}
 	j.transport = j.ssh
 	if o.sudo {
-		j.transport = transport.Sudo(j.ssh, transport.SudoConfig{})
+		j.transport = sudo.New(j.ssh, sudo.Config{})
 	}
 	if j.journal, err = o.openJournal(); err != nil {
 		return job{}, err

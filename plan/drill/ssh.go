@@ -16,7 +16,7 @@ import (
 )
 
 // SSHBreaker breaks hosts by commands on them: it needs root's rights there (see
-// transport.Sudo), systemd, and nft for the partitions.
+// transport/sudo), systemd, and nft for the partitions.
 //
 // Every break is armed before it is made: a systemd timer on the host heals it
 // after its limit, whatever became of the operator. The partitions leave TCP

@@ -3,7 +3,6 @@ package faketransport
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport/internal/memfs"
 )
 
 func fileOp(kind Kind, paths ...string) Op {
@@ -25,7 +25,7 @@ func fileOp(kind Kind, paths ...string) Op {
 func withoutData(kind Kind, files ...transport.File) Op {
 	op := Op{Kind: kind}
 	for _, f := range files {
-		f.Data, f.Mode = transport.Data{}, permissions(f.Mode)
+		f.Data, f.Mode = transport.Data{}, memfs.Permissions(f.Mode)
 		op.Files = append(op.Files, f)
 	}
 	return op
@@ -54,7 +54,7 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 			if err := transport.CheckPath(p); err != nil {
 				return c.fileError(Stat, "", err)
 			}
-			info, err := c.host.fs.info(p)
+			info, err := c.host.fs().FileInfo(p)
 			if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENOTDIR) {
 				return c.fileError(Stat, p, err)
 			}
@@ -66,22 +66,6 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 		return nil, err
 	}
 	return infos, nil
-}
-
-func (f *fileSystem) info(p string) (transport.FileInfo, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	info := transport.FileInfo{Path: p}
-	_, n, err := f.lookup(p, true)
-	if err != nil {
-		return info, err
-	}
-	info.Exists, info.Dir, info.Mode = true, n.mode.IsDir(), n.mode.Perm()
-	info.Owner, info.Group = nameOf(f.users, n.uid), nameOf(f.groups, n.gid)
-	if n.mode.IsRegular() {
-		info.Size, info.SHA256 = int64(len(n.data)), sha256.Sum256(n.data)
-	}
-	return info, nil
 }
 
 // Read implements transport.Filer.
@@ -121,7 +105,7 @@ func (c *conn) read(path string, limit int64) ([]byte, error) {
 	if err := transport.CheckPath(path); err != nil {
 		return nil, err
 	}
-	data, err := c.host.fs.read(path)
+	data, err := c.host.fs().ReadFile(path)
 	if err == nil && int64(len(data)) > limit {
 		err = fmt.Errorf("more than %d bytes: %w", limit, transport.ErrTooLarge)
 	}
@@ -148,7 +132,7 @@ func (c *conn) Write(ctx context.Context, files ...transport.File) error {
 			}
 		}
 		for i, p := range placed {
-			if err := c.host.fs.rename(p.temp, p.path); err != nil {
+			if err := c.host.fs().Rename(p.temp, p.path); err != nil {
 				return c.fileError(Write, p.path, err)
 			}
 			placed[i].temp = ""
@@ -165,7 +149,7 @@ func (c *conn) Upload(ctx context.Context, f transport.File, r io.Reader) error 
 		}
 		p, err := c.stage(ctx, f, r)
 		if err == nil {
-			err = c.host.fs.rename(p.temp, p.path)
+			err = c.host.fs().Rename(p.temp, p.path)
 		}
 		if err != nil {
 			c.discard([]placement{p})
@@ -180,22 +164,21 @@ type placement struct{ temp, path string }
 func (c *conn) discard(placed []placement) {
 	for _, p := range placed {
 		if p.temp != "" {
-			c.host.fs.removeAll(p.temp)
+			c.host.fs().RemoveAll(p.temp)
 		}
 	}
 }
 
 func (c *conn) stage(ctx context.Context, f transport.File, r io.Reader) (placement, error) {
-	temp, n, err := c.host.fs.stage(f.Path)
+	temp, w, err := c.host.fs().Stage(f.Path)
 	p := placement{temp, f.Path}
 	if err != nil {
 		return p, err
 	}
-	w := &handle{fs: c.host.fs, node: n}
 	if _, err := io.Copy(w, &ctxReader{ctx, r}); err != nil {
 		return p, err
 	}
-	return p, c.host.fs.finish(n, f)
+	return p, w.Own(f)
 }
 
 // Remove implements transport.Filer.
@@ -207,7 +190,7 @@ func (c *conn) Remove(ctx context.Context, paths ...string) error {
 			}
 		}
 		for _, p := range paths {
-			err := c.host.fs.remove(p, false)
+			err := c.host.fs().Remove(p, false)
 			if err != nil && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENOTDIR) {
 				return c.fileError(Remove, p, err)
 			}
@@ -215,38 +198,6 @@ func (c *conn) Remove(ctx context.Context, paths ...string) error {
 		return nil
 	})
 }
-
-// handle is an open file.
-type handle struct {
-	fs     *fileSystem
-	node   *node
-	at     int
-	append bool
-}
-
-func (h *handle) Write(b []byte) (int, error) {
-	if h.append {
-		h.fs.mu.Lock()
-		h.at = len(h.node.data)
-		h.fs.mu.Unlock()
-	}
-	n, err := h.fs.write(h.node, h.at, b)
-	h.at += n
-	return n, err
-}
-
-func (h *handle) Read(b []byte) (int, error) {
-	h.fs.mu.Lock()
-	defer h.fs.mu.Unlock()
-	if h.at >= len(h.node.data) {
-		return 0, io.EOF
-	}
-	n := copy(b, h.node.data[h.at:])
-	h.at += n
-	return n, nil
-}
-
-func (h *handle) Close() error { return nil }
 
 // ctxReader ends a long copy between two reads.
 type ctxReader struct {

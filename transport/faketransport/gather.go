@@ -15,7 +15,7 @@ func (c *conn) Gather(ctx context.Context, paths []string, queries []transport.Q
 	out := transport.Gathered{Answers: make([]transport.Answer, len(queries)), RoundTrips: min(len(paths)+len(queries), 1)}
 	err := c.do(ctx, Op{Kind: Gather}, func(ctx context.Context, _ Op) (err error) {
 		out, err = gather.OneByOne(ctx, c, func(path string) bool {
-			_, err := c.host.fs.stat(path, true)
+			_, err := c.host.fs().Stat(path, true)
 			return err == nil
 		}, paths, queries)
 		return err

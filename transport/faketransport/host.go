@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"slices"
 	"strings"
@@ -12,13 +11,15 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport/internal/memfs"
+	"github.com/quorate-dev/quorate/transport/faketransport/internal/posixsh"
 )
 
 // Host is one fake host. It is safe for concurrent use.
 type Host struct {
-	owner *Transport
-	name  string
-	fs    *fileSystem
+	owner   *Transport
+	name    string
+	machine *posixsh.Machine
 
 	mu       sync.Mutex
 	scripted []scripted
@@ -30,8 +31,12 @@ type Host struct {
 }
 
 func newHost(t *Transport, name string) *Host {
-	return &Host{owner: t, name: name, fs: newFileSystem(), conns: map[*conn]struct{}{}}
+	h := &Host{owner: t, name: name, conns: map[*conn]struct{}{}}
+	h.machine = &posixsh.Machine{Host: name, FS: memfs.New(), Now: h.now, Find: h.find, Knows: h.scripts, Unknown: h.unscripted}
+	return h
 }
+
+func (h *Host) fs() *memfs.FS { return h.machine.FS }
 
 // Name is what it is dialled by.
 func (h *Host) Name() string { return h.name }
@@ -90,7 +95,7 @@ func (h *Host) Calls() []Call {
 
 // AddUser makes a user and a group of that name, with the same number, known
 // to chown. root, daemon and nobody are there.
-func (h *Host) AddUser(name string, id int) { h.fs.addUser(name, id) }
+func (h *Host) AddUser(name string, id int) { h.fs().AddUser(name, id) }
 
 // Put seeds files, as Filer.Write would place them but owned by root unless
 // they say otherwise. It is no call and hits no fault.
@@ -99,7 +104,7 @@ func (h *Host) Put(files ...transport.File) error {
 		if err := f.Validate(); err != nil {
 			return err
 		}
-		if err := h.fs.put(f); err != nil {
+		if err := h.fs().Put(f); err != nil {
 			return &transport.FileError{Host: h.name, Op: "put", Path: f.Path, Err: err}
 		}
 	}
@@ -110,22 +115,22 @@ func (h *Host) Put(files ...transport.File) error {
 // another hand; what is not there is no error. It is no call and hits no fault.
 func (h *Host) Delete(paths ...string) {
 	for _, p := range paths {
-		h.fs.removeAll(p)
+		h.fs().RemoveAll(p)
 	}
 }
 
 // Mkdir seeds a directory and its parents, mode 0755.
-func (h *Host) Mkdir(path string) error { return h.fs.mkdirAll(path, 0o755) }
+func (h *Host) Mkdir(path string) error { return h.fs().MkdirAll(path, 0o755) }
 
 // File reads a file back, for the test to look at.
-func (h *Host) File(path string) (transport.File, error) { return h.fs.file(path) }
+func (h *Host) File(path string) (transport.File, error) { return h.fs().File(path) }
 
 // Files lists the paths of all regular files, sorted.
-func (h *Host) Files() []string { return h.fs.list() }
+func (h *Host) Files() []string { return h.fs().List() }
 
 // Limit leaves room for that many bytes in the files below dir, like a file
 // system of its own; further writes fail with "no space left on device".
-func (h *Host) Limit(dir string, bytes int64) { h.fs.limit(dir, bytes) }
+func (h *Host) Limit(dir string, bytes int64) { h.fs().Limit(dir, bytes) }
 
 func (h *Host) isDown() bool {
 	h.mu.Lock()
@@ -163,11 +168,8 @@ func (h *Host) handler(argv []string) Handler {
 	return nil
 }
 
-// hasProgram says whether a script would find a program of that name.
-func (h *Host) hasProgram(name string) bool {
-	if _, ok := tool(name); ok {
-		return true
-	}
+// scripts reports whether a command of that name is scripted.
+func (h *Host) scripts(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.ContainsFunc(h.scripted, func(s scripted) bool { return s.match.program == name })
@@ -188,12 +190,4 @@ func (h *Host) unscripted(argv []string) string {
 		b.WriteString("  " + s.match.shown + "\n")
 	}
 	return b.String()
-}
-
-// permissions is what a zero mode means.
-func permissions(m fs.FileMode) fs.FileMode {
-	if m == 0 {
-		return 0o600
-	}
-	return m
 }

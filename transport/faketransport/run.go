@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
-	"strings"
 
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport/internal/posixsh"
 	"github.com/quorate-dev/quorate/transport/internal/stream"
 )
 
@@ -36,7 +35,7 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	err = h.exec(ctx, Invocation{
 		Host: h, Argv: cmd.Argv, Stdin: stdin,
 		Stdout: stream.NewGate(cmd.Stdout), Stderr: teeTail{stream.NewGate(cmd.Stderr), tail},
-	}, environment{dir: "/", umask: 0o022})
+	})
 	var exit *transport.ExitError
 	if errors.As(err, &exit) {
 		return &transport.ExitError{Host: h.name, Argv: cmd.Argv, Code: exit.Code, Signal: exit.Signal, Stderr: tail.String()}
@@ -47,98 +46,30 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	return h.named(Op{Argv: cmd.Argv}, err)
 }
 
-// exec carries out a command, for Run and for scripts: what is scripted first,
-// then the shell, then the built-in tools.
-func (h *Host) exec(ctx context.Context, in Invocation, env environment) error {
-	if f := h.handler(in.Argv); f != nil {
-		return f(ctx, in)
+// exec carries out a command on the host's machine.
+func (h *Host) exec(ctx context.Context, in Invocation) error {
+	return h.machine.Exec(ctx, posixsh.Command{
+		Argv: in.Argv, Stdin: in.Stdin, Stdout: in.Stdout, Stderr: in.Stderr, Dir: "/", Umask: 0o022,
+	})
+}
+
+// find is the machine's Find: what is scripted. Of a script's commands it records
+// those.
+func (h *Host) find(c posixsh.Command) posixsh.Program {
+	f := h.handler(c.Argv)
+	if f == nil {
+		return nil
 	}
-	name := in.Argv[0]
-	switch path.Dir(name) {
-	case "/bin", "/sbin", "/usr/bin", "/usr/sbin":
-		name = path.Base(name)
-	}
-	if name == "sh" || name == "bash" || name == "dash" {
-		return h.sh(ctx, in, env)
-	}
-	if f, ok := tool(name); ok {
-		return f(&call{Invocation: in, environment: env, ctx: ctx, name: name})
-	}
-	if shellTools[name] {
-		return h.interpret(ctx, in, env, `"$@"`, "", append([]string{"--"}, in.Argv...))
-	}
-	if _, err := fmt.Fprint(in.Stderr, h.unscripted(in.Argv)); err != nil {
+	return func(ctx context.Context, c posixsh.Command) error {
+		in := Invocation{Host: h, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr}
+		if !c.FromScript {
+			return f(ctx, in)
+		}
+		i := h.owner.begin(h.name, Op{Kind: Exec, Argv: c.Argv})
+		err := f(ctx, in)
+		h.owner.end(i, err)
 		return err
 	}
-	return Exit(127)
-}
-
-// shellTools are programs that the interpreter has built in.
-var shellTools = map[string]bool{"printf": true, "echo": true, "test": true, "[": true, "true": true, "false": true, "kill": true}
-
-// sh takes apart the command line of a shell: options, then -c SCRIPT, -s, or
-// a file.
-func (h *Host) sh(ctx context.Context, in Invocation, env environment) error {
-	args := in.Argv[1:]
-	var params []string
-	var inline, fromStdin bool
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
-		flag := args[0]
-		args = args[1:]
-		if flag == "--" {
-			break
-		}
-		for _, letter := range flag[1:] {
-			switch letter {
-			case 'c':
-				inline = true
-			case 's':
-				fromStdin = true
-			case 'e', 'u', 'x':
-				params = append(params, "-"+string(letter))
-			default:
-				fmt.Fprintf(in.Stderr, "faketransport: sh has no option -%c\n", letter)
-				return Exit(2)
-			}
-		}
-	}
-	params = append(params, "--")
-	switch {
-	case inline && len(args) == 0:
-		fmt.Fprintln(in.Stderr, "sh: -c requires an argument")
-		return Exit(2)
-	case inline:
-		zero := "sh"
-		if len(args) > 1 {
-			zero = args[1]
-		}
-		return h.interpret(ctx, in, env, args[0], zero, append(params, args[min(2, len(args)):]...))
-	case fromStdin || len(args) == 0:
-		script, err := readAll(ctx, in.Stdin)
-		if err != nil {
-			return err
-		}
-		return h.interpret(ctx, in, env, string(script), "sh", append(params, args...))
-	}
-	script, err := h.fs.read(path.Join("/", env.abs(args[0])))
-	if err != nil {
-		fmt.Fprintf(in.Stderr, "sh: %v\n", err)
-		return Exit(127)
-	}
-	return h.interpret(ctx, in, env, string(script), args[0], append(params, args[1:]...))
-}
-
-// environment is what a process inherits here.
-type environment struct {
-	dir   string
-	umask os.FileMode
-}
-
-func (e environment) abs(p string) string {
-	if path.IsAbs(p) {
-		return p
-	}
-	return e.dir + "/" + p
 }
 
 type teeTail struct {

@@ -1,4 +1,4 @@
-package transport
+package sudo
 
 import (
 	"context"
@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// sudoInput is sudo's standard input: nothing until sudo asks or the command
+// input is sudo's standard input: nothing until sudo asks or the command
 // has begun; the password if sudo asks; then the command's own input. After a
 // wrong password it ends, so that sudo gives up instead of taking the
 // command's input for another try.
-type sudoInput struct {
+type input struct {
 	ctx   context.Context //nolint:containedctx // lives as long as the command
-	conn  *sudoConn
-	gate  *sudoGate
+	conn  *conn
+	gate  *gate
 	stdin io.Reader
 
-	state sudoState
+	state inputState
 	typed []byte // of the password, what is still to be sent
 
 	mu    sync.Mutex
@@ -27,50 +27,50 @@ type sudoInput struct {
 	err   error
 }
 
-type sudoState int
+type inputState int
 
 const (
-	sudoSilent sudoState = iota
-	sudoTyping
-	sudoJudging
-	sudoIn
+	silent inputState = iota
+	typing
+	judging
+	admitted
 )
 
 // Read is called by one goroutine, which may outlive the command.
-func (s *sudoInput) Read(p []byte) (int, error) {
+func (s *input) Read(p []byte) (int, error) {
 	for {
 		switch s.state {
-		case sudoSilent:
+		case silent:
 			select {
 			case <-s.gate.in:
-				s.state = sudoIn
+				s.state = admitted
 			case <-s.gate.asked:
 				if err := s.take(); err != nil {
 					return 0, io.EOF
 				}
-				s.state = sudoTyping
+				s.state = typing
 			case <-s.ctx.Done():
 				return 0, io.EOF
 			}
-		case sudoTyping:
+		case typing:
 			n := copy(p, s.typed)
 			clear(s.typed[:n])
 			if s.typed = s.typed[n:]; len(s.typed) == 0 {
-				s.state = sudoJudging
+				s.state = judging
 			}
 			return n, nil
-		case sudoJudging:
+		case judging:
 			select {
 			case <-s.gate.in:
 				s.judge(true, false)
-				s.state = sudoIn
+				s.state = admitted
 			case <-s.gate.again:
 				s.judge(false, true)
 				return 0, io.EOF
 			case <-s.ctx.Done():
 				return 0, io.EOF
 			}
-		case sudoIn:
+		case admitted:
 			if s.stdin == nil {
 				return 0, io.EOF
 			}
@@ -81,7 +81,7 @@ func (s *sudoInput) Read(p []byte) (int, error) {
 
 // take gets the password. The first one to use it on a host keeps the host's
 // turn until it is judged, so that a wrong one is not tried by many at once.
-func (s *sudoInput) take() error {
+func (s *input) take() error {
 	known := s.conn.known
 	select {
 	case known.turn <- struct{}{}:
@@ -98,13 +98,13 @@ func (s *sudoInput) take() error {
 	}
 	if known.wrong {
 		s.judge(false, false)
-		return s.fail(&SudoError{Host: s.conn.host, Reason: SudoWrongPassword, Err: errors.New("it was refused before and is not tried again")})
+		return s.fail(&Error{Host: s.conn.host, Reason: WrongPassword, Err: errors.New("it was refused before and is not tried again")})
 	}
 	if known.password == nil {
 		d, err := s.conn.cfg.Password(s.ctx, s.conn.host)
 		if err != nil {
 			s.judge(false, false)
-			return s.fail(&SudoError{Host: s.conn.host, Reason: SudoPasswordNeeded, Err: err})
+			return s.fail(&Error{Host: s.conn.host, Reason: PasswordNeeded, Err: err})
 		}
 		known.password = &d
 	}
@@ -116,7 +116,7 @@ func (s *sudoInput) take() error {
 }
 
 // judge notes what is known of the password and gives the turn back.
-func (s *sudoInput) judge(right, wrong bool) {
+func (s *input) judge(right, wrong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.turn {
@@ -129,21 +129,21 @@ func (s *sudoInput) judge(right, wrong bool) {
 }
 
 // end is called when the command is over, however.
-func (s *sudoInput) end(right, wrong bool) {
+func (s *input) end(right, wrong bool) {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
 	s.judge(right, wrong)
 }
 
-func (s *sudoInput) fail(err error) error {
+func (s *input) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 	return err
 }
 
-func (s *sudoInput) failure() error {
+func (s *input) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err

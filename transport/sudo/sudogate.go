@@ -1,15 +1,17 @@
-package transport
+package sudo
 
 import (
 	"bytes"
 	"io"
 	"sync"
+
+	"github.com/quorate-dev/quorate/transport"
 )
 
-// sudoGate reads standard error on its way to the caller. Until the command
+// gate reads standard error on its way to the caller. Until the command
 // has begun it looks for the prompt and the mark and takes both out; from then
 // on it passes everything.
-type sudoGate struct {
+type gate struct {
 	prompt, begun string
 	stderr        io.Writer
 	asked         chan struct{} // closed at the first prompt
@@ -23,7 +25,7 @@ type sudoGate struct {
 	tail    boundedTail
 }
 
-func (g *sudoGate) Write(p []byte) (int, error) {
+func (g *gate) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.open {
@@ -52,7 +54,7 @@ func (g *sudoGate) Write(p []byte) (int, error) {
 	}
 }
 
-func (g *sudoGate) pass(p []byte) error {
+func (g *gate) pass(p []byte) error {
 	g.tail.add(p)
 	if g.stderr == nil || len(p) == 0 {
 		return nil
@@ -62,22 +64,22 @@ func (g *sudoGate) pass(p []byte) error {
 }
 
 // text is the end of the command's standard error, or what sudo said instead.
-func (g *sudoGate) text() string {
+func (g *gate) text() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.open {
-		return string(g.pending[max(0, len(g.pending)-StderrLimit):])
+		return string(g.pending[max(0, len(g.pending)-transport.StderrLimit):])
 	}
 	return string(g.tail.kept)
 }
 
-func (g *sudoGate) began() bool {
+func (g *gate) began() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.open
 }
 
-func (g *sudoGate) prompts() int {
+func (g *gate) prompts() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.asks

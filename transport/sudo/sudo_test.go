@@ -1,6 +1,6 @@
 //go:build unix
 
-package transport_test
+package sudo_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
+	"github.com/quorate-dev/quorate/transport/sudo"
 	"github.com/quorate-dev/quorate/transport/transporttest"
 )
 
@@ -100,11 +101,11 @@ func password(text string, calls *atomic.Int32) func(context.Context, string) (t
 func TestSudoConformanceWithoutPassword(t *testing.T) {
 	user := sudoUser(t, "ALL=(ALL) NOPASSWD: ALL")
 	var calls atomic.Int32
-	for name, cfg := range map[string]transport.SudoConfig{
+	for name, cfg := range map[string]sudo.Config{
 		"none": {}, "unneeded": {Password: password(sudoPassword, &calls)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := transport.Sudo(as{&local.Transport{}, user}, cfg)
+			tr := sudo.New(as{&local.Transport{}, user}, cfg)
 			transporttest.Run(t, transporttest.Harness{Transport: tr, Host: "here", Dir: t.TempDir(), Owner: "nobody"})
 		})
 	}
@@ -117,7 +118,7 @@ func TestSudoConformanceWithoutPassword(t *testing.T) {
 func TestSudoConformanceWithPassword(t *testing.T) {
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
-	tr := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{Password: password(sudoPassword, &calls)})
+	tr := sudo.New(as{&local.Transport{}, user}, sudo.Config{Password: password(sudoPassword, &calls)})
 	transporttest.Run(t, transporttest.Harness{Transport: tr, Host: "here", Dir: t.TempDir(), Owner: "nobody"})
 	if calls.Load() != 1 {
 		t.Errorf("the password was asked for %d times", calls.Load())
@@ -129,7 +130,7 @@ func TestSudoConformanceWithPassword(t *testing.T) {
 func TestSudoUserAndStreams(t *testing.T) {
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
-	conn, err := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{
+	conn, err := sudo.New(as{&local.Transport{}, user}, sudo.Config{
 		User: "daemon", Password: password(sudoPassword, &calls),
 	}).Dial(t.Context(), "here")
 	if err != nil {
@@ -154,7 +155,7 @@ func TestSudoUserAndStreams(t *testing.T) {
 func TestSudoWrongPassword(t *testing.T) {
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
-	tr := transport.Sudo(as{&local.Transport{}, user}, transport.SudoConfig{Password: password("wrong-"+sudoPassword, &calls)})
+	tr := sudo.New(as{&local.Transport{}, user}, sudo.Config{Password: password("wrong-"+sudoPassword, &calls)})
 	conn, err := tr.Dial(t.Context(), "here")
 	if err != nil {
 		t.Fatal(err)
@@ -164,8 +165,8 @@ func TestSudoWrongPassword(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"cat"}, Stdin: strings.NewReader("not a password\n")})
-			var refused *transport.SudoError
-			if !errors.As(err, &refused) || refused.Reason != transport.SudoWrongPassword {
+			var refused *sudo.Error
+			if !errors.As(err, &refused) || refused.Reason != sudo.WrongPassword {
 				t.Errorf("got %v", err)
 			}
 			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "MARKER") {
@@ -183,16 +184,16 @@ func TestSudoWrongPassword(t *testing.T) {
 func TestSudoRefusals(t *testing.T) {
 	user := sudoUser(t, "ALL=(daemon) NOPASSWD: ALL, (root) /bin/true")
 	var calls atomic.Int32
-	for want, cfg := range map[string]transport.SudoConfig{
-		transport.SudoPasswordNeeded: {},
-		transport.SudoNotAllowed:     {Password: password(sudoPassword, &calls)},
+	for want, cfg := range map[sudo.Reason]sudo.Config{
+		sudo.PasswordNeeded: {},
+		sudo.NotAllowed:     {Password: password(sudoPassword, &calls)},
 	} {
-		conn, err := transport.Sudo(as{&local.Transport{}, user}, cfg).Dial(t.Context(), "here")
+		conn, err := sudo.New(as{&local.Transport{}, user}, cfg).Dial(t.Context(), "here")
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = conn.Run(t.Context(), transport.Cmd{Argv: []string{"id"}})
-		var refused *transport.SudoError
+		var refused *sudo.Error
 		if !errors.As(err, &refused) || refused.Reason != want {
 			t.Errorf("want %q, got %v", want, err)
 		}

@@ -1,4 +1,6 @@
-package faketransport
+// Package memfs is a file system in memory: the disk of a host of
+// faketransport.
+package memfs
 
 import (
 	"fmt"
@@ -14,9 +16,9 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// fileSystem is a tree of nodes by path. Symbolic links are followed as on a
-// host.
-type fileSystem struct {
+// FS is a tree of nodes by path. Symbolic links are followed as on a host. It
+// is safe for concurrent use; make it with New.
+type FS struct {
 	mu     sync.Mutex
 	nodes  map[string]*node
 	users  map[string]int
@@ -37,8 +39,10 @@ type node struct {
 	inode, changed int64
 }
 
-func newFileSystem() *fileSystem {
-	f := &fileSystem{
+// New returns the directories and devices that every host has, and the users
+// root, daemon and nobody.
+func New() *FS {
+	f := &FS{
 		nodes:  map[string]*node{"/": {mode: fs.ModeDir | 0o755}},
 		users:  map[string]int{"root": 0, "daemon": 1, "nobody": 65534},
 		groups: map[string]int{"root": 0, "daemon": 1, "nogroup": 65534},
@@ -58,7 +62,7 @@ func pathError(op, p string, err error) error { return &fs.PathError{Op: op, Pat
 
 // resolve follows links on the way to p, and at its end if follow is set. The
 // path it gives has a parent directory but need not exist.
-func (f *fileSystem) resolve(p string, follow bool) (string, error) {
+func (f *FS) resolve(p string, follow bool) (string, error) {
 	const mostLinks = 40
 	links := 0
 	at := "/"
@@ -95,7 +99,7 @@ func (f *fileSystem) resolve(p string, follow bool) (string, error) {
 }
 
 // lookup gives the node at p.
-func (f *fileSystem) lookup(p string, follow bool) (string, *node, error) {
+func (f *FS) lookup(p string, follow bool) (string, *node, error) {
 	at, err := f.resolve(p, follow)
 	if err != nil {
 		return "", nil, err
@@ -108,7 +112,7 @@ func (f *fileSystem) lookup(p string, follow bool) (string, *node, error) {
 }
 
 // place puts a new node where nothing is.
-func (f *fileSystem) place(at string, n *node) {
+func (f *FS) place(at string, n *node) {
 	f.inodes++
 	n.inode = f.inodes
 	f.nodes[at] = n
@@ -116,13 +120,13 @@ func (f *fileSystem) place(at string, n *node) {
 }
 
 // touch notes that a node has changed.
-func (f *fileSystem) touch(n *node) {
+func (f *FS) touch(n *node) {
 	f.changes++
 	n.changed = f.changes
 }
 
-// create makes or truncates a regular file for writing.
-func (f *fileSystem) create(p string, mode fs.FileMode, exclusive, truncate bool) (*node, error) {
+// Create opens a regular file for writing, and makes it where it is not there.
+func (f *FS) Create(p string, mode fs.FileMode, exclusive, truncate bool) (*Handle, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.resolve(p, true)
@@ -145,11 +149,11 @@ func (f *fileSystem) create(p string, mode fs.FileMode, exclusive, truncate bool
 		n.data = nil
 		f.touch(n)
 	}
-	return n, nil
+	return &Handle{fs: f, node: n}, nil
 }
 
 // write puts b into the node, as much as there is room for.
-func (f *fileSystem) write(n *node, at int, b []byte) (int, error) {
+func (f *FS) write(n *node, at int, b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n.mode&fs.ModeDevice != 0 {
@@ -170,7 +174,7 @@ func (f *fileSystem) write(n *node, at int, b []byte) (int, error) {
 }
 
 // room is how many bytes may still be added to a node's file.
-func (f *fileSystem) room(n *node) int64 {
+func (f *FS) room(n *node) int64 {
 	const plenty = 1 << 40
 	room := int64(plenty)
 	for dir, limit := range f.limits {
@@ -188,14 +192,16 @@ func (f *fileSystem) room(n *node) int64 {
 	return max(0, room)
 }
 
-func (f *fileSystem) limit(dir string, bytes int64) {
+// Limit leaves room for that many bytes in the files below dir; further writes
+// fail with ENOSPC.
+func (f *FS) Limit(dir string, bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.limits[path.Clean(dir)] = bytes
 }
 
-// read gives a copy of a regular file.
-func (f *fileSystem) read(p string) ([]byte, error) {
+// ReadFile returns a copy of a regular file.
+func (f *FS) ReadFile(p string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, n, err := f.lookup(p, true)
@@ -208,13 +214,14 @@ func (f *fileSystem) read(p string) ([]byte, error) {
 	return slices.Clone(n.data), nil
 }
 
-func (f *fileSystem) mkdirAll(p string, mode fs.FileMode) error {
+// MkdirAll makes a directory and its parents.
+func (f *FS) MkdirAll(p string, mode fs.FileMode) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mkdirLocked(p, mode)
 }
 
-func (f *fileSystem) mkdirLocked(p string, mode fs.FileMode) error {
+func (f *FS) mkdirLocked(p string, mode fs.FileMode) error {
 	at := ""
 	for _, name := range strings.Split(strings.Trim(path.Clean(p), "/"), "/") {
 		at += "/" + name
@@ -232,7 +239,8 @@ func (f *fileSystem) mkdirLocked(p string, mode fs.FileMode) error {
 	return nil
 }
 
-func (f *fileSystem) mkdir(p string, mode fs.FileMode) error {
+// Mkdir makes a directory.
+func (f *FS) Mkdir(p string, mode fs.FileMode) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, n, err := f.lookup(p, false)
@@ -251,7 +259,7 @@ func (f *fileSystem) mkdir(p string, mode fs.FileMode) error {
 
 // fromTo finds what is at one path, and where another would be, in a directory
 // that is there.
-func (f *fileSystem) fromTo(op, from, to string) (src string, n *node, dst string, err error) {
+func (f *FS) fromTo(op, from, to string) (src string, n *node, dst string, err error) {
 	if src, n, err = f.lookup(from, false); err != nil {
 		return "", nil, "", err
 	}
@@ -264,8 +272,8 @@ func (f *fileSystem) fromTo(op, from, to string) (src string, n *node, dst strin
 	return src, n, dst, nil
 }
 
-// rename replaces what is at the new path, as rename(2) does.
-func (f *fileSystem) rename(from, to string) error {
+// Rename replaces what is at the new path, as rename(2) does.
+func (f *FS) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	src, n, dst, err := f.fromTo("rename", from, to)
@@ -294,8 +302,8 @@ func (f *fileSystem) rename(from, to string) error {
 	return nil
 }
 
-// remove deletes a file, or an empty directory if dir is set.
-func (f *fileSystem) remove(p string, dir bool) error {
+// Remove deletes a file, or an empty directory if dir is set.
+func (f *FS) Remove(p string, dir bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, n, err := f.lookup(p, false)
@@ -313,8 +321,8 @@ func (f *fileSystem) remove(p string, dir bool) error {
 	return nil
 }
 
-// removeAll deletes a tree.
-func (f *fileSystem) removeAll(p string) {
+// RemoveAll deletes a tree.
+func (f *FS) RemoveAll(p string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, n, err := f.lookup(p, false)
@@ -328,9 +336,9 @@ func (f *fileSystem) removeAll(p string) {
 	}
 }
 
-// copyAll copies a file, or a directory with all that is in it, with modes and
+// CopyAll copies a file, or a directory with all that is in it, with modes and
 // owners.
-func (f *fileSystem) copyAll(from, to string) error {
+func (f *FS) CopyAll(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	src, _, dst, err := f.fromTo("copy", from, to)
@@ -347,7 +355,8 @@ func (f *fileSystem) copyAll(from, to string) error {
 	return nil
 }
 
-func (f *fileSystem) symlink(target, p string) error {
+// Symlink makes a symbolic link.
+func (f *FS) Symlink(target, p string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, n, err := f.lookup(p, false)
@@ -362,7 +371,7 @@ func (f *fileSystem) symlink(target, p string) error {
 }
 
 // children are the names in a directory, sorted.
-func (f *fileSystem) children(dir string) []string {
+func (f *FS) children(dir string) []string {
 	prefix := strings.TrimSuffix(dir, "/") + "/"
 	var names []string
 	for p := range f.nodes {
@@ -374,7 +383,8 @@ func (f *fileSystem) children(dir string) []string {
 	return names
 }
 
-func (f *fileSystem) chmod(p string, mode fs.FileMode) error {
+// Chmod sets permission bits.
+func (f *FS) Chmod(p string, mode fs.FileMode) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, n, err := f.lookup(p, true)
@@ -385,8 +395,8 @@ func (f *fileSystem) chmod(p string, mode fs.FileMode) error {
 	return err
 }
 
-// chown takes names or numbers; empty ones leave what is there.
-func (f *fileSystem) chown(p, owner, group string) error {
+// Chown takes names or numbers; empty ones leave what is there.
+func (f *FS) Chown(p, owner, group string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, n, err := f.lookup(p, true)
@@ -396,7 +406,7 @@ func (f *fileSystem) chown(p, owner, group string) error {
 	return f.own(n, owner, group)
 }
 
-func (f *fileSystem) own(n *node, owner, group string) error {
+func (f *FS) own(n *node, owner, group string) error {
 	uid, err := number(f.users, "user", owner, n.uid)
 	if err != nil {
 		return err
@@ -423,7 +433,8 @@ func number(known map[string]int, kind, name string, unset int) (int, error) {
 	return 0, fmt.Errorf("invalid %s: %q", kind, name)
 }
 
-func (f *fileSystem) addUser(name string, id int) {
+// AddUser makes a user and a group of that name and number.
+func (f *FS) AddUser(name string, id int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.users[name], f.groups[name] = id, id
@@ -439,8 +450,9 @@ func nameOf(known map[string]int, id int) string {
 	return strconv.Itoa(id)
 }
 
-// stage makes a temporary file beside p; put and the native Filer place it.
-func (f *fileSystem) stage(p string) (string, *node, error) {
+// Stage makes a temporary file beside p, 0600, to be renamed to it, and returns
+// its path too.
+func (f *FS) Stage(p string) (string, *Handle, error) {
 	at, err := func() (string, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -455,42 +467,43 @@ func (f *fileSystem) stage(p string) (string, *node, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	n, err := f.create(at, 0o600, true, false)
-	return at, n, err
+	h, err := f.Create(at, 0o600, true, false)
+	return at, h, err
 }
 
-// tempLocked counts instead of drawing: the same test has the same names.
-func (f *fileSystem) tempLocked(prefix string) string {
+// TempName returns a path that begins so and was never returned before. It
+// counts instead of drawing: the same test has the same names.
+func (f *FS) TempName(prefix string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tempLocked(prefix)
+}
+
+func (f *FS) tempLocked(prefix string) string {
 	f.temps++
 	return fmt.Sprintf("%s%06d", prefix, f.temps)
 }
 
-// finish gives the staged file its owner and mode.
-func (f *fileSystem) finish(n *node, file transport.File) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n.mode = permissions(file.Mode)
-	return f.own(n, file.Owner, file.Group)
-}
-
-func (f *fileSystem) put(file transport.File) error {
-	temp, n, err := f.stage(file.Path)
+// Put places a file whole, with its parents, mode and owner.
+func (f *FS) Put(file transport.File) error {
+	temp, h, err := f.Stage(file.Path)
 	if err != nil {
 		return err
 	}
-	if _, err = f.write(n, 0, file.Data.Bytes()); err == nil {
-		err = f.finish(n, file)
+	if _, err = h.Write(file.Data.Bytes()); err == nil {
+		err = h.Own(file)
 	}
 	if err == nil {
-		err = f.rename(temp, file.Path)
+		err = f.Rename(temp, file.Path)
 	}
 	if err != nil {
-		f.removeAll(temp)
+		f.RemoveAll(temp)
 	}
 	return err
 }
 
-func (f *fileSystem) file(p string) (transport.File, error) {
+// File returns a regular file with its content.
+func (f *FS) File(p string) (transport.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, n, err := f.lookup(p, true)
@@ -506,7 +519,8 @@ func (f *fileSystem) file(p string) (transport.File, error) {
 	}, nil
 }
 
-func (f *fileSystem) list() []string {
+// List returns the paths of all regular files, sorted.
+func (f *FS) List() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []string

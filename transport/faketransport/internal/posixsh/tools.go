@@ -1,4 +1,4 @@
-package faketransport
+package posixsh
 
 import (
 	"bufio"
@@ -36,18 +36,16 @@ func tool(name string) (func(*call) error, bool) {
 
 // call is one use of a tool.
 type call struct {
-	Invocation
-	environment
+	*Machine
+	Command
 	ctx  context.Context //nolint:containedctx // lives as long as the call
 	name string
 }
 
-func (c *call) fs() *fileSystem { return c.Host.fs }
-
 // fail prints a message as coreutils do and exits with 1.
 func (c *call) fail(format string, args ...any) error {
 	fmt.Fprintf(c.Stderr, c.name+": "+format+"\n", args...)
-	return Exit(1)
+	return exit(1)
 }
 
 // failed is fail for a path.
@@ -120,7 +118,7 @@ func (c *call) input(operands []string) (io.Reader, error) {
 	if len(operands) > 1 {
 		return nil, c.fail("faketransport takes one file")
 	}
-	r, err := c.fs().open(c.abs(operands[0]))
+	r, err := c.FS.Open(c.abs(operands[0]))
 	if err != nil {
 		return nil, c.failed(operands[0], err)
 	}
@@ -167,11 +165,11 @@ func tee(c *call) error {
 	}
 	out := []io.Writer{c.Stdout}
 	for _, operand := range operands {
-		n, err := c.fs().create(c.abs(operand), 0o666&^c.umask, false, true)
+		h, err := c.FS.Create(c.abs(operand), 0o666&^c.Umask, false, true)
 		if err != nil {
 			return c.failed(operand, err)
 		}
-		out = append(out, &handle{fs: c.fs(), node: n})
+		out = append(out, h)
 	}
 	_, err = io.Copy(io.MultiWriter(out...), &ctxReader{c.ctx, c.Stdin})
 	return err
@@ -391,9 +389,9 @@ func grep(c *call) error {
 	}
 	switch {
 	case failed:
-		return Exit(2)
+		return exit(2)
 	case !found:
-		return Exit(1)
+		return exit(1)
 	}
 	return nil
 }
@@ -423,7 +421,7 @@ func date(c *call) error {
 	if len(args) != 1 || !strings.HasPrefix(args[0], "+") {
 		return c.fail("faketransport knows only date [-u] +FORMAT")
 	}
-	now := c.Host.now().UTC()
+	now := c.Now().UTC()
 	text := strings.NewReplacer("%s", strconv.FormatInt(now.Unix(), 10), "%N", fmt.Sprintf("%09d", now.Nanosecond()),
 		"%Y", now.Format("2006"), "%m", now.Format("01"), "%d", now.Format("02"),
 		"%H", now.Format("15"), "%M", now.Format("04"), "%S", now.Format("05")).Replace(args[0][1:])
@@ -433,7 +431,7 @@ func date(c *call) error {
 	return c.print("%s\n", text)
 }
 
-func hostname(c *call) error { return c.print("%s\n", c.Host.name) }
+func hostname(c *call) error { return c.print("%s\n", c.Host) }
 
 func uname(c *call) error {
 	opts, _, err := c.options("srm", "")
@@ -468,7 +466,7 @@ func dirname(c *call) error  { return c.print("%s\n", path.Dir(c.Argv[len(c.Argv
 
 func lookUpTool(c *call) error {
 	for _, name := range c.Argv[1:] {
-		if name == "sh" || shellTools[name] || c.Host.hasProgram(name) {
+		if name == "sh" || shellTools[name] || c.HasProgram(name) {
 			if !path.IsAbs(name) {
 				name = "/usr/bin/" + name
 			}
@@ -482,11 +480,11 @@ func lookUpTool(c *call) error {
 			dirs = []string{""}
 		}
 		i := slices.IndexFunc(dirs, func(dir string) bool {
-			_, err := c.fs().stat(path.Join(dir, name), true)
+			_, err := c.FS.Stat(path.Join(dir, name), true)
 			return err == nil
 		})
 		if i < 0 {
-			return Exit(127)
+			return exit(127)
 		}
 		if err := c.print("%s\n", path.Join(dirs[i], name)); err != nil {
 			return err
@@ -530,7 +528,20 @@ func (c *call) runRest(argv []string) error {
 	if len(argv) == 0 {
 		return c.fail("no command")
 	}
-	in := c.Invocation
+	in := c.Command
 	in.Argv = argv
-	return c.Host.exec(c.ctx, in, c.environment)
+	return c.Exec(c.ctx, in)
+}
+
+// ctxReader ends a long copy between two reads.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }

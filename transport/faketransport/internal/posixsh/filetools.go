@@ -1,4 +1,4 @@
-package faketransport
+package posixsh
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ func statTool(c *call) error {
 		return err
 	}
 	for _, operand := range operands {
-		info, err := c.fs().stat(c.abs(operand), has(opts, 'L'))
+		info, err := c.FS.Stat(c.abs(operand), has(opts, 'L'))
 		if err != nil {
 			return c.fail("cannot statx '%s': %s", operand, libc(err))
 		}
@@ -27,15 +27,15 @@ func statTool(c *call) error {
 		switch {
 		case info.IsDir():
 			kind = "directory"
-		case info.mode.Type() == fs.ModeSymlink:
+		case info.Mode().Type() == fs.ModeSymlink:
 			kind = "symbolic link"
-		case info.size == 0:
+		case info.Size() == 0:
 			kind = "regular empty file"
 		}
 		text := strings.NewReplacer(
-			"%a", strconv.FormatUint(uint64(info.mode.Perm()), 8), "%n", operand, "%s", strconv.FormatInt(info.size, 10),
-			"%i", strconv.FormatInt(info.inode, 10), "%Y", strconv.FormatInt(info.changed, 10), "%Z", strconv.FormatInt(info.changed, 10),
-			"%U", info.owner, "%G", info.group, "%u", strconv.Itoa(info.uid), "%g", strconv.Itoa(info.gid), "%F", kind, "%%", "%",
+			"%a", strconv.FormatUint(uint64(info.Mode().Perm()), 8), "%n", operand, "%s", strconv.FormatInt(info.Size(), 10),
+			"%i", strconv.FormatInt(info.Inode, 10), "%Y", strconv.FormatInt(info.Changed, 10), "%Z", strconv.FormatInt(info.Changed, 10),
+			"%U", info.Owner, "%G", info.Group, "%u", strconv.Itoa(info.UID), "%g", strconv.Itoa(info.GID), "%F", kind, "%%", "%",
 		).Replace(format)
 		if err := c.print("%s\n", text); err != nil {
 			return err
@@ -49,13 +49,13 @@ func mkdir(c *call) error {
 	if err != nil {
 		return err
 	}
-	mode := 0o777 &^ c.umask
+	mode := 0o777 &^ c.Umask
 	for _, operand := range operands {
 		p := c.abs(operand)
 		if has(opts, 'p') {
-			err = c.fs().mkdirAll(p, mode)
+			err = c.FS.MkdirAll(p, mode)
 		} else {
-			err = c.fs().mkdir(p, mode)
+			err = c.FS.Mkdir(p, mode)
 		}
 		if m := opts['m']; err == nil && m != "" {
 			err = c.setMode(p, m)
@@ -72,7 +72,7 @@ func (c *call) setMode(p, octal string) error {
 	if err != nil {
 		return errors.New("faketransport takes octal modes only")
 	}
-	return c.fs().chmod(p, fs.FileMode(mode))
+	return c.FS.Chmod(p, fs.FileMode(mode))
 }
 
 func chmod(c *call) error {
@@ -101,7 +101,7 @@ func chown(c *call) error {
 	}
 	owner, group, _ := strings.Cut(operands[0], ":")
 	for _, operand := range operands[1:] {
-		if err := c.fs().chown(c.abs(operand), owner, group); err != nil {
+		if err := c.FS.Chown(c.abs(operand), owner, group); err != nil {
 			return c.failed(operand, err)
 		}
 	}
@@ -116,10 +116,10 @@ func rm(c *call) error {
 	for _, operand := range operands {
 		p := c.abs(operand)
 		if has(opts, 'r') || has(opts, 'R') {
-			c.fs().removeAll(p)
+			c.FS.RemoveAll(p)
 			continue
 		}
-		err := c.fs().remove(p, false)
+		err := c.FS.Remove(p, false)
 		if errors.Is(err, syscall.ENOENT) && has(opts, 'f') {
 			continue
 		}
@@ -136,7 +136,7 @@ func rmdir(c *call) error {
 		return err
 	}
 	for _, operand := range operands {
-		if err := c.fs().remove(c.abs(operand), true); err != nil {
+		if err := c.FS.Remove(c.abs(operand), true); err != nil {
 			return c.failed(operand, err)
 		}
 	}
@@ -146,7 +146,7 @@ func rmdir(c *call) error {
 // destination is where mv, cp and ln put a file: into a directory, or at the
 // path.
 func (c *call) destination(from, to string) string {
-	if info, err := c.fs().stat(c.abs(to), true); err == nil && info.IsDir() {
+	if info, err := c.FS.Stat(c.abs(to), true); err == nil && info.IsDir() {
 		return path.Join(c.abs(to), path.Base(from))
 	}
 	return c.abs(to)
@@ -160,7 +160,7 @@ func mv(c *call) error {
 	if len(operands) != 2 {
 		return c.fail("faketransport moves one file")
 	}
-	if err := c.fs().rename(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
+	if err := c.FS.Rename(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
 		return c.failed(operands[0], err)
 	}
 	return nil
@@ -175,22 +175,22 @@ func cp(c *call) error {
 		return c.fail("faketransport copies one file")
 	}
 	if has(opts, 'a') {
-		if err := c.fs().copyAll(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
+		if err := c.FS.CopyAll(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
 			return c.failed(operands[0], err)
 		}
 		return nil
 	}
-	data, err := c.fs().read(c.abs(operands[0]))
+	data, err := c.FS.ReadFile(c.abs(operands[0]))
 	if err != nil {
 		return c.failed(operands[0], err)
 	}
-	info, err := c.fs().stat(c.abs(operands[0]), true)
+	info, err := c.FS.Stat(c.abs(operands[0]), true)
 	if err != nil {
 		return c.failed(operands[0], err)
 	}
-	n, err := c.fs().create(c.destination(operands[0], operands[1]), info.mode.Perm()&^c.umask, false, true)
+	h, err := c.FS.Create(c.destination(operands[0], operands[1]), info.Mode().Perm()&^c.Umask, false, true)
 	if err == nil {
-		_, err = c.fs().write(n, 0, data)
+		_, err = h.Write(data)
 	}
 	if err != nil {
 		return c.failed(operands[1], err)
@@ -208,9 +208,9 @@ func ln(c *call) error {
 	}
 	at := c.abs(operands[1])
 	if has(opts, 'f') {
-		_ = c.fs().remove(at, false) // not there is fine, and the rest symlink tells
+		_ = c.FS.Remove(at, false) // not there is fine, and the rest symlink tells
 	}
-	if err := c.fs().symlink(operands[0], at); err != nil {
+	if err := c.FS.Symlink(operands[0], at); err != nil {
 		return c.failed(operands[1], err)
 	}
 	return nil
@@ -225,19 +225,17 @@ func readlink(c *call) error {
 		return c.fail("one operand")
 	}
 	if has(opts, 'f') {
-		c.fs().mu.Lock()
-		at, err := c.fs().resolve(c.abs(operands[0]), true)
-		c.fs().mu.Unlock()
+		at, err := c.FS.RealPath(c.abs(operands[0]))
 		if err != nil {
-			return Exit(1)
+			return exit(1)
 		}
 		return c.print("%s\n", at)
 	}
-	info, err := c.fs().stat(c.abs(operands[0]), false)
-	if err != nil || info.mode.Type() != fs.ModeSymlink {
-		return Exit(1)
+	info, err := c.FS.Stat(c.abs(operands[0]), false)
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return exit(1)
 	}
-	return c.print("%s\n", info.link)
+	return c.print("%s\n", info.Link)
 }
 
 func ls(c *call) error {
@@ -249,7 +247,7 @@ func ls(c *call) error {
 		operands = []string{"."}
 	}
 	for _, operand := range operands {
-		info, err := c.fs().stat(c.abs(operand), true)
+		info, err := c.FS.Stat(c.abs(operand), true)
 		if err != nil {
 			return c.fail("cannot access '%s': %s", operand, libc(err))
 		}
@@ -259,7 +257,7 @@ func ls(c *call) error {
 			}
 			continue
 		}
-		entries, err := c.fs().readDir(c.abs(operand))
+		entries, err := c.FS.ReadDir(c.abs(operand))
 		if err != nil {
 			return c.failed(operand, err)
 		}
@@ -278,7 +276,7 @@ func touch(c *call) error {
 		return err
 	}
 	for _, operand := range operands {
-		if _, err := c.fs().create(c.abs(operand), 0o666&^c.umask, false, false); err != nil {
+		if _, err := c.FS.Create(c.abs(operand), 0o666&^c.Umask, false, false); err != nil {
 			return c.failed(operand, err)
 		}
 	}
@@ -294,18 +292,11 @@ func truncate(c *call) error {
 	if err != nil || size < 0 || len(operands) != 1 {
 		return c.fail("faketransport takes -s BYTES FILE")
 	}
-	n, err := c.fs().create(c.abs(operands[0]), 0o666&^c.umask, false, false)
+	h, err := c.FS.Create(c.abs(operands[0]), 0o666&^c.Umask, false, false)
 	if err != nil {
 		return c.failed(operands[0], err)
 	}
-	c.fs().mu.Lock()
-	defer c.fs().mu.Unlock()
-	if size <= len(n.data) {
-		n.data = n.data[:size]
-	} else {
-		n.data = append(n.data, make([]byte, size-len(n.data))...)
-	}
-	c.fs().touch(n)
+	h.Truncate(size)
 	return nil
 }
 
@@ -318,13 +309,11 @@ func mktemp(c *call) error {
 	if len(operands) > 0 {
 		template = c.abs(operands[0])
 	}
-	c.fs().mu.Lock()
-	at := c.fs().tempLocked(strings.TrimRight(template, "X"))
-	c.fs().mu.Unlock()
+	at := c.FS.TempName(strings.TrimRight(template, "X"))
 	if has(opts, 'd') {
-		err = c.fs().mkdir(at, 0o700)
+		err = c.FS.Mkdir(at, 0o700)
 	} else {
-		_, err = c.fs().create(at, 0o600, true, false)
+		_, err = c.FS.Create(at, 0o600, true, false)
 	}
 	if err != nil {
 		return c.fail("failed to create file via template '%s': %s", template, libc(err))
@@ -339,7 +328,7 @@ func syncTool(c *call) error {
 		return err
 	}
 	for _, operand := range operands {
-		if _, err := c.fs().stat(c.abs(operand), true); err != nil {
+		if _, err := c.FS.Stat(c.abs(operand), true); err != nil {
 			return c.failed(operand, err)
 		}
 	}
