@@ -73,7 +73,23 @@ func ours(all map[string]pkg, below string) []pkg {
 func TestRootDependsOnTheStandardLibraryOnly(t *testing.T) {
 	all := loadPackages(t)
 	for _, dep := range all[module].Deps {
-		require.True(t, all[dep].Standard, "the root package depends on %s", dep)
+		require.True(t, all[dep].Standard || within(dep, module+"/internal"), "the root package depends on %s", dep)
+	}
+}
+
+// What is under the module's own internal directory is for every package to
+// use, and so depends on none.
+func TestInternalPackagesDependOnTheStandardLibraryOnly(t *testing.T) {
+	all := loadPackages(t)
+	packages := ours(all, "internal")
+	require.NotEmpty(t, packages)
+	for _, p := range packages {
+		if strings.HasSuffix(p.ImportPath, "test") {
+			continue // for tests, with their libraries
+		}
+		for _, dep := range p.Deps {
+			require.True(t, all[dep].Standard, "%s depends on %s", p.ImportPath, dep)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func NewAuthority(signer crypto.Signer, chain ...*x509.Certificate) (*Authority,
 	if err != nil {
 		return nil, badAuthority(err)
 	}
-	p := &pair{cert: chain[0], chain: slices.Clone(chain[1:]), key: &privateKey{signer, keyPEM}}
+	p := &pair{cert: chain[0], chain: slices.Clone(chain[1:]), key: newPrivateKey(signer, keyPEM)}
 	if err := p.checkAuthority(); err != nil {
 		return nil, badAuthority(err)
 	}

@@ -73,9 +73,9 @@ func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
 	return byPath(
 		publicFile(etcdDir+"ca.crt", encodeCerts(b.held.ca[EtcdCA].anchor())),
 		publicFile(etcdDir+"server.crt", encodeCerts(server.all())),
-		secretFile(etcdDir+"server.key", server.key.pem),
+		secretFile(etcdDir+"server.key", server.key.pem.Reveal()),
 		publicFile(etcdDir+"peer.crt", encodeCerts(peer.all())),
-		secretFile(etcdDir+"peer.key", peer.key.pem),
+		secretFile(etcdDir+"peer.key", peer.key.pem.Reveal()),
 	), nil
 }
 
@@ -99,7 +99,7 @@ func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
 	kubernetes, frontProxy := h.ca[KubernetesCA], h.ca[FrontProxyCA]
 	var forEtcd []quorate.File
 	if h.stacked {
-		forEtcd = append(forEtcd, secretFile(kubernetesDir+"etcd/ca.key", h.ca[EtcdCA].key.pem))
+		forEtcd = append(forEtcd, secretFile(kubernetesDir+"etcd/ca.key", h.ca[EtcdCA].key.pem.Reveal()))
 	} else {
 		client, err := h.leaf(node, APIServerEtcdClient)
 		if err != nil {
@@ -107,15 +107,15 @@ func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
 		}
 		forEtcd = append(forEtcd,
 			publicFile(kubernetesDir+"apiserver-etcd-client.crt", encodeCerts(client.all())),
-			secretFile(kubernetesDir+"apiserver-etcd-client.key", client.key.pem),
+			secretFile(kubernetesDir+"apiserver-etcd-client.key", client.key.pem.Reveal()),
 		)
 	}
 	return byPath(append(forEtcd,
 		publicFile(kubernetesDir+"ca.crt", encodeCerts(kubernetes.anchor())),
-		secretFile(kubernetesDir+"ca.key", kubernetes.key.pem),
+		secretFile(kubernetesDir+"ca.key", kubernetes.key.pem.Reveal()),
 		publicFile(kubernetesDir+"front-proxy-ca.crt", encodeCerts(frontProxy.anchor())),
-		secretFile(kubernetesDir+"front-proxy-ca.key", frontProxy.key.pem),
-		secretFile(kubernetesDir+"sa.key", h.serviceAccount.key.pem),
+		secretFile(kubernetesDir+"front-proxy-ca.key", frontProxy.key.pem.Reveal()),
+		secretFile(kubernetesDir+"sa.key", h.serviceAccount.key.pem.Reveal()),
 		publicFile(kubernetesDir+"sa.pub", h.serviceAccount.publicPEM),
 		publicFile(kubernetesDir+"etcd/ca.crt", encodeCerts(h.ca[EtcdCA].anchor())),
 	)...), nil
@@ -148,7 +148,7 @@ func (b *Bundle) EtcdClient() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert := &tls.Certificate{PrivateKey: operator.key.Signer, Leaf: operator.cert}
+	cert := &tls.Certificate{PrivateKey: operator.key.signer.Reveal(), Leaf: operator.cert}
 	for _, c := range operator.all() {
 		cert.Certificate = append(cert.Certificate, c.Raw)
 	}

@@ -86,7 +86,7 @@ func (i *issuer) newLeaf(ca *pair, spec leafSpec) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := i.sign(ca.cert, ca.key.Signer, i.policy, spec.profile, request, i.leafEnd(ca.cert, spec.profile))
+	cert, err := i.sign(ca.cert, ca.key.signer.Reveal(), i.policy, spec.profile, request, i.leafEnd(ca.cert, spec.profile))
 	if err != nil {
 		return nil, err
 	}

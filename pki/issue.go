@@ -52,7 +52,7 @@ func (b *Bundle) Issue(r Request) (Leaf, error) {
 	if err := h.checkLeaf(s, made, now); err != nil {
 		return Leaf{}, &VerifyError{r.CommonName, err}
 	}
-	return Leaf{quorate.Public(encodeCerts(made.all())), quorate.Sensitive(made.key.pem)}, nil
+	return Leaf{quorate.Public(encodeCerts(made.all())), quorate.Sensitive(made.key.pem.Reveal())}, nil
 }
 
 func (r Request) problems(cfg Config) quorate.Problems {

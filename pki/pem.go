@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/secret"
 )
 
 const (
@@ -28,12 +30,19 @@ type pair struct {
 	key   *privateKey // nil when it is not at hand
 }
 
-// privateKey stands behind a pointer of its own because fmt, for some verbs,
-// follows one pointer below an unexported field, but not two.
+// privateKey is a key that no output shows, however deep it is in what is
+// printed.
 type privateKey struct {
-	crypto.Signer
-	pem []byte // nil when the key cannot be exported
+	signer secret.Value[crypto.Signer]
+	pem    secret.Bytes // empty when the key cannot be exported
 }
+
+func newPrivateKey(signer crypto.Signer, pem []byte) *privateKey {
+	return &privateKey{secret.Hide(signer), secret.New(pem)}
+}
+
+// Public is the public half.
+func (k *privateKey) Public() crypto.PublicKey { return k.signer.Reveal().Public() }
 
 // all is the certificate and everything above it.
 func (p *pair) all() []*x509.Certificate {
@@ -103,7 +112,7 @@ func parseKey(data []byte) (*privateKey, error) {
 		if err := checkPublicKey(key.Public()); err != nil {
 			return nil, err
 		}
-		return &privateKey{key, bytes.Clone(data)}, nil
+		return newPrivateKey(key, data), nil
 	}
 	return nil, errors.New("holds no PEM private key")
 }

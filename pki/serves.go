@@ -99,7 +99,7 @@ func (p *pair) issueTrial(t trial, now time.Time) (*x509.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, p.cert, key.Public(), p.key.Signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, p.cert, key.Public(), p.key.signer.Reveal())
 	if err != nil {
 		return nil, err
 	}

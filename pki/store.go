@@ -37,15 +37,15 @@ func (b *Bundle) Store() []quorate.File {
 		ca := h.ca[a.name]
 		add(true, caCertPath(a.name), encodeCerts(ca.all()))
 		if ca.key != nil && !h.brought[a.name] {
-			add(false, caKeyPath(a.name), ca.key.pem)
+			add(false, caKeyPath(a.name), ca.key.pem.Reveal())
 		}
 	}
 	add(true, saPubPath, h.serviceAccount.publicPEM)
-	add(false, saKeyPath, h.serviceAccount.key.pem)
+	add(false, saKeyPath, h.serviceAccount.key.pem.Reveal())
 	for _, s := range h.specs {
 		leaf := h.leaves[s.name()]
 		add(true, s.name()+".crt", encodeCerts(leaf.all()))
-		add(false, s.name()+".key", leaf.key.pem)
+		add(false, s.name()+".key", leaf.key.pem.Reveal())
 	}
 	return byPath(files...)
 }

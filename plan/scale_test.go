@@ -2,7 +2,6 @@ package plan_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"fmt"
 	"net/netip"
@@ -125,7 +124,7 @@ func serveAll(t *testing.T, c quorate.Cluster, hosts *plantest.Cluster) (remote 
 	require.NoError(t, err)
 	authorized, err := cryptossh.NewPublicKey(public)
 	require.NoError(t, err)
-	cfg := ssh.Config{Targets: map[string]ssh.Target{}, Auth: ssh.Auth{Signers: []crypto.Signer{key}}}
+	cfg := ssh.Config{Targets: map[string]ssh.Target{}, Auth: ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(key)}}}
 	var closers []func() error
 	for _, n := range c.Nodes {
 		console, err := hosts.Dial(t.Context(), n.Name)

@@ -1,46 +1,33 @@
 package transport
 
 import (
-	"bytes"
 	"fmt"
+
+	"github.com/quorate-dev/quorate/internal/secret"
 )
 
-// Data is the content of a File. It is opaque to fmt and to encoders: a
-// transport cannot know which files are secret, so it shows none. The zero
-// Data is empty.
-type Data struct {
-	// Behind two pointers, as in quorate.Content: where fmt reaches past Format
-	// through an unexported field it prints an address, but the verbs that do
-	// not suit a pointer (%s, %q) follow the first one.
-	held *held
-}
-
-type held struct{ bytes *[]byte }
+// Data is bytes that output does not show: a file's content, a command's
+// input, a password, a private key. It is opaque to fmt, to encoders and to
+// whatever walks it by reflection, always, where quorate.Content shows what is
+// public: a transport cannot know which bytes are secret, and never prints any.
+// That is why there are two types. The zero Data is empty. A Data is immutable
+// and safe for concurrent use.
+type Data struct{ held secret.Bytes }
 
 // Bytes holds a copy of b.
-func Bytes(b []byte) Data {
-	c := bytes.Clone(b)
-	return Data{&held{&c}}
-}
+func Bytes(b []byte) Data { return Data{secret.New(b)} }
 
-// Bytes gives a copy of the content.
-func (d Data) Bytes() []byte { return bytes.Clone(d.raw()) }
+// Bytes returns a copy of the content.
+func (d Data) Bytes() []byte { return d.held.Reveal() }
 
 // Len is the number of bytes.
-func (d Data) Len() int { return len(d.raw()) }
+func (d Data) Len() int { return d.held.Len() }
 
-func (d Data) raw() []byte {
-	if d.held == nil {
-		return nil
-	}
-	return *d.held.bytes
-}
-
-// String gives the size only.
+// String returns the size only.
 func (d Data) String() string { return fmt.Sprintf("[%d bytes]", d.Len()) }
 
-// Format makes every verb print what String gives.
+// Format makes every verb print what String returns.
 func (d Data) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(d.String())) }
 
-// MarshalText writes what String gives.
+// MarshalText writes what String returns.
 func (d Data) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

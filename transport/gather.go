@@ -208,7 +208,7 @@ func (l *lane) ask(i int, q Query) {
 	}
 	if q.Stdin.Len() > 0 {
 		l.body.WriteString("base64 -d <<'EOF' | ")
-		l.frame("run", q.Argv, "\n"+base64Lines(q.Stdin.raw())+"EOF")
+		l.frame("run", q.Argv, "\n"+base64Lines(q.Stdin.Bytes())+"EOF")
 	} else {
 		l.frame("run", q.Argv, "</dev/null")
 	}

@@ -202,7 +202,7 @@ func writeScript(files []File) string {
 	b.WriteString("main() {\n")
 	for i, f := range files {
 		b.WriteString("make_temp \"$1\"\n")
-		fmt.Fprintf(&b, "base64 -d >\"$tmp\" <<'EOF' || fail \"$1\"\n%sEOF\n", base64Lines(f.Data.raw()))
+		fmt.Fprintf(&b, "base64 -d >\"$tmp\" <<'EOF' || fail \"$1\"\n%sEOF\n", base64Lines(f.Data.Bytes()))
 		fmt.Fprintf(&b, "whole \"$1\" %d\n", f.Data.Len())
 		fmt.Fprintf(&b, "own \"$1\" \"$2\" \"$3\"\np%d=$1 t%d=$tmp tmp=\nshift 3\n", i, i)
 	}

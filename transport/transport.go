@@ -65,7 +65,10 @@ type Filer interface {
 	Remove(ctx context.Context, paths ...string) error
 }
 
-// File is a file to write.
+// File is a file to write. It is a type of its own beside quorate.File for two
+// reasons: transports import nothing that knows a cluster, and a file on its way
+// to a host can have defaults of that host (the owner that its user has) that a
+// file of a description must not have.
 type File struct {
 	// Path is absolute and clean.
 	Path string

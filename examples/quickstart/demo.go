@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -78,7 +77,7 @@ func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 		return d, err
 	}
 	d.ssh, err = operator.SSH(c, ssh.Config{
-		Auth:     ssh.Auth{Signers: []crypto.Signer{key}},
+		Auth:     ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(key)}},
 		HostKeys: ssh.HostKeys{KnownHosts: known},
 	})
 	return d, err

@@ -24,11 +24,11 @@ func (a Auth) signers() ([]ssh.Signer, error) {
 		signers = append(signers, s)
 	}
 	for i, key := range a.Signers {
-		s, err := fromCrypto(key)
+		s, err := fromCrypto(key.held.Reveal())
 		add(fmt.Sprintf("Signers[%d]", i), s, err)
 	}
 	for i, key := range a.Keys {
-		s, err := a.parse(fmt.Sprintf("key %d", i), key.bytes())
+		s, err := a.parse(fmt.Sprintf("key %d", i), key.Bytes())
 		add(fmt.Sprintf("Keys[%d]", i), s, err)
 	}
 	for i, path := range a.KeyFiles {
@@ -65,7 +65,7 @@ func (a Auth) parse(name string, pem []byte) (ssh.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("passphrase of %s: %w", name, err)
 	}
-	return ssh.ParsePrivateKeyWithPassphrase(pem, passphrase.bytes())
+	return ssh.ParsePrivateKeyWithPassphrase(pem, passphrase.Bytes())
 }
 
 // agentSigners opens the agent for the length of one authentication; close

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/secret"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // Config says how hosts are reached. Auth and HostKeys must hold something;
@@ -43,19 +46,17 @@ type Config struct {
 }
 
 // Auth is what proves who we are. Everything given is offered, in the order
-// of the fields. Secrets are held by reference only and never formatted.
+// of the fields. No output of it, at any depth, shows a secret.
 type Auth struct {
-	// Signers are keys in memory or in hardware: ed25519.PrivateKey,
-	// *rsa.PrivateKey, *ecdsa.PrivateKey or anything else with such a public
-	// key.
-	Signers []crypto.Signer
+	// Signers are keys in memory or in hardware.
+	Signers []Signer
 	// Keys are private keys, PEM or OpenSSH format.
-	Keys []Secret
+	Keys []transport.Data
 	// KeyFiles are paths of such keys, read when New is called.
 	KeyFiles []string
 	// Passphrase decrypts keys that need it: it is called once for each, with
 	// the file's path or "key 0", when New is called.
-	Passphrase func(name string) (Secret, error)
+	Passphrase func(name string) (transport.Data, error)
 	// AgentSocket is the path of an ssh-agent's socket, usually the value of
 	// SSH_AUTH_SOCK. The agent is asked at each dial.
 	AgentSocket string
@@ -78,31 +79,22 @@ type HostKeys struct {
 	KnownHostsFiles []string
 }
 
-// Secret holds a private key or a passphrase and never shows it. The zero
-// Secret is empty.
-type Secret struct{ held *[]byte }
+// Signer is a private key in memory or in hardware. No output shows it. The
+// zero Signer is refused by New.
+type Signer struct{ held secret.Value[crypto.Signer] }
 
-// NewSecret holds a copy of b.
-func NewSecret(b []byte) Secret {
-	c := append([]byte(nil), b...)
-	return Secret{&c}
-}
+// NewSigner holds a key: ed25519.PrivateKey, *rsa.PrivateKey,
+// *ecdsa.PrivateKey or anything else with such a public key.
+func NewSigner(key crypto.Signer) Signer { return Signer{secret.Hide(key)} }
 
-// String gives a placeholder.
-func (s Secret) String() string { return "[secret]" }
+// String returns a placeholder.
+func (s Signer) String() string { return s.held.String() }
 
 // Format makes every verb print the placeholder.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+func (s Signer) Format(f fmt.State, verb rune) { s.held.Format(f, verb) }
 
 // MarshalText writes the placeholder.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-func (s Secret) bytes() []byte {
-	if s.held == nil {
-		return nil
-	}
-	return *s.held
-}
+func (s Signer) MarshalText() ([]byte, error) { return s.held.MarshalText() }
 
 func (c Config) withDefaults() Config {
 	c.User = or(c.User, "root")

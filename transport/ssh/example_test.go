@@ -2,7 +2,6 @@ package ssh_test
 
 import (
 	"context"
-	"crypto"
 	"fmt"
 
 	"github.com/quorate-dev/quorate/transport"
@@ -27,7 +26,7 @@ func Example() {
 
 	hosts, err := ssh.New(ssh.Config{
 		Targets:  map[string]ssh.Target{"cp-1": server.Target()},
-		Auth:     ssh.Auth{Signers: []crypto.Signer{server.ClientKey()}},
+		Auth:     ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(server.ClientKey())}},
 		HostKeys: ssh.HostKeys{KnownHosts: server.KnownHosts()},
 	})
 	if err != nil {

@@ -125,7 +125,7 @@ func TestNewTellsEverything(t *testing.T) {
 	}
 	key, _ := newKey(t)
 	cfg := ssh.Config{}
-	cfg.Auth.Signers = append(cfg.Auth.Signers, key)
+	cfg.Auth.Signers = append(cfg.Auth.Signers, ssh.NewSigner(key))
 	if _, err := ssh.New(cfg); err == nil || !strings.Contains(err.Error(), "HostKeys") {
 		t.Errorf("no host keys: %v", err)
 	}
@@ -143,9 +143,9 @@ func TestAuth(t *testing.T) {
 	lockedPEM := pem.EncodeToMemory(locked)
 	file := filepath.Join(t.TempDir(), "key")
 	put(t, file, string(lockedPEM))
-	give := func(string) (ssh.Secret, error) { return ssh.NewSecret([]byte(passphrase)), nil }
+	give := func(string) (transport.Data, error) { return transport.Bytes([]byte(passphrase)), nil }
 	for name, auth := range map[string]ssh.Auth{
-		"PEM":   {Keys: []ssh.Secret{ssh.NewSecret(lockedPEM)}, Passphrase: give},
+		"PEM":   {Keys: []transport.Data{transport.Bytes(lockedPEM)}, Passphrase: give},
 		"file":  {KeyFiles: []string{file}, Passphrase: give},
 		"agent": {AgentSocket: startAgent(t, key)},
 	} {
@@ -207,7 +207,7 @@ func TestJumpHosts(t *testing.T) {
 		cfg.Targets["b"], cfg.Targets["c"] = b2, c2
 		cfg.Targets["gone"] = ssh.Target{Addr: "127.0.0.1", Port: 1, Jump: []string{"host"}}
 		cfg.HostKeys.KnownHosts = append(append(a.KnownHosts(), b.KnownHosts()...), c.KnownHosts()...)
-		cfg.Auth.Signers = append(cfg.Auth.Signers, b.ClientKey(), c.ClientKey())
+		cfg.Auth.Signers = append(cfg.Auth.Signers, ssh.NewSigner(b.ClientKey()), ssh.NewSigner(c.ClientKey()))
 		cfg.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dialled = append(dialled, addr)
 			return new(net.Dialer).DialContext(ctx, network, addr)

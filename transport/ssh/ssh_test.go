@@ -65,7 +65,7 @@ func connect(t *testing.T, s *sshtest.Server, change func(*ssh.Config)) *ssh.Tra
 		Targets:  map[string]ssh.Target{"host": s.Target()},
 		HostKeys: ssh.HostKeys{KnownHosts: s.KnownHosts()},
 	}
-	cfg.Auth.Signers = append(cfg.Auth.Signers, s.ClientKey())
+	cfg.Auth.Signers = append(cfg.Auth.Signers, ssh.NewSigner(s.ClientKey()))
 	if change != nil {
 		change(&cfg)
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/quorate-dev/quorate/internal/secret"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -17,7 +19,7 @@ import (
 // ends it.
 type Transport struct {
 	cfg     Config
-	signers []ssh.Signer
+	signers secret.Value[[]ssh.Signer]
 	hosts   *verifier
 
 	mu     sync.Mutex
@@ -42,7 +44,7 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("ssh: %w", err)
 	}
 	return &Transport{
-		cfg: cfg, signers: signers, hosts: hosts,
+		cfg: cfg, signers: secret.Hide(signers), hosts: hosts,
 		links: map[string]*link{}, closed: make(chan struct{}),
 	}, nil
 }
@@ -185,10 +187,11 @@ func (t *Transport) handshake(caller context.Context, h hop, dial dialFunc) (*cl
 		return nil, failed(transport.Auth, err, "is the agent running, and Auth.AgentSocket its socket?")
 	}
 	defer closeAgent()
+	signers := append(slices.Clone(t.signers.Reveal()), agentKeys...)
 	var hostKeyErr error
 	cfg := &ssh.ClientConfig{
 		User:              h.user,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(append(t.signers[:len(t.signers):len(t.signers)], agentKeys...)...)},
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
 		HostKeyAlgorithms: t.hosts.algorithms(h),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			hostKeyErr = t.hosts.check(h, key)
@@ -208,7 +211,7 @@ func (t *Transport) handshake(caller context.Context, h hop, dial dialFunc) (*cl
 	}
 	_ = raw.Close()
 	if strings.Contains(err.Error(), "unable to authenticate") { // the library has no type for it
-		advice := fmt.Sprintf("does %s have one of our %d keys in authorized_keys?", h.user, len(t.signers)+len(agentKeys))
+		advice := fmt.Sprintf("does %s have one of our %d keys in authorized_keys?", h.user, len(signers))
 		return nil, failed(transport.Auth, err, advice)
 	}
 	if strings.Contains(err.Error(), "no common algorithm for host key") {
