@@ -15,6 +15,8 @@ type ExitError struct {
 	Signal string
 	// Stderr is the end of the standard error, at most StderrLimit bytes.
 	Stderr string
+	// Advice says what to do about it, empty if nothing general can be said.
+	Advice string
 }
 
 // StderrLimit is how much of a command's standard error an ExitError keeps.
@@ -28,6 +30,9 @@ func (e *ExitError) Error() string {
 	s := fmt.Sprintf("%s: %s: %s", e.Host, shortArgv(e.Argv), how)
 	if text := strings.TrimSpace(e.Stderr); text != "" {
 		s += ": " + text
+	}
+	if e.Advice != "" {
+		s += "; " + e.Advice
 	}
 	return s
 }

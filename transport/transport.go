@@ -40,6 +40,12 @@ type Cmd struct {
 	// Stdout and Stderr receive the output; nil discards it. An *ExitError
 	// carries the end of the standard error either way.
 	Stdout, Stderr io.Writer
+	// Kill returns the command that sends a signal ("TERM", "KILL") to a process
+	// group of the host, when this command is to end before it has by itself. nil
+	// means kill with the rights of the Conn's own user. A decorator that runs
+	// commands as another user sets it, since that user's processes take no signal from
+	// the Conn's. It is called from another goroutine than Run's, also after Run has returned.
+	Kill func(signal string, group int) Cmd
 }
 
 // Filer is the ability to read and write whole files in few round trips. A

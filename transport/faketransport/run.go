@@ -34,7 +34,7 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	tail := stream.NewTail(transport.StderrLimit)
 	err = h.exec(ctx, Invocation{
 		Host: h, Argv: cmd.Argv, Stdin: stdin,
-		Stdout: stream.NewGate(cmd.Stdout), Stderr: teeTail{stream.NewGate(cmd.Stderr), tail},
+		Stdout: stream.NewGate(cmd.Stdout), Stderr: stream.Tee(stream.NewGate(cmd.Stderr), tail),
 	})
 	var exit *transport.ExitError
 	if errors.As(err, &exit) {
@@ -70,14 +70,4 @@ func (h *Host) find(c posixsh.Command) posixsh.Program {
 		h.owner.end(i, err)
 		return err
 	}
-}
-
-type teeTail struct {
-	to   *stream.Gate
-	tail *stream.Tail
-}
-
-func (t teeTail) Write(p []byte) (int, error) {
-	_, _ = t.tail.Write(p)
-	return t.to.Write(p)
 }

@@ -85,7 +85,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	defer stderr.Shut()
 	p := exec.Command(cmd.Argv[0], cmd.Argv[1:]...) //nolint:noctx // the end of ctx ends the whole process group, below
 	p.Env = c.env
-	p.Stdout, p.Stderr = stdout, both{stderr, tail}
+	p.Stdout, p.Stderr = stdout, stream.Tee(stderr, tail)
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := p.StdinPipe()
 	if err != nil {
@@ -162,16 +162,4 @@ func exitError(host string, argv []string, exit *exec.ExitError, stderr string) 
 		e.Signal = strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG")
 	}
 	return e
-}
-
-// both writes to the caller's writer and keeps the tail, even where the
-// caller's fails.
-type both struct {
-	to   *stream.Gate
-	tail *stream.Tail
-}
-
-func (b both) Write(p []byte) (int, error) {
-	_, _ = b.tail.Write(p)
-	return b.to.Write(p)
 }

@@ -3,9 +3,9 @@
 package sudo
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/internal/frame"
+	"github.com/quorate-dev/quorate/transport/internal/stream"
 )
 
 // Config says as whom and how commands run.
@@ -33,7 +35,9 @@ type Config struct {
 type Error struct {
 	Host   string
 	Reason Reason
-	Err    error
+	// Err is a *transport.ExitError with what sudo said, or another cause. It never
+	// holds the password, also if sudo repeats it.
+	Err error
 }
 
 // Reason is the kind of an Error.
@@ -44,7 +48,12 @@ const (
 	PasswordNeeded Reason = "a password is needed"
 	WrongPassword  Reason = "the password is wrong"
 	NotAllowed     Reason = "not allowed"
+	TerminalNeeded Reason = "a terminal is required"
 	Missing        Reason = "not installed"
+	NotPrivileged  Reason = "without root's rights"
+	AccountRefused Reason = "the account is locked or expired"
+	NotStarted     Reason = "ended, and the command did not run"
+	TooMuchPrinted Reason = "printed too much before the command began"
 	Failed         Reason = "failed"
 )
 
@@ -66,12 +75,39 @@ func (e *Error) Advice() string {
 		return "set sudo.Config.Password, or NOPASSWD in the host's sudoers"
 	case NotAllowed:
 		return "the host's sudoers has no rule for this user and command"
+	case TerminalNeeded:
+		return "the host's sudoers has requiretty: add !requiretty to its Defaults for this user"
+	case Missing:
+		return "install sudo on the host, or connect as root"
+	case NotPrivileged:
+		return "sudo needs its set-user-ID bit, and a file system mounted without nosuid"
+	case AccountRefused:
+		return "unlock the user on the host, or renew its password (passwd, chage)"
 	}
 	return ""
 }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// refusals are what sudo says in English, in the order of precedence.
+var refusals = []struct {
+	said   string
+	reason Reason
+}{
+	{"must have a tty", TerminalNeeded},
+	{"not in the sudoers file", NotAllowed},
+	{"not allowed to", NotAllowed},
+	{"may not run sudo", NotAllowed},
+	{"account validation failure", AccountRefused},
+	{"password is expired", AccountRefused},
+	{"password expired", AccountRefused},
+	{"effective uid is not 0", NotPrivileged},
+	{"must be owned by uid 0 and have the setuid bit set", NotPrivileged},
+	{"no new privileges", NotPrivileged},
+	{"password is required", PasswordNeeded},
+	{"a terminal is required", PasswordNeeded},
+}
 
 // Transport runs every command of another transport through sudo, which must
 // be installed on the hosts. Tunnels do not go through it; files go through
@@ -94,18 +130,69 @@ type Transport struct {
 
 // New runs the commands of t through sudo.
 func New(t transport.Transport, cfg Config) *Transport {
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
 	return &Transport{to: t, cfg: cfg, hosts: map[string]*hostState{}}
 }
 
-// hostState is what is known about a host's password; turn admits one caller.
+// hostState is what is known about a host's password; turn admits one caller
+// who tries it.
 type hostState struct {
-	turn     chan struct{}
+	turn chan struct{}
+
+	mu       sync.Mutex
 	password *transport.Data
 	right    bool // it has worked
 	wrong    bool // it was refused
+}
+
+// accepted is the password as a line, if sudo has taken it before.
+func (h *hostState) accepted() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.password == nil || !h.right {
+		return nil
+	}
+	return append(h.password.Bytes(), '\n')
+}
+
+// password asks for the host's password, once. The caller has the turn.
+func (c *conn) password(ctx context.Context) (transport.Data, error) {
+	c.known.mu.Lock()
+	have := c.known.password
+	c.known.mu.Unlock()
+	if have != nil {
+		return *have, nil
+	}
+	d, err := c.cfg.Password(ctx, c.host)
+	if err != nil {
+		return transport.Data{}, err
+	}
+	c.known.mu.Lock()
+	defer c.known.mu.Unlock()
+	c.known.password = &d
+	return d, nil
+}
+
+// redacted is a text without the password.
+func (h *hostState) redacted(text string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.password == nil || h.password.Len() == 0 {
+		return text
+	}
+	return strings.ReplaceAll(text, string(h.password.Bytes()), "[password]")
+}
+
+// judge keeps what is known of the password.
+func (h *hostState) judge(right, wrong bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.right, h.wrong = h.right || right, h.wrong || wrong
+}
+
+func (h *hostState) judged() (right, wrong bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.right, h.wrong
 }
 
 // Dial is that of the transport below.
@@ -147,98 +234,145 @@ func (s dialerConn) DialContext(ctx context.Context, network, addr string) (net.
 
 func (c *conn) Close() error { return c.conn.Close() }
 
-// started is what the command's own shell writes to standard error once sudo
-// has let it in; what comes after belongs to the command. The mark alone is in
-// argv, which sudo repeats in its refusals.
-const started = `printf '[%s started]' "$0" >&2; exec "$@"`
+var (
+	//go:embed scripts/call.sh
+	callScript string
+	//go:embed scripts/admitted.sh
+	admittedScript string
+)
 
-// Run runs the command once sudo has let it in.
+// Run runs the command once sudo has let it in. A command that is cancelled is
+// ended through sudo too: its processes take no signal from the user who called
+// sudo.
 func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	if len(cmd.Argv) == 0 {
 		return c.conn.Run(ctx, cmd)
 	}
-	mark, err := c.mark()
+	mark, err := frame.NewMark(c.cfg.Rand)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: sudo: %w", c.host, err)
 	}
-	prompt, begun := "["+mark+" password]", "["+mark+" started]"
-	ctx, cancel := context.WithCancel(ctx)
+	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	gate := &gate{
-		prompt: prompt, begun: begun, stderr: cmd.Stderr, tail: boundedTail{limit: transport.StderrLimit},
-		asked: make(chan struct{}), again: make(chan struct{}), in: make(chan struct{}),
-	}
-	input := &input{ctx: ctx, conn: c, gate: gate, stdin: cmd.Stdin}
+	tail := stream.NewTail(transport.StderrLimit)
+	f := frame.New(mark, cmd.Stdout, stream.Tee(cmd.Stderr, tail))
+	prompt := "[" + mark + " password]"
+	g := newGate(prompt, f.Stderr, f.Stderr.HasBegun, cancel)
+	in := &input{ctx: inner, conn: c, gate: g, begun: f.Begun(), stdin: cmd.Stdin}
 	outer := cmd
 	outer.Argv = c.argv(prompt, mark, cmd.Argv)
-	outer.Stdin, outer.Stderr = input, gate
-	err = c.conn.Run(ctx, outer)
-	err = c.result(cmd, gate, input, err)
+	outer.Stdin, outer.Stdout, outer.Stderr = in, f.Stdout, g
+	outer.Kill = func(signal string, group int) transport.Cmd { return c.kill(cmd.Kill, signal, group) }
+	err = c.result(cmd, f, g, in, tail, c.conn.Run(inner, outer))
 	var refused *Error
-	input.end(gate.began(), errors.As(err, &refused) && refused.Reason == WrongPassword)
+	in.end(f.HasBegun(), errors.As(err, &refused) && refused.Reason == WrongPassword)
 	return err
 }
 
+// argv calls sudo for a command that begins its frame.
 func (c *conn) argv(prompt, mark string, argv []string) []string {
-	out := []string{"sudo"}
-	if c.cfg.Password == nil {
-		out = append(out, "-n")
-	} else {
-		out = append(out, "-S", "-p", prompt)
+	inner := "locale=$1\nshift\n" + admittedScript + frame.Announce("$0")
+	call := callScript + "exec sudo" + frame.Words(c.flags(prompt)) + " -- sh -c " + frame.Quote(inner) + ` "$0" "$locale" "$@"` + "\n"
+	return append([]string{"sh", "-c", call, mark}, argv...)
+}
+
+func (c *conn) flags(prompt string) []string {
+	flags := []string{"-n"}
+	if c.cfg.Password != nil {
+		flags = []string{"-S", "-p", prompt}
 	}
 	if c.cfg.User != "" {
-		out = append(out, "-u", c.cfg.User)
+		flags = append(flags, "-u", c.cfg.User)
 	}
-	return append(append(out, "--", "sh", "-c", started, mark), argv...)
+	return flags
 }
 
-func (c *conn) mark() (string, error) {
-	b := make([]byte, 12)
-	if _, err := io.ReadFull(c.cfg.Rand, b); err != nil {
-		return "", fmt.Errorf("%s: sudo: %w", c.host, err)
+// kill signals a process group of commands that sudo has let in. A password is
+// sent only if sudo has taken it before; kill(1) reads no input.
+func (c *conn) kill(inner func(string, int) transport.Cmd, signal string, group int) transport.Cmd {
+	cmd := transport.Cmd{Argv: []string{"kill", "-s", signal, "--", fmt.Sprint(-group)}}
+	if inner != nil {
+		cmd = inner(signal, group)
 	}
-	return hex.EncodeToString(b), nil
+	cmd.Argv = append(append([]string{"sudo"}, append(c.flags(""), "--")...), cmd.Argv...)
+	if line := c.known.accepted(); line != nil {
+		if cmd.Stdin == nil {
+			cmd.Stdin = strings.NewReader("")
+		}
+		cmd.Stdin = io.MultiReader(bytes.NewReader(line), cmd.Stdin)
+	}
+	return cmd
 }
 
-// result tells sudo's own failures from the command's, whose error is told as
-// if there were no sudo.
-func (c *conn) result(cmd transport.Cmd, gate *gate, input *input, err error) error {
-	if failed := input.failure(); failed != nil {
+// result tells sudo's own failures from the command's, which is reported as if
+// there were no sudo.
+func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tail *stream.Tail, err error) error {
+	if failed := in.failure(); failed != nil {
 		return failed
 	}
+	if errors.Is(g.failure(), frame.ErrNoFrame) {
+		return &Error{Host: c.host, Reason: TooMuchPrinted, Err: g.failure()}
+	}
 	var exit *transport.ExitError
-	if !errors.As(err, &exit) {
+	isExit := errors.As(err, &exit)
+	switch {
+	case f.HasBegun() && isExit:
+		own := *exit
+		own.Argv, own.Stderr = cmd.Argv, c.known.redacted(tail.String())
+		if own.Code == 127 && own.Advice == "" {
+			own.Advice = "sudo looks for programs in the secure_path of the host's sudoers, which often lacks /usr/local/bin"
+		}
+		return &own
+	case f.HasBegun():
+		return err
+	case err == nil:
+		exit = &transport.ExitError{}
+	case isExit:
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if said := c.said(f, g); said != "" {
+			return fmt.Errorf("%w; sudo had not started the command, and said: %s", err, said)
+		}
+		return err
+	default:
 		return err
 	}
 	own := *exit
-	own.Argv, own.Stderr = cmd.Argv, gate.text()
-	if gate.began() {
-		return &own
+	own.Host, own.Argv, own.Stderr = c.host, cmd.Argv, c.said(f, g)
+	return &Error{Host: c.host, Reason: reason(own, g.prompts()), Err: &own}
+}
+
+// reason reads how sudo ended without having started the command.
+func reason(exit transport.ExitError, prompts int) Reason {
+	if exit.Code == 127 {
+		return Missing
 	}
-	// 127 with sudo's name is a host without sudo; the rest are its refusals.
-	said := own.Stderr
+	for _, r := range refusals {
+		if strings.Contains(exit.Stderr, r.said) && (r.reason != PasswordNeeded || prompts == 0) {
+			return r.reason
+		}
+	}
 	switch {
-	case exit.Code == 127:
-		return &Error{Host: c.host, Reason: Missing, Err: &own}
-	case strings.Contains(said, "sudoers"), strings.Contains(said, "not allowed"):
-		return &Error{Host: c.host, Reason: NotAllowed, Err: &own}
-	case gate.prompts() > 0:
-		return &Error{Host: c.host, Reason: WrongPassword, Err: &own}
-	case strings.Contains(said, "password is required"), strings.Contains(said, "a terminal is required"):
-		return &Error{Host: c.host, Reason: PasswordNeeded, Err: &own}
+	case exit.Code == 0:
+		return NotStarted
+	case prompts > 0:
+		return WrongPassword
 	}
-	return &Error{Host: c.host, Reason: Failed, Err: &own}
+	return Failed
 }
 
-// boundedTail keeps the end of what is written.
-type boundedTail struct {
-	limit int
-	kept  []byte
-}
-
-func (t *boundedTail) add(p []byte) {
-	t.kept = append(t.kept, p...)
-	if over := len(t.kept) - t.limit; over > 0 {
-		t.kept = t.kept[over:]
+// said is what came instead of the command. Where sudo has been told the
+// password, only what is sudo's own can be shown, and without it: what else is
+// printed may be a part of it.
+func (c *conn) said(f *frame.Frame, g *gate) string {
+	said := f.Said(transport.StderrLimit)
+	if g.prompts() == 0 {
+		return said
 	}
+	var own []string
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, "sudo: ") || strings.HasPrefix(line, "Sorry, ") {
+			own = append(own, strings.TrimSpace(line))
+		}
+	}
+	return c.known.redacted(strings.Join(own, "\n"))
 }

@@ -4,79 +4,82 @@ import (
 	"bytes"
 	"io"
 	"sync"
-
-	"github.com/quorate-dev/quorate/transport"
 )
 
-// gate reads standard error on its way to the caller. Until the command
-// has begun it looks for the prompt and the mark and takes both out; from then
-// on it passes everything.
+// gate takes sudo's prompts out of standard error on its way to the command's
+// frame, and counts them.
 type gate struct {
-	prompt, begun string
-	stderr        io.Writer
-	asked         chan struct{} // closed at the first prompt
-	again         chan struct{} // closed at the second: the password was wrong
-	in            chan struct{} // closed when the command has begun
+	prompt []byte
+	to     io.Writer     // the frame's standard error
+	begun  func() bool   // whether the frame has begun: then there are no prompts any more
+	asked  chan struct{} // closed at the first prompt
+	again  chan struct{} // closed at the second: the password was wrong
+	failed func()        // called when the frame takes no more
 
-	mu      sync.Mutex
-	pending []byte
-	asks    int
-	open    bool
-	tail    boundedTail
+	mu   sync.Mutex
+	held []byte // what may be the beginning of a prompt
+	asks int
+	err  error
+}
+
+func newGate(prompt string, to io.Writer, begun func() bool, failed func()) *gate {
+	return &gate{prompt: []byte(prompt), to: to, begun: begun, failed: failed, asked: make(chan struct{}), again: make(chan struct{})}
 }
 
 func (g *gate) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open {
-		return len(p), g.pass(p)
+	if g.err != nil {
+		return 0, g.err
 	}
-	g.pending = append(g.pending, p...)
-	for {
-		if i := bytes.Index(g.pending, []byte(g.prompt)); i >= 0 {
-			g.pending = append(g.pending[:i:i], g.pending[i+len(g.prompt):]...)
-			switch g.asks++; g.asks {
-			case 1:
-				close(g.asked)
-			case 2:
-				close(g.again)
-			}
-			continue
-		}
-		i := bytes.Index(g.pending, []byte(g.begun))
+	text := append(g.held, p...)
+	g.held = nil
+	for !g.begun() {
+		i := bytes.Index(text, g.prompt)
 		if i < 0 {
-			return len(p), nil
+			break
 		}
-		rest := g.pending[i+len(g.begun):]
-		g.pending, g.open = nil, true
-		close(g.in)
-		return len(p), g.pass(rest) // what sudo said before is its lecture
+		g.pass(text[:i])
+		text = text[i+len(g.prompt):]
+		switch g.asks++; g.asks {
+		case 1:
+			close(g.asked)
+		case 2:
+			close(g.again)
+		}
+	}
+	if !g.begun() {
+		n := beginning(text, g.prompt)
+		text, g.held = text[:len(text)-n], bytes.Clone(text[len(text)-n:])
+	}
+	g.pass(text)
+	return len(p), g.err
+}
+
+// pass gives text to the frame. Its first failure ends the command.
+func (g *gate) pass(text []byte) {
+	if g.err != nil || len(text) == 0 {
+		return
+	}
+	if _, g.err = g.to.Write(text); g.err != nil {
+		g.failed()
 	}
 }
 
-func (g *gate) pass(p []byte) error {
-	g.tail.add(p)
-	if g.stderr == nil || len(p) == 0 {
-		return nil
+// beginning is the length of the longest beginning of prompt at the end of text.
+func beginning(text, prompt []byte) int {
+	for n := min(len(text), len(prompt)-1); n > 0; n-- {
+		if bytes.HasSuffix(text, prompt[:n]) {
+			return n
+		}
 	}
-	_, err := g.stderr.Write(p)
-	return err
+	return 0
 }
 
-// text is the end of the command's standard error, or what sudo said instead.
-func (g *gate) text() string {
+func (g *gate) failure() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.open {
-		return string(g.pending[max(0, len(g.pending)-transport.StderrLimit):])
-	}
-	return string(g.tail.kept)
-}
-
-func (g *gate) began() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.open
+	return g.err
 }
 
 func (g *gate) prompts() int {

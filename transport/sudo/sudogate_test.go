@@ -2,33 +2,27 @@ package sudo
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
-	"mvdan.cc/sh/v3/syntax"
 	"pgregory.net/rapid"
 
-	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
-// What sudo starts is POSIX shell.
-func TestScriptParses(t *testing.T) {
-	if _, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(started), "started"); err != nil {
-		t.Error(err)
-	}
-}
-
-// The sudo gate finds prompt and mark however the stream is cut, and passes
-// exactly what comes after.
-func TestGateFindsMarksHoweverCut(t *testing.T) {
+// Prompts and the frame are found however the stream is cut; exactly what comes
+// after the frame's beginning is passed on, and the rest is sudo's.
+func TestGateFindsPromptsHoweverCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		body := rapid.String().Draw(t, "body")
+		lecture, body := rapid.StringMatching(`[^\[]*\[?[a-z]*`).Draw(t, "lecture"), rapid.String().Draw(t, "body")
+		prompts := rapid.IntRange(0, 2).Draw(t, "prompts")
 		var got bytes.Buffer
-		g := &gate{
-			prompt: "[m password]", begun: "[m started]", stderr: &got, tail: boundedTail{limit: transport.StderrLimit},
-			asked: make(chan struct{}), again: make(chan struct{}), in: make(chan struct{}),
+		f := frame.New("m", nil, &got)
+		g := newGate("[m password]", f.Stderr, f.Stderr.HasBegun, func() { t.Fatal("the frame failed") })
+		text := lecture
+		for range prompts {
+			text += "[m password]"
 		}
-		rest := []byte("lecture\n[m password]\n[m started]" + body)
+		rest := []byte(text + "[m 7]" + body)
 		for len(rest) > 0 {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "n")
 			if _, err := g.Write(rest[:n]); err != nil {
@@ -36,8 +30,24 @@ func TestGateFindsMarksHoweverCut(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		if got.String() != body || g.prompts() != 1 || !g.began() {
-			t.Fatalf("got %q, %d prompts", got.String(), g.prompts())
+		if got.String() != body || g.prompts() != prompts || f.PID() != 7 {
+			t.Fatalf("got %q, %d prompts, process %d", got.String(), g.prompts(), f.PID())
 		}
 	})
+}
+
+// A sudo that prints without an end before the command begins is cut off.
+func TestFloodingSudo(t *testing.T) {
+	ended := false
+	f := frame.New("m", nil, nil)
+	g := newGate("[m password]", f.Stderr, f.Stderr.HasBegun, func() { ended = true })
+	var err error
+	for range 1000 {
+		if _, err = g.Write(bytes.Repeat([]byte("x"), 1024)); err != nil {
+			break
+		}
+	}
+	if err == nil || !ended || g.failure() == nil {
+		t.Errorf("%v, ended %v", err, ended)
+	}
 }

@@ -16,6 +16,7 @@ type input struct {
 	ctx   context.Context //nolint:containedctx // lives as long as the command
 	conn  *conn
 	gate  *gate
+	begun <-chan struct{}
 	stdin io.Reader
 
 	state inputState
@@ -42,7 +43,7 @@ func (s *input) Read(p []byte) (int, error) {
 		switch s.state {
 		case silent:
 			select {
-			case <-s.gate.in:
+			case <-s.begun:
 				s.state = admitted
 			case <-s.gate.asked:
 				if err := s.take(); err != nil {
@@ -61,7 +62,7 @@ func (s *input) Read(p []byte) (int, error) {
 			return n, nil
 		case judging:
 			select {
-			case <-s.gate.in:
+			case <-s.begun:
 				s.judge(true, false)
 				s.state = admitted
 			case <-s.gate.again:
@@ -96,20 +97,18 @@ func (s *input) take() error {
 		s.judge(false, false)
 		return net.ErrClosed
 	}
-	if known.wrong {
+	right, wrong := known.judged()
+	if wrong {
 		s.judge(false, false)
 		return s.fail(&Error{Host: s.conn.host, Reason: WrongPassword, Err: errors.New("it was refused before and is not tried again")})
 	}
-	if known.password == nil {
-		d, err := s.conn.cfg.Password(s.ctx, s.conn.host)
-		if err != nil {
-			s.judge(false, false)
-			return s.fail(&Error{Host: s.conn.host, Reason: PasswordNeeded, Err: err})
-		}
-		known.password = &d
+	password, err := s.conn.password(s.ctx)
+	if err != nil {
+		s.judge(false, false)
+		return s.fail(&Error{Host: s.conn.host, Reason: PasswordNeeded, Err: err})
 	}
-	s.typed = append(known.password.Bytes(), '\n')
-	if known.right {
+	s.typed = append(password.Bytes(), '\n')
+	if right {
 		s.judge(true, false)
 	}
 	return nil
@@ -122,9 +121,8 @@ func (s *input) judge(right, wrong bool) {
 	if !s.turn {
 		return
 	}
-	s.conn.known.right = s.conn.known.right || right
-	s.conn.known.wrong = s.conn.known.wrong || wrong
 	s.turn = false
+	s.conn.known.judge(right, wrong)
 	<-s.conn.known.turn
 }
 

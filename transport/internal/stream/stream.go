@@ -41,6 +41,22 @@ func (t *Tail) String() string {
 	return string(t.kept)
 }
 
+// Tee writes to w, nil discards, and keeps the tail, even where w fails.
+func Tee(w io.Writer, tail *Tail) io.Writer { return tee{w, tail} }
+
+type tee struct {
+	to   io.Writer
+	tail *Tail
+}
+
+func (t tee) Write(p []byte) (int, error) {
+	_, _ = t.tail.Write(p)
+	if t.to == nil {
+		return len(p), nil
+	}
+	return t.to.Write(p)
+}
+
 // Gate passes writes on until it is shut, and drops them from then on: a
 // command that could not be stopped must not write into a buffer its caller
 // has taken back.
