@@ -30,7 +30,8 @@ type Journal struct {
 	// negative number all. Begin removes the others.
 	KeepRuns int
 
-	// before, if set by a test, is called before each operation of a trim.
+	// before, if set by a test, is called before each operation that changes
+	// something on the disk.
 	before func(op string)
 }
 
@@ -64,43 +65,73 @@ var (
 	errEnded     = errors.New("the session has ended")
 )
 
-// Begin takes the journal, or gives a *plan.LockedError, or a *FormatError for a
-// file that is no journal. It makes the file if it is not there, and removes the
-// record that a crash has cut off, and old runs as KeepRuns says.
+// Begin takes the journal, or returns a *plan.LockedError, or a *FormatError for a
+// file that is no journal: all of it is read before anything is changed. It makes
+// the file if it is not there, and removes the record that a crash has cut off,
+// old runs as KeepRuns says, and what processes that died have left beside it.
 func (j *Journal) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	lock, err := acquire(ctx, j.Path+".lock", h)
+	lock, err := acquire(ctx, j.Path+".lock", h, j.at)
 	if err != nil {
 		return nil, err
 	}
-	f, size, err := j.openToAppend()
-	if err == nil {
-		var shorter bool
-		if shorter, err = j.trim(ctx, f); shorter || err != nil {
-			err = errors.Join(err, f.Close())
-		}
-		if shorter && err == nil {
-			f, size, err = j.openToAppend()
-		}
-	}
+	f, size, err := j.begin(ctx)
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	return &session{file: f, size: size, lock: lock}, nil
+	return &session{file: f, size: size, lock: lock, at: j.at}, nil
 }
 
-// openToAppend gives the file, whole, and its size.
+// begin opens the file for who has the lock, whole and not too long.
+func (j *Journal) begin(ctx context.Context) (*os.File, int64, error) {
+	t, err := j.examine(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, size, err := j.openToAppend()
+	if err != nil {
+		return nil, 0, err
+	}
+	shorter, err := j.trim(ctx, f, t)
+	if err != nil || !shorter {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+		return f, size, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, 0, err
+	}
+	return j.openToAppend()
+}
+
+// examine reads all of the file, changes nothing, and returns what a trim would
+// remove.
+func (j *Journal) examine(ctx context.Context) (*plan.Trim, error) {
+	if j.KeepRuns >= 0 {
+		return plan.NewTrim(j.Records(ctx), j.KeepRuns)
+	}
+	for _, err := range j.Records(ctx) {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &plan.Trim{}, nil
+}
+
+// openToAppend opens the file, repaired, and returns its size.
 func (j *Journal) openToAppend() (*os.File, int64, error) {
 	if err := regular(j.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, err
 	}
+	j.at("open")
 	f, err := os.OpenFile(j.Path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, 0, err
 	}
-	size, err := repair(f)
+	size, err := j.repair(f)
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}
@@ -120,24 +151,32 @@ func regular(path string) error {
 // file has its header. It only ever removes what follows the last whole line,
 // or a last line that is no JSON: a crash of the machine may have kept the end
 // of a record and not its middle.
-func repair(f *os.File) (int64, error) {
+func (j *Journal) repair(f *os.File) (int64, error) {
 	whole, err := wholeLines(f)
 	if err != nil {
 		return 0, err
 	}
-	if err := f.Truncate(whole); err != nil {
+	if info, err := f.Stat(); err != nil {
 		return 0, err
+	} else if info.Size() != whole {
+		j.at("truncate")
+		if err := f.Truncate(whole); err != nil {
+			return 0, err
+		}
 	}
 	if whole == 0 {
+		j.at("write the header")
 		if _, err := f.WriteString(header); err != nil {
 			return 0, err
 		}
 		whole = int64(len(header))
 	}
+	j.at("sync the file")
 	if err := f.Sync(); err != nil {
 		return 0, err
 	}
 	// A new file is kept only once its directory is.
+	j.at("sync its directory")
 	return whole, syncDir(filepath.Dir(f.Name()))
 }
 
@@ -319,6 +358,7 @@ type session struct {
 	file *os.File
 	size int64
 	lock *lock
+	at   func(op string)
 	// broken is why the file is no longer written to.
 	broken error
 }
@@ -343,12 +383,14 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	s.at("append")
 	if _, err := s.file.Write(append(b, '\n')); err != nil {
 		if cut := s.file.Truncate(s.size); cut != nil {
 			s.broken = errors.Join(err, cut)
 		}
 		return err
 	}
+	s.at("sync the record")
 	if err := s.file.Sync(); err != nil {
 		// What a failed synchronisation has kept cannot be known, and a second
 		// one would not tell.

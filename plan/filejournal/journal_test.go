@@ -225,12 +225,14 @@ func TestWhatIsNoJournalIsRefusedAndLeftAlone(t *testing.T) {
 		"a whole line too long":  header + record + long + "\n",
 		"too long, then more":    header + long + "\n" + record,
 		"rubbish in the middle":  header + record + "rubbish\n" + record,
+		"rubbish, then a tail":   header + record + "rubbish\n" + record + record[:9],
+		"a later record, a tail": header + record + `{"schema":2}` + "\n" + record[:9],
 		"JSON that is no record": header + record + `{"kind":"Config"}` + "\n",
 		"a later record":         header + record + `{"schema":2}` + "\n",
 	} {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		j := &filejournal.Journal{Path: path}
+		j := &filejournal.Journal{Path: path, KeepRuns: -(len(name) % 2)} // some that are never trimmed
 		var format *filejournal.FormatError
 		err := errors.New("no error")
 		for _, err = range j.Records(t.Context()) {

@@ -8,76 +8,135 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/filelock"
 )
 
 // lock is a file that says who holds it and is locked by the kernel for as long
 // as they live. Who comes finds one of three things:
 //
-//   - No file. A file that is written and locked already is given the name, by a
+//   - No file. A file that is written and locked already gets the name, by a
 //     link, which fails if somebody else was faster.
 //   - A file that is locked. Its content was complete before it had its name, so
 //     the holder can be read.
 //   - A file that nobody has locked: its holder is dead. Who locks it now, and
 //     finds it still under its name, is the only one that may replace it.
 type lock struct {
-	path string
-	file *os.File
+	path   string
+	file   *os.File
+	before func(op string)
 }
 
 // maxHolder bounds what is read of who holds a lock.
 const maxHolder = 64 << 10
 
-// acquire takes the lock or gives a *plan.LockedError.
-func acquire(ctx context.Context, path string, h plan.Holder) (*lock, error) {
-	mine, err := write(path, h)
-	if err != nil {
-		return nil, err
+// acquire takes the lock, or returns a *plan.LockedError. before is called before
+// each operation that changes something on the disk.
+func acquire(ctx context.Context, path string, h plan.Holder, before func(op string)) (*lock, error) {
+	for {
+		mine, err := write(path, h, before)
+		if err != nil {
+			return nil, err
+		}
+		won, err := mine.contend(ctx)
+		// Its first name goes in any case; with the lock it has another.
+		before("remove the lock's first name")
+		if removeErr := os.Remove(mine.file.Name()); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+		if won && err == nil {
+			err = mine.sweep()
+		}
+		if err == nil && won {
+			return mine, nil
+		}
+		err = errors.Join(err, mine.file.Close())
+		if !errors.Is(err, errSwept) {
+			return nil, err
+		}
 	}
-	won, err := mine.contend(ctx)
-	// Its first name goes in any case; with the lock it has another.
-	if removeErr := os.Remove(mine.file.Name()); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-		err = errors.Join(err, removeErr)
-	}
-	if err != nil || !won {
-		return nil, errors.Join(err, mine.file.Close())
-	}
-	return mine, nil
 }
 
+// errSwept is who was taken for dead before it had locked its file: it tries again.
+var errSwept = errors.New("the lock's file was removed before it was locked")
+
 // write makes a locked file beside the path.
-func write(path string, h plan.Holder) (*lock, error) {
+func write(path string, h plan.Holder, before func(op string)) (*lock, error) {
 	b, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return nil, err
+	for {
+		before("create the lock")
+		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+		if err != nil {
+			return nil, err
+		}
+		before("lock the lock")
+		locked, err := filelock.Try(f)
+		if err == nil && locked {
+			before("write the lock")
+			_, err = f.Write(append(b, '\n'))
+		}
+		if err == nil && locked {
+			return &lock{path: path, file: f, before: before}, nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil { // who sweeps it has it locked
+			return nil, errors.Join(err, os.Remove(f.Name()))
+		}
 	}
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		_, err = tryLock(f)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
-	}
-	return &lock{path: path, file: f}, nil
 }
 
-// contend gives the file its name. Each round somebody else's lock has come or
-// gone in between.
+// sweep removes what dead processes have left beside the lock: files with a first
+// name that nobody has locked.
+func (l *lock) sweep() error {
+	dir, base := filepath.Split(l.path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if err != nil {
+		return nil //nolint:nilerr // a directory that cannot be listed keeps nobody from working
+	}
+	for _, e := range entries {
+		number, found := strings.CutPrefix(e.Name(), base+".")
+		if !found || number == "" || strings.Trim(number, "0123456789") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		if err := l.sweepOne(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lock) sweepOne(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only locked
+	if dead, err := filelock.Try(f); err != nil || !dead {
+		return err
+	}
+	l.before("sweep")
+	return os.Remove(path)
+}
+
+// contend puts the file at the lock's path. Each round somebody else's lock has
+// come or gone in between.
 func (l *lock) contend(ctx context.Context) (bool, error) {
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return false, err
 		}
+		l.before("link the lock")
 		err := os.Link(l.file.Name(), l.path)
-		if err == nil {
+		switch {
+		case err == nil:
 			return true, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
+		case errors.Is(err, fs.ErrNotExist):
+			return false, errors.Join(errSwept, err)
+		case !errors.Is(err, fs.ErrExist):
 			return false, err
 		}
 		taken, err := l.replaceDead()
@@ -98,31 +157,22 @@ func (l *lock) replaceDead() (bool, error) {
 		return false, err
 	}
 	defer func() { _ = old.Close() }() // and with it the dead one's lock
-	dead, err := tryLock(old)
+	dead, err := filelock.Try(old)
 	if err != nil {
 		return false, err
 	}
-	// It may have been given back, or replaced, since it was opened.
-	if there, err := stands(old, l.path); err != nil || !there {
+	// It may have been released, or replaced, since it was opened.
+	if there, err := filelock.Is(old, l.path); err != nil || !there {
 		return false, err
 	}
 	if !dead {
 		return false, &plan.LockedError{Holder: holderOf(old)}
 	}
-	return true, os.Rename(l.file.Name(), l.path)
-}
-
-// stands reports whether a path leads to a file.
-func stands(f *os.File, path string) (bool, error) {
-	opened, err := f.Stat()
-	if err != nil {
+	l.before("replace the lock")
+	if err := os.Rename(l.file.Name(), l.path); err != nil {
 		return false, err
 	}
-	named, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	return os.SameFile(opened, named), nil
+	return true, nil
 }
 
 // holderOf reads who holds a lock; what cannot be read stays empty.
@@ -137,11 +187,12 @@ func holderOf(f *os.File) plan.Holder {
 // release removes the file while it is still locked, so that nobody else's goes,
 // also if somebody has removed it by hand.
 func (l *lock) release() error {
-	there, err := stands(l.file, l.path)
+	there, err := filelock.Is(l.file, l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	if there {
+		l.before("remove the lock")
 		err = os.Remove(l.path)
 	}
 	return errors.Join(err, l.file.Close())

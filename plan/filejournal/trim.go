@@ -15,21 +15,21 @@ import (
 // newSuffix is what a shorter journal is called until it is in place.
 const newSuffix = ".trimmed"
 
-// trim replaces a journal that has grown too long, f, by a shorter one, and
-// reports whether it has. Only who has the lock may call it. A file whose owner
+// trim replaces a journal that has grown too long, f, by one without what t drops,
+// and reports whether it has. Only who has the lock may call it. A file whose owner
 // the new one could not have stays as it is.
-func (j *Journal) trim(ctx context.Context, f *os.File) (bool, error) {
+func (j *Journal) trim(ctx context.Context, f *os.File, t *plan.Trim) (bool, error) {
 	path, err := filepath.EvalSymlinks(j.Path) // the file is replaced, not what leads to it
 	if err != nil {
 		return false, err
 	}
 	remnant := path + newSuffix
+	j.at("remove a remnant")
 	if err := os.Remove(remnant); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	t, err := plan.NewTrim(j.Records(ctx), j.KeepRuns)
-	if err != nil || t.Drops() == 0 {
-		return false, err
+	if t.Drops() == 0 {
+		return false, nil
 	}
 	like, err := f.Stat()
 	if err != nil {

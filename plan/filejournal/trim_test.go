@@ -5,12 +5,15 @@ package filejournal_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,8 +24,8 @@ import (
 	"github.com/quorate-dev/quorate/plan/filejournal"
 )
 
-// asTrimmer makes this test's binary begin a session and die before an
-// operation of the trim.
+// asTrimmer makes this test's binary keep one record and die before an operation,
+// by its number from 1.
 const (
 	asTrimmer = "QUORATE_TEST_JOURNAL_TRIM"
 	dieBefore = "QUORATE_TEST_JOURNAL_DIE_BEFORE"
@@ -31,16 +34,25 @@ const (
 
 func trimAndDie(path, at string) {
 	j := &filejournal.Journal{Path: path, KeepRuns: keep}
+	n := 0
 	j.Before(func(op string) {
+		n++
 		fmt.Println(op)
-		if op == at {
+		if fmt.Sprint(n) == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	})
-	_, err := j.Begin(context.Background(), dead)
-	fmt.Println(err)
-	os.Exit(3) // it should not have come this far
+	ctx := context.Background()
+	s, err := j.Begin(ctx, dead)
+	if err == nil {
+		err = errors.Join(s.Append(ctx, intent("last")), s.End(ctx))
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(3)
+	}
+	os.Exit(0)
 }
 
 // grown writes a journal of twenty runs, each of which has one step of its own
@@ -139,25 +151,88 @@ func TestWhatATrimLeaves(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// A process that is killed before any operation of a trim leaves the old journal
-// or the new one. What it wrote was on the disk before it got its name.
-func TestAProcessThatDiesWhileItTrims(t *testing.T) {
+// A process that is killed before any operation of a run leaves the journal as it
+// was, or as it was to be, or short of its last record; the next run goes on from
+// there and leaves nothing else behind.
+func TestAProcessThatDiesAnywhere(t *testing.T) {
 	before, after := trimmed(t)
+	line, err := json.Marshal(intent("last"))
+	require.NoError(t, err)
+	last := string(line) + "\n"
+	const header = `{"journal":"quorate.dev/plan","version":1}` + "\n"
+	const torn = `{"schema":1,"run":"R20","ki`
 	self, err := os.Executable()
 	require.NoError(t, err)
-	operations := []string{"create", "write", "flush", "sync", "rename", "sync directory"}
-	for i, op := range operations {
-		path := filepath.Join(t.TempDir(), "journal")
-		require.NoError(t, os.WriteFile(path, before, 0o600))
-		cmd := exec.CommandContext(t.Context(), self)
-		cmd.Env = []string{asTrimmer + "=" + path, dieBefore + "=" + op}
-		out, err := cmd.Output()
-		require.ErrorContains(t, err, "signal: killed", op)
-		require.Equal(t, operations[:i+1], strings.Split(strings.TrimSpace(string(out)), "\n"))
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.Equal(t, op == "sync directory", bytes.Equal(text, after), op)
-		whole(t, path, before, after)
+
+	for name, c := range map[string]struct {
+		make       func(path string)
+		want       []string // what the file may be, "-" if it is not there
+		unfinished bool
+		operations []string // some of them, in order
+	}{
+		"of a journal to be trimmed, with all that a crash leaves": {
+			make: func(path string) {
+				require.NoError(t, os.WriteFile(path, append(slices.Clone(before), torn...), 0o600))
+				for _, left := range []string{".lock", ".lock.4711", ".trimmed"} {
+					require.NoError(t, os.WriteFile(path+left, []byte("{}\n"), 0o600))
+				}
+			},
+			want:       []string{string(before) + torn, string(before), string(after), string(after) + last},
+			unfinished: true,
+			operations: []string{"create the lock", "write the lock", "replace the lock", "sweep", "truncate", "remove a remnant",
+				"create", "write", "flush", "sync", "rename", "sync directory", "append", "sync the record", "remove the lock"},
+		},
+		"of the first journal": {
+			make:       func(string) {},
+			want:       []string{"-", "", header, header + last},
+			operations: []string{"create the lock", "link the lock", "open", "write the header", "append", "remove the lock"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			die := func(at int) (path string, operations []string, err error) {
+				path = filepath.Join(t.TempDir(), "journal")
+				c.make(path)
+				cmd := exec.CommandContext(t.Context(), self)
+				cmd.Env = []string{asTrimmer + "=" + path, dieBefore + "=" + fmt.Sprint(at)}
+				out, err := cmd.Output()
+				return path, strings.Split(strings.TrimSpace(string(out)), "\n"), err
+			}
+			_, all, err := die(0)
+			require.NoError(t, err)
+			rest := slices.Clone(c.operations)
+			for _, op := range all {
+				if len(rest) > 0 && op == rest[0] {
+					rest = rest[1:]
+				}
+			}
+			require.Empty(t, rest, "operations that were not come to, of %q", all)
+			for at := 1; at <= len(all); at++ {
+				path, operations, err := die(at)
+				require.ErrorContains(t, err, "signal: killed")
+				require.Equal(t, all[:at], operations)
+				text, err := os.ReadFile(path)
+				if errors.Is(err, fs.ErrNotExist) {
+					text, err = []byte("-"), nil
+				}
+				require.NoError(t, err)
+				require.Contains(t, c.want, string(text), "before %s", all[at-1])
+
+				j := &filejournal.Journal{Path: path, KeepRuns: keep}
+				var left []string
+				if strings.HasSuffix(string(text), last) {
+					left = append(left, "last")
+				}
+				add(t, j, "next")
+				if c.unfinished {
+					unfinished(t, j, append(left, "next")...)
+				} else {
+					require.Len(t, steps(t, j), len(left)+1)
+				}
+				files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+				require.NoError(t, err)
+				require.Equal(t, []string{path}, files, "left of a death before %s", all[at-1])
+			}
+		})
 	}
 }
 
