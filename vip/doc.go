@@ -110,6 +110,21 @@
 // else may write to any part of its path; see DefaultScriptUser for the reason
 // and Instance.ScriptUser for another user.
 //
+// # When keepalived dies, or its interface goes
+//
+// DropInPath has systemd start keepalived again whatever ended it, which Debian's
+// unit does not do. One that was killed leaves the address on its interface while
+// another host takes it over: the drop-in takes it off as soon as systemd sees the
+// process gone.
+//
+// keepalived 2.2.7 never bids on an interface that got the node's address only
+// after keepalived had started, nor on one that was removed and made again under
+// the same name: it enters the BACKUP state, or stays in FAULT, and hears nothing.
+// The drop-in therefore waits for the address before each start, and the check has
+// systemd restart a keepalived whose interface is another one than it started with,
+// which takes a ScriptUser who may do that, as root may. TestKeepalivedSurvives shows
+// each of these with real keepaliveds.
+//
 // # HAProxy
 //
 // With Endpoint.LoadBalancer every control plane runs haproxy, which passes what

@@ -158,6 +158,12 @@ type lab struct {
 
 func newLab(t *testing.T, keepalived string, c quorate.Cluster) *lab {
 	t.Helper()
+	return newLabWith(t, c, func(l *lab, host *namespace, i vip.Instance) { l.start(t, keepalived, host, i) })
+}
+
+// newLabWith has start run keepalived on each host.
+func newLabWith(t *testing.T, c quorate.Cluster, start func(l *lab, host *namespace, i vip.Instance)) *lab {
+	t.Helper()
 	all, err := vip.Instances(c, auth)
 	require.NoError(t, err)
 	bits := all[0].Source.BitLen() - 16
@@ -176,7 +182,7 @@ func newLab(t *testing.T, keepalived string, c quorate.Cluster) *lab {
 			l.startHAProxy(t, l.hosts[i], haproxies[i])
 		}
 		all[i].CAFile = ca
-		l.start(t, keepalived, l.hosts[i], all[i])
+		start(l, l.hosts[i], all[i])
 	}
 	l.watch(t)
 	return l

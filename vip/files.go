@@ -17,16 +17,22 @@ var (
 	configText string
 	//go:embed check_apiserver.sh.tmpl
 	checkText string
+	//go:embed keepalived.dropin.tmpl
+	dropInText string
 
 	configTemplate = template.Must(template.New(ConfigPath).Option("missingkey=error").Parse(configText))
 	checkTemplate  = template.Must(template.New(CheckPath).Option("missingkey=error").Parse(checkText))
+	dropInTemplate = template.Must(template.New(DropInPath).Option("missingkey=error").Parse(dropInText))
 )
 
 // curl gives up this much before keepalived would end the check.
 const checkMargin = 200 * time.Millisecond
 
-// Files gives CheckPath, 0755, and ConfigPath, 0600 and sensitive when it holds
-// the auth. The error is the *quorate.InvalidError of Validate.
+// startedPath holds the index of the interface that keepalived started with.
+const startedPath = "/run/keepalived-interface"
+
+// Files returns CheckPath, 0755, ConfigPath, 0600 and sensitive when it holds
+// the auth, and DropInPath, 0644. The error is the *quorate.InvalidError of Validate.
 func (i Instance) Files() ([]quorate.File, error) {
 	if err := i.Validate(); err != nil {
 		return nil, err
@@ -40,10 +46,27 @@ func (i Instance) Files() ([]quorate.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	dropIn, err := i.dropIn()
+	if err != nil {
+		return nil, err
+	}
 	return []quorate.File{
 		{Path: CheckPath, Mode: 0o755, Content: check},
 		{Path: ConfigPath, Mode: 0o600, Content: config},
+		{Path: DropInPath, Mode: 0o644, Content: dropIn},
 	}, nil
+}
+
+func (i Instance) dropIn() (quorate.Content, error) {
+	address := i.Endpoint.Address()
+	family := "-4"
+	if address.Is6() {
+		family = "-6"
+	}
+	text, err := render(dropInTemplate, map[string]any{
+		"Interface": i.Interface, "Source": i.Source, "Started": startedPath, "Family": family, "Host": netip.PrefixFrom(address, address.BitLen()),
+	})
+	return quorate.Public(text), err
 }
 
 func (i Instance) check() (quorate.Content, error) {
@@ -51,6 +74,7 @@ func (i Instance) check() (quorate.Content, error) {
 	text, err := render(checkTemplate, map[string]any{
 		"URL":          "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + readyPath(i.Kubernetes),
 		"LoadBalancer": i.Endpoint.LoadBalancer, "CAFile": i.CAFile,
+		"Interface": i.Interface, "Started": startedPath,
 		"Limit": strconv.FormatFloat(limit.Seconds(), 'f', -1, 64),
 	})
 	return quorate.Public(text), err

@@ -13,6 +13,9 @@ import (
 const (
 	ConfigPath = "/etc/keepalived/keepalived.conf"
 	CheckPath  = "/etc/keepalived/check_apiserver.sh"
+	// DropInPath has systemd start keepalived again whatever ended it, and take off
+	// an address that a killed one has left.
+	DropInPath = "/etc/systemd/system/keepalived.service.d/quorate.conf"
 )
 
 // Defaults of an Instance's optional fields.

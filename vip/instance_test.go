@@ -115,11 +115,13 @@ func files(t *testing.T, i vip.Instance) (check, config quorate.File) {
 	t.Helper()
 	out, err := i.Files()
 	require.NoError(t, err)
-	require.Len(t, out, 2)
+	require.Len(t, out, 3)
 	require.Equal(t, vip.CheckPath, out[0].Path)
 	require.EqualValues(t, 0o755, out[0].Mode)
 	require.Equal(t, vip.ConfigPath, out[1].Path)
 	require.EqualValues(t, 0o600, out[1].Mode)
+	require.Equal(t, vip.DropInPath, out[2].Path)
+	require.EqualValues(t, 0o644, out[2].Mode)
 	return out[0], out[1]
 }
 
@@ -128,8 +130,9 @@ func TestInstancesGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var archive txtar.Archive
 			for _, i := range instances(t, c) {
-				check, config := files(t, i)
-				for _, f := range []quorate.File{check, config} {
+				all, err := i.Files()
+				require.NoError(t, err)
+				for _, f := range all {
 					archive.Files = append(archive.Files, txtar.File{Name: i.Node + f.Path, Data: f.Content.Bytes()})
 				}
 			}
