@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
 // The Kubernetes minors that Quorate renders for.
@@ -24,14 +26,16 @@ func (c Cluster) WithDefaults() Cluster {
 	if len(c.Services) == 0 {
 		c.Services = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}
 	}
-	c.Endpoint = c.Endpoint.withDefaults()
-	c.Etcd = c.Etcd.withDefaults(c.Version)
+	c.Endpoint = c.Endpoint.WithDefaults()
+	c.Etcd = c.Etcd.WithDefaults(c.Version)
 	c.Kubeadm.CRISocket = cmp.Or(c.Kubeadm.CRISocket, defaultCRISocket(c.Version))
 	c.Kubeadm.ImageRepository = cmp.Or(c.Kubeadm.ImageRepository, "registry.k8s.io")
 	return c
 }
 
-func (e Endpoint) withDefaults() Endpoint {
+// WithDefaults returns a copy in which every optional field left zero holds its
+// default.
+func (e Endpoint) WithDefaults() Endpoint {
 	if e.LoadBalancer != "" {
 		e.Port = cmp.Or(e.Port, 8443)
 	}
@@ -49,12 +53,15 @@ func (e Endpoint) withDefaults() Endpoint {
 	return e
 }
 
-func (e Etcd) withDefaults(k Version) Etcd {
-	e.Version = cmp.Or(e.Version, defaultEtcd(k))
+// WithDefaults returns a copy in which every optional field left zero holds its
+// default for members that serve a version of Kubernetes; the zero Version means
+// the newest.
+func (e Etcd) WithDefaults(kubernetes Version) Etcd {
+	e.Version = cmp.Or(e.Version, defaultEtcd(kubernetes))
 	if e.Stacked {
-		e.DataDir = cmp.Or(e.DataDir, "/var/lib/etcd")
+		e.DataDir = cmp.Or(e.DataDir, hostpath.StackedEtcdData)
 	}
-	e.DataDir = cmp.Or(e.DataDir, "/var/lib/quorate/etcd")
+	e.DataDir = cmp.Or(e.DataDir, hostpath.EtcdData)
 	e.Binary = cmp.Or(e.Binary, "/usr/local/bin/etcd")
 	e.ClientPort = cmp.Or(e.ClientPort, 2379)
 	e.PeerPort = cmp.Or(e.PeerPort, 2380)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Severity tells what a Problem means for the run.
+// Severity is what a Problem means for the run.
 type Severity string
 
 const (
@@ -26,7 +26,7 @@ type Problem struct {
 	Line int `json:"line,omitempty"`
 }
 
-// String gives "line: path: message", marked when it is only a warning.
+// String returns "line: path: message", marked when it is only a warning.
 func (p Problem) String() string {
 	s := p.Message
 	if p.Path != "" {
@@ -54,7 +54,23 @@ func (p *Problems) Warn(path, format string, args ...any) {
 	*p = append(*p, Problem{Path: path, Message: fmt.Sprintf(format, args...), Severity: Warned})
 }
 
-// Only gives the problems of one severity.
+// Include adds the problems of a part that is at a path: its "port" becomes
+// "endpoint.port".
+func (p *Problems) Include(at string, part Problems) {
+	for _, problem := range part {
+		switch {
+		case problem.Path == "":
+			problem.Path = at
+		case strings.HasPrefix(problem.Path, "["):
+			problem.Path = at + problem.Path
+		default:
+			problem.Path = at + "." + problem.Path
+		}
+		*p = append(*p, problem)
+	}
+}
+
+// Only returns the problems of one severity.
 func (p Problems) Only(s Severity) Problems {
 	var out Problems
 	for _, problem := range p {

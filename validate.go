@@ -1,6 +1,10 @@
 package quorate
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/quorate-dev/quorate/internal/syntax"
+)
 
 // Validate refuses a description that no cluster can be made from: it returns
 // nil or an *InvalidError with every error that Problems finds.
@@ -31,8 +35,8 @@ type validator struct {
 }
 
 func (v *validator) name() {
-	if !isLabel(v.c.Name) {
-		v.Refuse("name", "%q is no RFC 1123 label: want at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit", v.c.Name)
+	if !syntax.IsLabel(v.c.Name) {
+		v.Refuse("name", "%q is no RFC 1123 label: %s", v.c.Name, syntax.WantLabel)
 	}
 }
 
@@ -52,7 +56,7 @@ func supported(k Version) bool {
 }
 
 func (v *validator) dnsDomain() {
-	if !isSubdomain(v.c.DNSDomain) {
+	if !syntax.IsSubdomain(v.c.DNSDomain) {
 		v.Refuse("dnsDomain", "%q is no RFC 1123 subdomain: want lower-case labels with dots between them, none at the end", v.c.DNSDomain)
 	}
 }

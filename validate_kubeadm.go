@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
 func (v *validator) kubeadm() {
@@ -13,14 +15,14 @@ func (v *validator) kubeadm() {
 	if v.c.Version.AtLeast(1, dockershimUntil+1) && strings.HasSuffix(k.CRISocket, "/dockershim.sock") {
 		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves until v1.%d: give containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, dockershimUntil)
 	}
-	if socket, ok := strings.CutPrefix(k.CRISocket, "unix://"); !ok || !isPath(socket) {
+	if socket, ok := strings.CutPrefix(k.CRISocket, "unix://"); !ok || !syntax.IsPath(socket) {
 		v.Refuse("kubeadm.criSocket", "%q: want unix:// and an absolute path, as in unix:///var/run/containerd/containerd.sock", k.CRISocket)
 	}
 	if !repositoryPattern.MatchString(k.ImageRepository) {
 		v.Refuse("kubeadm.imageRepository", "%q: want host[:port][/path] without scheme, tag or slash at its end", k.ImageRepository)
 	}
 	for i, san := range k.CertSANs {
-		if !isAddress(san) && !isSubdomain(strings.TrimPrefix(san, "*.")) {
+		if !syntax.IsAddress(san) && !syntax.IsSubdomain(strings.TrimPrefix(san, "*.")) {
 			v.Refuse(index("kubeadm.certSANs", i), "%q is neither an IP address nor a DNS name in lower case", san)
 		}
 	}
@@ -47,10 +49,10 @@ func (v *validator) kubeadm() {
 func (v *validator) args(at string, args map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		here := key(at, name)
-		if !flagPattern.MatchString(name) {
+		if !syntax.IsFlag(name) {
 			v.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes", name)
 		}
-		if hasControl(args[name]) {
+		if syntax.HasControl(args[name]) {
 			v.Refuse(here, "the value holds a control character")
 		}
 	}
@@ -83,7 +85,7 @@ func (v *validator) value(at string, value any, depth int) {
 			v.Refuse(at, "%v is no number that YAML and JSON can carry", x)
 		}
 	case string:
-		if hasControl(strings.NewReplacer("\n", "", "\t", "").Replace(x)) {
+		if syntax.HasControl(strings.NewReplacer("\n", "", "\t", "").Replace(x)) {
 			v.Refuse(at, "holds a control character")
 		}
 	case []any:
@@ -104,7 +106,7 @@ func (v *validator) value(at string, value any, depth int) {
 func (v *validator) object(at string, fields map[string]any, depth int) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		here := key(at, name)
-		if name == "" || hasControl(name) {
+		if name == "" || syntax.HasControl(name) {
 			v.Refuse(here, "%q is no field name", name)
 		}
 		v.value(here, fields[name], depth)

@@ -3,6 +3,8 @@ package quorate
 import (
 	"net/netip"
 	"strconv"
+
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
 const (
@@ -32,7 +34,7 @@ func (v *validator) ranges(path string, ranges, pods []netip.Prefix) {
 			v.Refuse(at, "too many ranges: want one, or one of each family")
 			return
 		}
-		if !v.rangeForm(at, r) {
+		if !rangeForm(&v.Problems, at, r) {
 			continue
 		}
 		if i == 1 && ranges[0].IsValid() && is4(ranges[0]) == is4(r) {
@@ -49,16 +51,16 @@ func (v *validator) ranges(path string, ranges, pods []netip.Prefix) {
 }
 
 // rangeForm checks a range by itself.
-func (v *validator) rangeForm(at string, r netip.Prefix) bool {
+func rangeForm(p *Problems, at string, r netip.Prefix) bool {
 	switch {
 	case !r.IsValid():
-		v.Refuse(at, "is no range: want an address and a prefix length, as in 10.244.0.0/16")
+		p.Refuse(at, "is no range: want an address and a prefix length, as in 10.244.0.0/16")
 	case r.Addr().Is4In6():
-		v.Refuse(at, "%s is an IPv4 range in IPv6 form: write it as IPv4", r)
+		p.Refuse(at, "%s is an IPv4 range in IPv6 form: write it as IPv4", r)
 	case r != r.Masked():
-		v.Refuse(at, "%s has bits set beyond its prefix length: did you mean %s?", r, r.Masked())
-	case unusable(r.Addr()) != "" || r.Addr().IsLoopback():
-		v.Refuse(at, "%s is not a range of ordinary unicast addresses", r)
+		p.Refuse(at, "%s has bits set beyond its prefix length: did you mean %s?", r, r.Masked())
+	case syntax.Unusable(r.Addr()) != "" || r.Addr().IsLoopback():
+		p.Refuse(at, "%s is not a range of ordinary unicast addresses", r)
 	default:
 		return true
 	}
@@ -115,43 +117,22 @@ func nodeMask(args map[string]string, v4 bool) int {
 	return mask
 }
 
-// unusable says why an address can be nobody's, "" if it can.
-func unusable(a netip.Addr) string {
-	switch {
-	case !a.IsValid():
-		return "is no address"
-	case a.Zone() != "":
-		return "has a zone, which only one host understands"
-	case a.Is4In6():
-		return "is an IPv4 address in IPv6 form: write it as " + a.Unmap().String()
-	case a.IsUnspecified():
-		return "is the unspecified address"
-	case a.IsMulticast():
-		return "is a multicast address"
-	case a.IsLinkLocalUnicast():
-		return "is a link-local address, which other networks cannot reach"
-	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "is the broadcast address"
-	}
-	return ""
-}
-
 // inRanges refuses an address of the nodes' network that pods or services have.
-func (v *validator) inRanges(at string, a netip.Addr) {
-	v.eachRange(func(path string, r netip.Prefix) {
+func inRanges(p *Problems, c Cluster, at string, a netip.Addr) {
+	c.eachRange(func(path string, r netip.Prefix) {
 		if r.Contains(a) {
-			v.Refuse(at, "%s lies in %s %s", a, path, r)
+			p.Refuse(at, "%s lies in %s %s", a, path, r)
 		}
 	})
 }
 
-func (v *validator) eachRange(visit func(path string, r netip.Prefix)) {
-	for i, r := range v.c.Pods {
+func (c Cluster) eachRange(visit func(path string, r netip.Prefix)) {
+	for i, r := range c.Pods {
 		if usable(r) {
 			visit(index("pods", i), r)
 		}
 	}
-	for i, r := range v.c.Services {
+	for i, r := range c.Services {
 		if usable(r) {
 			visit(index("services", i), r)
 		}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
 // Beyond seven members every write waits for too many disks
@@ -25,7 +27,7 @@ func (v *validator) nodes() {
 		v.addresses(at+".addresses", n, seen.addresses)
 		v.ssh(at+".ssh", n.SSH, seen.targets)
 		if n.Interface != "" {
-			v.interfaceName(at+".interface", n.Interface)
+			interfaceName(&v.Problems, at+".interface", n.Interface)
 			if n.Role == Worker || v.c.Endpoint.External {
 				v.Warn(at+".interface", "is not used: no VIP is carried here")
 			}
@@ -69,10 +71,10 @@ func (v *validator) nodeName(at, name string, seen map[string]string) {
 	case name == "":
 		v.Refuse(at, "is required")
 		return
-	case isAddress(name):
+	case syntax.IsAddress(name):
 		v.Refuse(at, "%q is an address: want a name", name)
-	case !isSubdomain(name):
-		v.Refuse(at, "%q is no RFC 1123 name: want lower-case letters, digits, hyphens and dots, each label at most 63 characters and beginning and ending with a letter or digit", name)
+	case !syntax.IsSubdomain(name):
+		v.Refuse(at, "%q is no RFC 1123 name: %s", name, syntax.WantSubdomain)
 	case len(name) > maxNodeName:
 		v.Refuse(at, "%q is %d characters long: the kubernetes.io/hostname label takes %d", name, len(name), maxNodeName)
 	}
@@ -103,7 +105,7 @@ func (v *validator) addresses(at string, n Node, seen map[netip.Addr]string) {
 	}
 	for j, a := range n.Addresses {
 		here := index(at, j)
-		if why := unusable(a); why != "" {
+		if why := syntax.Unusable(a); why != "" {
 			v.Refuse(here, "%s %s", a, why)
 			continue
 		}
@@ -116,7 +118,7 @@ func (v *validator) addresses(at string, n Node, seen map[netip.Addr]string) {
 			seen[a] = here
 		}
 		v.addressFamily(here, j, n.Addresses)
-		v.inRanges(here, a)
+		inRanges(&v.Problems, v.c, here, a)
 		if n.Role == ControlPlane {
 			v.inSubnet(here, a)
 		}
@@ -178,13 +180,13 @@ func (v *validator) labels(at string, labels map[string]string) {
 			prefix, name = "", k
 		}
 		switch {
-		case prefixed && !isSubdomain(prefix) || !qualifiedPattern.MatchString(name):
+		case prefixed && !syntax.IsSubdomain(prefix) || !syntax.IsQualified(name):
 			v.Refuse(here, "%q is no label: want an optional DNS name and a slash, then at most 63 letters, digits and - _ .", k)
 		case !kubeletMaySet(prefix, k):
 			v.Refuse(here, "kubelet may not set this label on itself; set it with kubectl, or use a name outside kubernetes.io and k8s.io")
 		}
-		if value != "" && !qualifiedPattern.MatchString(value) {
-			v.Refuse(here, "%q is no label value: want at most 63 letters, digits and - _ ., beginning and ending with a letter or digit", value)
+		if value != "" && !syntax.IsQualified(value) {
+			v.Refuse(here, "%q is no label value: %s", value, syntax.WantQualified)
 		}
 	}
 }

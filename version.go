@@ -32,7 +32,17 @@ func ParseVersion(s string) (Version, error) {
 	return Version{Major: n[0], Minor: n[1], Patch: n[2], Pre: m[4]}, nil
 }
 
-// String gives "v1.37.2", and "" for the zero Version.
+// MustVersion is ParseVersion for constants of a program: it panics where
+// ParseVersion returns an error.
+func MustVersion(s string) Version {
+	v, err := ParseVersion(s)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// String returns "v1.37.2", and "" for the zero Version.
 func (v Version) String() string {
 	if v.IsZero() {
 		return ""
@@ -40,7 +50,7 @@ func (v Version) String() string {
 	return "v" + v.Number()
 }
 
-// Number gives the version without the leading v: "1.37.2".
+// Number returns the version without the leading v: "1.37.2".
 func (v Version) Number() string {
 	s := fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
 	if v.Pre != "" {
@@ -100,7 +110,7 @@ func comparePreField(a, b string) int {
 // MarshalText writes the form of String.
 func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// UnmarshalText reads what ParseVersion reads; empty text gives the zero Version.
+// UnmarshalText reads what ParseVersion reads; empty text is the zero Version.
 func (v *Version) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*v = Version{}

@@ -10,14 +10,14 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// PKIDir is where a member's certificates stand on its host: ca.crt,
+// PKIDir is where a member's certificates are on its host: ca.crt,
 // server.crt, server.key, peer.crt and peer.key.
-const PKIDir = "/etc/etcd/pki"
+const PKIDir = hostpath.EtcdPKI
 
-// State tells a member that has no data yet which kind of cluster it is to
-// join. A member with data ignores it.
+// State is the kind of cluster that a member without data is to join. A member with data ignores it.
 type State string
 
 const (
@@ -42,7 +42,7 @@ type Member struct {
 	// Name of the member, one of Peers. Required.
 	Name string
 	// Addresses of the host. The member listens on all of them and on
-	// loopback, and tells others the first, which is also its address in
+	// loopback, and announces the first, which is also its address in
 	// Peers. Required.
 	Addresses []netip.Addr
 	// Peers are all members of the cluster, this one included. They are
@@ -69,7 +69,7 @@ type Member struct {
 
 var _ quorate.Artifact = Member{}
 
-// Members gives the member of each control plane, in the order of the nodes,
+// Members returns the member of each control plane, in the order of the nodes,
 // and none for Etcd.Stacked, whose members are kubeadm's to make. The error is
 // the *quorate.InvalidError of c.Validate.
 func Members(c quorate.Cluster) ([]Member, error) {
@@ -122,7 +122,7 @@ func (m Member) ClientURL() string {
 func (m Member) withDefaults() Member {
 	m.State = cmp.Or(m.State, New)
 	m.PKIDir = cmp.Or(m.PKIDir, PKIDir)
-	m.Etcd = quorate.Cluster{Version: m.Kubernetes, Etcd: m.Etcd}.WithDefaults().Etcd
+	m.Etcd = m.Etcd.WithDefaults(m.Kubernetes)
 	return m
 }
 

@@ -8,16 +8,17 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// Where the files of a member stand on its host.
+// Where the files of a member are on its host.
 const (
 	EnvPath  = "/etc/etcd.env"
-	UnitPath = "/etc/systemd/system/" + UnitName
+	UnitPath = hostpath.SystemdUnits + "/" + UnitName
 	UnitName = "etcd.service"
 )
 
-// Files gives EnvPath and UnitPath, both 0644 and without secrets. The error
+// Files returns EnvPath and UnitPath, both 0644 and without secrets. The error
 // is the *quorate.InvalidError of Validate.
 func (m Member) Files() ([]quorate.File, error) {
 	service, err := m.unit()

@@ -4,30 +4,27 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
-var (
-	namePattern  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
-	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	flagPattern  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	// A path that the unit, etcd's flags and a shell all take unquoted.
-	pathPattern = regexp.MustCompile(`^[A-Za-z0-9/._@+:-]+$`)
-)
+var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// Validate returns nil or a *quorate.InvalidError with everything that is
-// wrong with the member, by the names of its fields in lower camel case.
-func (m Member) Validate() error {
+// Validate returns nil or a *quorate.InvalidError with every error that Problems
+// finds.
+func (m Member) Validate() error { return m.Problems().Err(fmt.Sprintf("etcd member %q", m.Name)) }
+
+// Problems is everything that is wrong with the member, warnings included, by
+// the names of its fields in lower camel case.
+func (m Member) Problems() quorate.Problems {
 	m = m.withDefaults()
 	var p quorate.Problems
-	if !namePattern.MatchString(m.Name) {
+	if !syntax.IsSubdomain(m.Name) {
 		p.Refuse("name", "%q is no RFC 1123 subdomain", m.Name)
 	}
 	addresses(&p, m.Addresses)
@@ -38,12 +35,12 @@ func (m Member) Validate() error {
 	if m.State != New && m.State != Existing {
 		p.Refuse("state", "%q: want %q or %q", m.State, New, Existing)
 	}
-	if !path.IsAbs(m.PKIDir) || path.Clean(m.PKIDir) != m.PKIDir || !pathPattern.MatchString(m.PKIDir) {
-		p.Refuse("pkiDir", "%q: want an absolute path without . or .., of letters, digits and / . _ @ + : -", m.PKIDir)
+	if !syntax.IsPath(m.PKIDir) {
+		p.Refuse("pkiDir", "%q: %s", m.PKIDir, syntax.WantPath)
 	}
 	m.settings(&p)
 	m.extraFlags(&p)
-	return p.Err(fmt.Sprintf("etcd member %q", m.Name))
+	return p
 }
 
 func addresses(p *quorate.Problems, all []netip.Addr) {
@@ -60,13 +57,10 @@ func addresses(p *quorate.Problems, all []netip.Addr) {
 }
 
 func address(p *quorate.Problems, at string, a netip.Addr) {
-	switch {
-	case !a.IsValid():
+	if !a.IsValid() {
 		p.Refuse(at, "is required")
-	case a.Zone() != "":
-		p.Refuse(at, "%q has a zone, which other hosts do not share", a)
-	case a.IsUnspecified(), a.IsMulticast(), a.Is4In6():
-		p.Refuse(at, "%s is no address of a host", a)
+	} else if why := syntax.Unusable(a); why != "" {
+		p.Refuse(at, "%s %s", a, why)
 	}
 }
 
@@ -74,7 +68,7 @@ func (m Member) peers(p *quorate.Problems) {
 	names, taken := map[string]bool{}, map[netip.Addr]bool{}
 	for i, peer := range m.Peers {
 		at := fmt.Sprintf("peers[%d]", i)
-		if !namePattern.MatchString(peer.Name) {
+		if !syntax.IsSubdomain(peer.Name) {
 			p.Refuse(at+".name", "%q is no RFC 1123 subdomain", peer.Name)
 		} else if names[peer.Name] {
 			p.Refuse(at+".name", "%q is given twice", peer.Name)
@@ -94,18 +88,13 @@ func (m Member) peers(p *quorate.Problems) {
 }
 
 // settings holds quorate's own rules against the settings, so that a member
-// made by hand is refused for what a cluster would be. Only that path's
-// problems are of interest: there is no cluster here.
+// made by hand is refused for what a cluster would be.
 func (m Member) settings(p *quorate.Problems) {
 	if m.Etcd.Stacked {
 		p.Refuse("etcd.stacked", "kubeadm runs stacked members: there is nothing to render for them")
 		return
 	}
-	for _, problem := range (quorate.Cluster{Version: m.Kubernetes, Etcd: m.Etcd}).Problems().Only(quorate.Refused) {
-		if strings.HasPrefix(problem.Path, "etcd.") {
-			*p = append(*p, problem)
-		}
-	}
+	p.Include("etcd", m.Etcd.Problems(m.Kubernetes))
 	// ProtectSystem=full, which the unit asks for, makes these read-only.
 	for _, readOnly := range []string{"/usr", "/boot", "/efi", "/etc"} {
 		if m.Etcd.DataDir == readOnly || strings.HasPrefix(m.Etcd.DataDir, readOnly+"/") {
@@ -126,12 +115,12 @@ func (m Member) extraFlags(p *quorate.Problems) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.ExtraFlags)) {
 		at := fmt.Sprintf("extraFlags[%q]", name)
-		if !flagPattern.MatchString(name) {
-			p.Refuse(at, "is no name of a flag: want lower-case letters, digits and hyphens, no leading dashes")
+		if !syntax.IsFlag(name) {
+			p.Refuse(at, "is no name of a flag: %s", syntax.WantFlag)
 		} else if own[name] {
 			p.Refuse(at, "is set by the fields of the member")
 		}
-		if v := m.ExtraFlags[name]; !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+		if v := m.ExtraFlags[name]; !utf8.ValidString(v) || syntax.HasControl(v) {
 			p.Refuse(at, "%q has a control character, or is no UTF-8: a newline would end the directive", v)
 		}
 	}

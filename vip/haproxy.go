@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
-// Where the files of a HAProxy stand on its host.
+// Where the files of a HAProxy are on its host.
 const (
 	// HAProxyConfigPath is what the distributions' haproxy.service reads.
 	HAProxyConfigPath = "/etc/haproxy/haproxy.cfg"
@@ -27,7 +29,7 @@ const (
 	HAProxyCAPath = "/etc/haproxy/kubernetes-ca.crt"
 	// HAProxyDropInPath has systemd start haproxy again whatever ended it, which
 	// not every distribution's unit does.
-	HAProxyDropInPath = "/etc/systemd/system/haproxy.service.d/quorate.conf"
+	HAProxyDropInPath = hostpath.SystemdUnits + "/haproxy.service.d/quorate.conf"
 )
 
 // The oldest haproxy that takes the configuration: 2.4, of 2021,
@@ -109,7 +111,7 @@ type Backend struct {
 
 var _ quorate.Artifact = HAProxy{}
 
-// HAProxies gives the haproxy of each control plane, in the order of the nodes,
+// HAProxies returns the haproxy of each control plane, in the order of the nodes,
 // and none unless c's endpoint has it as its LoadBalancer. ca holds the
 // certificates of the authority that signs the API servers'. The error is the
 // *quorate.InvalidError of c.Validate, or of the instances where they know more.
@@ -140,11 +142,15 @@ func HAProxies(c quorate.Cluster, ca quorate.Content) ([]HAProxy, error) {
 	return out, nil
 }
 
-// Validate returns nil or a *quorate.InvalidError with everything that is wrong
-// with it, by the names of its fields in lower camel case.
-func (h HAProxy) Validate() error {
+// Validate returns nil or a *quorate.InvalidError with every error that Problems
+// finds.
+func (h HAProxy) Validate() error { return h.Problems().Err(fmt.Sprintf("haproxy on %q", h.Node)) }
+
+// Problems is everything that is wrong with it, warnings included, by the names
+// of its fields in lower camel case.
+func (h HAProxy) Problems() quorate.Problems {
 	var p quorate.Problems
-	if !namePattern.MatchString(h.Node) {
+	if !syntax.IsSubdomain(h.Node) {
 		p.Refuse("node", "%q is no RFC 1123 subdomain", h.Node)
 	}
 	if h.Endpoint.LoadBalancer == "" {
@@ -162,13 +168,13 @@ func (h HAProxy) Validate() error {
 	if h.MaxConn < 0 {
 		p.Refuse("maxConn", "%d: want 1 or more, or 0 for %d", h.MaxConn, DefaultMaxConn)
 	}
-	return p.Err(fmt.Sprintf("haproxy on %q", h.Node))
+	return p
 }
 
 func (h HAProxy) backends(p *quorate.Problems) {
 	for i, b := range h.Backends {
 		at := fmt.Sprintf("backends[%d]", i)
-		if !namePattern.MatchString(b.Name) {
+		if !syntax.IsSubdomain(b.Name) {
 			p.Refuse(at+".name", "%q is no RFC 1123 subdomain", b.Name)
 		}
 		if usable(p, at+".address", b.Address) && b.Address == h.Endpoint.Address() {
@@ -221,13 +227,13 @@ func (h HAProxy) own() (Backend, bool) {
 	return h.Backends[i], true
 }
 
-// Files gives HAProxyConfigPath, HAProxyCAPath and HAProxyDropInPath, all 0644:
+// Files returns HAProxyConfigPath, HAProxyCAPath and HAProxyDropInPath, all 0644:
 // nothing in them is secret. The error is the *quorate.InvalidError of Validate.
 func (h HAProxy) Files() ([]quorate.File, error) {
 	if err := h.Validate(); err != nil {
 		return nil, err
 	}
-	h.Endpoint = withDefaults(h.Endpoint)
+	h.Endpoint = h.Endpoint.WithDefaults()
 	address := func(b Backend) string {
 		return netip.AddrPortFrom(b.Address, uint16(h.Endpoint.APIServerPort())).String()
 	}

@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// Where the files of an instance stand on its host.
+// Where the files of an instance are on its host.
 const (
 	ConfigPath = "/etc/keepalived/keepalived.conf"
 	CheckPath  = "/etc/keepalived/check_apiserver.sh"
@@ -22,7 +23,7 @@ const (
 const (
 	// DefaultCAFile is where kubeadm keeps the certificates of the authority
 	// that signed the API server's.
-	DefaultCAFile = "/etc/kubernetes/pki/ca.crt"
+	DefaultCAFile = hostpath.KubernetesCA
 	// DefaultScriptUser is root because `keepalived -t` of 2.2.7, which Debian 12
 	// has, ends itself by SIGTERM once it has looked at another user's script.
 	DefaultScriptUser = "root"
@@ -85,7 +86,7 @@ const (
 	weightedOther = 100
 )
 
-// Instances gives the instance of each control plane, in the order of the
+// Instances returns the instance of each control plane, in the order of the
 // nodes, and none for an External endpoint. The error is the
 // *quorate.InvalidError of c.Validate, or of the instances where they know more:
 // an auth that VRRP does not take, an Endpoint.VIP.Weight with which a node
@@ -137,7 +138,7 @@ func checkWeight(instances []Instance, weight int) error {
 
 func byPriority(a, b Instance) int { return cmp.Compare(a.Priority, b.Priority) }
 
-// sources gives each node's first address of the VIP's family; none, which
+// sources returns each node's first address of the VIP's family; none, which
 // Instance.Validate refuses, if it has no such address.
 func sources(c quorate.Cluster, nodes []quorate.Node) []netip.Addr {
 	out := make([]netip.Addr, len(nodes))
@@ -162,12 +163,8 @@ func priority(i, n, weight int) int {
 	return highestPriority - i*step
 }
 
-func withDefaults(e quorate.Endpoint) quorate.Endpoint {
-	return quorate.Cluster{Endpoint: e}.WithDefaults().Endpoint
-}
-
 func (i Instance) withDefaults() Instance {
-	i.Endpoint = withDefaults(i.Endpoint)
+	i.Endpoint = i.Endpoint.WithDefaults()
 	i.Interface = cmp.Or(i.Interface, i.Endpoint.VIP.Interface)
 	i.APIServer = cmp.Or(i.APIServer, i.Source)
 	i.CAFile = cmp.Or(i.CAFile, DefaultCAFile)

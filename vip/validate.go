@@ -3,48 +3,46 @@ package vip
 import (
 	"fmt"
 	"net/netip"
-	"path"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
 var (
-	namePattern      = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
-	interfacePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$`)
-	userPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
-	// A path that keepalived's configuration and a shell take unquoted.
-	pathPattern = regexp.MustCompile(`^[A-Za-z0-9/._@+:-]+$`)
+	userPattern = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	authPattern = regexp.MustCompile(`^[A-Za-z0-9]{8}$`)
 )
 
-// Validate returns nil or a *quorate.InvalidError with everything that is wrong
-// with the instance, by the names of its fields in lower camel case. The
-// problems never show the auth.
-func (i Instance) Validate() error {
+// Validate returns nil or a *quorate.InvalidError with every error that Problems
+// finds.
+func (i Instance) Validate() error { return i.Problems().Err(fmt.Sprintf("VIP on %q", i.Node)) }
+
+// Problems is everything that is wrong with the instance, warnings included, by
+// the names of its fields in lower camel case. They never show the auth.
+func (i Instance) Problems() quorate.Problems {
 	i = i.withDefaults()
 	var p quorate.Problems
-	if !namePattern.MatchString(i.Node) {
+	if !syntax.IsSubdomain(i.Node) {
 		p.Refuse("node", "%q is no RFC 1123 subdomain", i.Node)
 	}
 	i.endpoint(&p)
-	if !interfacePattern.MatchString(i.Interface) {
-		p.Refuse("interface", "%q is no interface name: want at most 15 letters, digits and . _ -, not beginning with . or -", i.Interface)
+	if !syntax.IsInterface(i.Interface) {
+		p.Refuse("interface", "%q is no interface name: %s", i.Interface, syntax.WantInterface)
 	}
 	i.addresses(&p)
 	if i.Priority < 1 || i.Priority > 254 {
 		p.Refuse("priority", "%d: want 1 to 254; 255 belongs to the owner of the address, and a VIP has none", i.Priority)
 	}
-	if !path.IsAbs(i.CAFile) || path.Clean(i.CAFile) != i.CAFile || !pathPattern.MatchString(i.CAFile) {
-		p.Refuse("caFile", "%q: want an absolute path without . or .., of letters, digits and / . _ @ + : -", i.CAFile)
+	if !syntax.IsPath(i.CAFile) {
+		p.Refuse("caFile", "%q: %s", i.CAFile, syntax.WantPath)
 	}
 	if !userPattern.MatchString(i.ScriptUser) {
 		p.Refuse("scriptUser", "%q is no user name", i.ScriptUser)
 	}
 	i.auth(&p)
-	return p.Err(fmt.Sprintf("VIP on %q", i.Node))
+	return p
 }
 
 // endpoint holds quorate's own rules against the endpoint, so that an instance
@@ -56,20 +54,8 @@ func checkEndpoint(p *quorate.Problems, e quorate.Endpoint) {
 		p.Refuse("endpoint.external", "is set: the user's own load balancer has no VIP")
 		return
 	}
-	// The ranges are of the family that the VIP is not of: there is no cluster
-	// here whose ranges it could lie in.
-	around := quorate.Cluster{Endpoint: e, Pods: ranges("fd00::/64"), Services: ranges("fd00:1::/108")}
-	if !e.Address().Is4() {
-		around.Pods, around.Services = ranges("10.0.0.0/16"), ranges("10.1.0.0/16")
-	}
-	for _, problem := range around.Problems().Only(quorate.Refused) {
-		if strings.HasPrefix(problem.Path, "endpoint.") {
-			*p = append(*p, problem)
-		}
-	}
+	p.Include("endpoint", e.Problems())
 }
-
-func ranges(r string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(r)} }
 
 func (i Instance) addresses(p *quorate.Problems) {
 	i.own(p, "source", i.Source)
@@ -103,17 +89,15 @@ func (i Instance) own(p *quorate.Problems, at string, a netip.Addr) {
 }
 
 func usable(p *quorate.Problems, at string, a netip.Addr) bool {
-	switch {
-	case !a.IsValid():
+	if !a.IsValid() {
 		p.Refuse(at, "is required")
-	case a.Zone() != "":
-		p.Refuse(at, "%q has a zone, which other hosts do not share", a)
-	case a.IsUnspecified(), a.IsMulticast(), a.Is4In6():
-		p.Refuse(at, "%s is no address of a host", a)
-	default:
-		return true
+		return false
 	}
-	return false
+	why := syntax.Unusable(a)
+	if why != "" {
+		p.Refuse(at, "%s %s", a, why)
+	}
+	return why == ""
 }
 
 func (i Instance) auth(p *quorate.Problems) {

@@ -1,0 +1,44 @@
+// Package hostpath has the paths on hosts that packages agree on: what one of
+// them writes and another reads is at the same place because both say it by the
+// same name.
+package hostpath
+
+// Of Kubernetes, as kubeadm has them
+// (cmd/kubeadm/app/constants/constants.go).
+const (
+	Kubernetes = "/etc/kubernetes"
+	// Manifests is where the kubelet finds its static pods.
+	Manifests           = Kubernetes + "/manifests"
+	AdminConf           = Kubernetes + "/admin.conf"
+	KubeletConf         = Kubernetes + "/kubelet.conf"
+	BootstrapKubeletCfg = Kubernetes + "/bootstrap-kubelet.conf"
+	SchedulerConf       = Kubernetes + "/scheduler.conf"
+
+	KubernetesPKI           = Kubernetes + "/pki"
+	KubernetesCA            = KubernetesPKI + "/ca.crt"
+	EtcdCAOfAPIServer       = KubernetesPKI + "/etcd/ca.crt"
+	APIServerEtcdClientCert = KubernetesPKI + "/apiserver-etcd-client.crt"
+	APIServerEtcdClientKey  = KubernetesPKI + "/apiserver-etcd-client.key"
+
+	// KubeletConfig is what kubeadm writes of KubeletConfiguration.
+	KubeletConfig = "/var/lib/kubelet/config.yaml"
+	// StackedEtcdData is the data of the members that kubeadm runs, and what
+	// kubeadm reset empties whoever it belongs to.
+	StackedEtcdData = "/var/lib/etcd"
+)
+
+// Of etcd's own members.
+const (
+	EtcdPKI = "/etc/etcd/pki"
+	EtcdCA  = EtcdPKI + "/ca.crt"
+)
+
+// Of Quorate itself.
+const (
+	// State is what Quorate keeps on a host.
+	State    = "/var/lib/quorate"
+	EtcdData = State + "/etcd"
+)
+
+// SystemdUnits are the units of the host's administrator.
+const SystemdUnits = "/etc/systemd/system"
