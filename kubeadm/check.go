@@ -6,9 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
 // Check finds what kubeadm and the components it configures would trip over in
@@ -119,10 +119,10 @@ func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 }
 
 func (t Taint) check(p *quorate.Problems, at string) {
-	if !taintKeyPattern.MatchString(t.Key) {
+	if !syntax.IsQualifiedKey(t.Key) {
 		p.Refuse(at+".key", "%q: want an optional lower-case DNS name and a slash, then at most 63 letters, digits and - _ .", t.Key)
 	}
-	if !taintValuePattern.MatchString(t.Value) {
+	if t.Value != "" && !syntax.IsQualified(t.Value) {
 		p.Refuse(at+".value", "%q: want at most 63 letters, digits and - _ ., a letter or digit at both ends", t.Value)
 	}
 	oneOf(p, at+".effect", t.Effect, "NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -151,7 +151,7 @@ func (c Component) check(p *quorate.Problems, at string, known knownArgs, versio
 }
 
 func (v Volume) check(p *quorate.Problems, at string) {
-	if !volumeNamePattern.MatchString(v.Name) {
+	if !syntax.IsLabel(v.Name) {
 		p.Refuse(at+".name", "%q is no lower-case RFC 1123 label", v.Name)
 	}
 	checkPath(p, at+".hostPath", v.HostPath)
@@ -218,9 +218,9 @@ func checkArgs(p *quorate.Problems, at string, args map[string]string, known kno
 		here, value := key(at, name), args[name]
 		owned, isOwned := known.owned[name]
 		switch unknown := known.flags.check(name, v); {
-		case !argPattern.MatchString(name):
+		case !syntax.IsFlag(name):
 			p.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes and value", name)
-		case strings.ContainsFunc(value, unicode.IsControl):
+		case syntax.HasControl(value):
 			p.Refuse(here, "the value holds a control character")
 		case isOwned && owned.refuses(value):
 			p.Refuse(here, "%s", owned.reason)
@@ -240,7 +240,7 @@ func warnUnseen(p *quorate.Problems, at string, args map[string]string, known kn
 }
 
 func checkPath(p *quorate.Problems, at, file string) {
-	if !path.IsAbs(file) || path.Clean(file) != file || strings.ContainsFunc(file, unicode.IsControl) {
+	if !path.IsAbs(file) || path.Clean(file) != file || syntax.HasControl(file) {
 		p.Refuse(at, "%q: want a clean absolute path", file)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
 const (
@@ -79,7 +80,7 @@ func (c Config) Flags() ([]string, error) {
 }
 
 // KubeletDropInPath is where DropIn stands on the host.
-const KubeletDropInPath = "/etc/systemd/system/kubelet.service.d/20-quorate.conf"
+const KubeletDropInPath = hostpath.SystemdUnits + "/kubelet.service.d/20-quorate.conf"
 
 // kubeletArgsPath stands for the drop-in's one variable.
 const kubeletArgsPath = "args"

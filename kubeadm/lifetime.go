@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
 // lifetime is the minors of Kubernetes 1 that have something; a zero last
@@ -56,14 +57,7 @@ func preflightCheck(name string) (life lifetime, known bool) {
 	return lifetime{}, false
 }
 
-// The forms of names, from k8s.io/apimachinery/pkg/util/validation.
-var (
-	argPattern        = regexp.MustCompile(`\A[a-z0-9]+(-[a-z0-9]+)*\z`)
-	fileArgPattern    = regexp.MustCompile(`(file|config|path|manifest)\z`)
-	volumeNamePattern = regexp.MustCompile(`\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\z`)
-	taintKeyPattern   = regexp.MustCompile(`\A([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\z`)
-	taintValuePattern = regexp.MustCompile(`\A([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\z`)
-)
+var fileArgPattern = regexp.MustCompile(`(file|config|path|manifest)\z`)
 
 // ownedArg is an argument that the description decides elsewhere, or one that
 // must stay on.
@@ -95,7 +89,7 @@ func (k knownArgs) sees(file string) bool {
 // certificateMounts are in the pods of API server and controller manager, from
 // cmd/kubeadm/app/phases/controlplane/volumes.go.
 var certificateMounts = []string{
-	"/etc/kubernetes/pki", "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates",
+	hostpath.KubernetesPKI, "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates",
 	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
 }
 
@@ -120,7 +114,7 @@ var (
 		"cluster-name":             {reason: "Quorate sets it: change name"},
 		"leader-elect":             {true, leaderReason},
 	}}
-	schedulerArgs = knownArgs{flags: schedulerFlags, mounted: []string{"/etc/kubernetes/scheduler.conf"}, owned: map[string]ownedArg{
+	schedulerArgs = knownArgs{flags: schedulerFlags, mounted: []string{hostpath.SchedulerConf}, owned: map[string]ownedArg{
 		"leader-elect": {true, leaderReason},
 	}}
 	kubeletArgs = knownArgs{flags: kubeletFlags, owned: map[string]ownedArg{

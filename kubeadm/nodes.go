@@ -12,17 +12,13 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// Where Nodes puts the files on the hosts, and where it expects those that
-// package pki makes.
+// Where Nodes puts the files on the hosts.
 const (
-	InitPath = "/etc/kubernetes/kubeadm-init.yaml"
-	JoinPath = "/etc/kubernetes/kubeadm-join.yaml"
-
-	etcdCAFile   = "/etc/kubernetes/pki/etcd/ca.crt"
-	etcdCertFile = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
-	etcdKeyFile  = "/etc/kubernetes/pki/apiserver-etcd-client.key"
+	InitPath = hostpath.Kubernetes + "/kubeadm-init.yaml"
+	JoinPath = hostpath.Kubernetes + "/kubeadm-join.yaml"
 )
 
 // Node is one host's share of kubeadm's work: an Artifact with the file that
@@ -263,7 +259,7 @@ func asKubeletFlags(fields map[string]any) map[string]string {
 // either well or not ready, and then the VIP goes elsewhere. Members without TLS
 // are reached at every address, as walk-throughs of their time have it.
 func externalEtcd(c quorate.Cluster) ExternalEtcd {
-	e := ExternalEtcd{CAFile: etcdCAFile, CertFile: etcdCertFile, KeyFile: etcdKeyFile}
+	e := ExternalEtcd{CAFile: hostpath.EtcdCAOfAPIServer, CertFile: hostpath.APIServerEtcdClientCert, KeyFile: hostpath.APIServerEtcdClientKey}
 	port := strconv.Itoa(c.Etcd.ClientPort)
 	if c.Etcd.PlainHTTP {
 		for _, n := range c.ControlPlanes() {
@@ -281,7 +277,7 @@ func externalEtcd(c quorate.Cluster) ExternalEtcd {
 
 // localEtcd gives kubeadm's own members what the description tunes.
 func localEtcd(c quorate.Cluster) LocalEtcd {
-	e, own := c.Etcd, quorate.Cluster{Version: c.Version, Etcd: quorate.Etcd{Stacked: true}}.WithDefaults().Etcd
+	e, own := c.Etcd, quorate.Etcd{Stacked: true}.WithDefaults(c.Version)
 	l := LocalEtcd{Args: map[string]string{}}
 	if e.DataDir != own.DataDir {
 		l.DataDir = e.DataDir

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
 // Parse reads a file that kubeadm reads, of any version of its API from v1alpha1
@@ -201,7 +202,7 @@ func (r *reader) dropImplied(c *Config) {
 		for _, path := range []string{"discoveryToken", "tlsBootstrapToken", "discovery.tlsBootstrapToken"} {
 			dropIf(r.docs[inJoin], path, token)
 		}
-		dropIf(r.docs[inJoin], "caCertPath", "/etc/kubernetes/pki/ca.crt")
+		dropIf(r.docs[inJoin], "caCertPath", hostpath.KubernetesCA)
 		dropIf(r.docs[inJoin], "clusterName", "kubernetes")
 		return
 	}
@@ -216,7 +217,7 @@ func (r *reader) dropImplied(c *Config) {
 	for path := range kubeProxySchema.values {
 		dropIf(c.Init.KubeProxy, path, "")
 	}
-	dropIf(c.Init.Kubelet, "staticPodPath", "/etc/kubernetes/manifests", "")
+	dropIf(c.Init.Kubelet, "staticPodPath", hostpath.Manifests, "")
 	dropIf(c.Init.Kubelet, "clusterDomain", cmp.Or(c.Init.DNSDomain, "cluster.local"), "")
 	dropIf(c.Init.Kubelet, "containerRuntimeEndpoint", "")
 	for path := range kubeletSchema.values {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 )
 
@@ -50,8 +51,8 @@ var authorities = []struct {
 // Where the certificates stand on hosts. etcd's are outside /etc/kubernetes/pki
 // because kubeadm reset empties that.
 const (
-	etcdDir       = "/etc/etcd/pki/"
-	kubernetesDir = "/etc/kubernetes/pki/"
+	etcdDir       = hostpath.EtcdPKI + "/"
+	kubernetesDir = hostpath.KubernetesPKI + "/"
 )
 
 // EtcdMember gives the files of a control plane's etcd member, ordered by path,
