@@ -16,7 +16,7 @@ const (
 	CheckPath  = "/etc/keepalived/check_apiserver.sh"
 	// DropInPath has systemd start keepalived again whatever ended it, and take off
 	// an address that a killed one has left.
-	DropInPath = "/etc/systemd/system/keepalived.service.d/quorate.conf"
+	DropInPath = hostpath.SystemdUnits + "/keepalived.service.d/quorate.conf"
 )
 
 // Defaults of an Instance's optional fields.
