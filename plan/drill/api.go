@@ -70,6 +70,9 @@ func FromKubeconfig(kubeconfig quorate.Content) (API, error) {
 			} `json:"user"`
 		} `json:"users"`
 	}
+	if kubeconfig.Len() > maxKubeconfig {
+		return API{}, fmt.Errorf("kubeconfig: %d bytes, more than %d", kubeconfig.Len(), maxKubeconfig)
+	}
 	if err := yaml.Unmarshal(kubeconfig.Bytes(), &k); err != nil {
 		// The decoder's own message may quote the file, which holds a key.
 		return API{}, errors.New("kubeconfig: not the YAML of one")
@@ -145,7 +148,8 @@ func (a API) newClient(config *tls.Config, address string, dial dialFunc) *clien
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
-// statusError is an answer other than success.
+// statusError is an answer other than success, with what it says of it: one
+// line of at most maxMessage characters.
 type statusError struct {
 	code    int
 	message string
@@ -161,8 +165,19 @@ func isStatus(err error, code int) bool {
 	return errors.As(err, &s) && s.code == code
 }
 
-// answerLimit bounds what is read of an answer.
-const answerLimit = 32 << 20
+const (
+	// answerLimit bounds what is read of an answer in bytes.
+	answerLimit = 32 << 20
+	// maxMessage bounds what is kept of the message of an error, in characters.
+	maxMessage = 1000
+	// listPage is how many objects a page of a list has, and maxPages how many pages
+	// are read: a drill at its highest rate makes a million objects in 34 hours.
+	listPage, maxPages = 500, 2000
+	// maxValue bounds what is kept of a value that an object has, in characters.
+	maxValue = 200
+	// maxKubeconfig in bytes; those of kubeadm have six thousand.
+	maxKubeconfig = 1 << 20
+)
 
 // do sends one request and decodes the answer into out, unless that is nil.
 // After a failure the next one has a connection of its own.
@@ -206,7 +221,7 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) (err 
 			Message string `json:"message"`
 		}
 		_ = json.Unmarshal(answer, &status) // another kind of answer has no message
-		return &statusError{res.StatusCode, status.Message}
+		return &statusError{res.StatusCode, cut(visible(status.Message), maxMessage, "...")}
 	}
 	if out == nil {
 		return nil
@@ -246,17 +261,18 @@ const valueKey = "write"
 func (c *client) list(ctx context.Context, namespace string) (map[string]string, error) {
 	values := map[string]string{}
 	more := ""
-	for {
+	for range maxPages {
 		var page objectList
-		path := configMapsPath(namespace) + "?limit=500&continue=" + url.QueryEscape(more)
+		path := configMapsPath(namespace) + fmt.Sprintf("?limit=%d&continue=%s", listPage, url.QueryEscape(more))
 		if err := c.do(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return nil, err
 		}
 		for _, o := range page.Items {
-			values[o.Metadata.Name] = o.Data[valueKey]
+			values[cut(o.Metadata.Name, maxValue, "...")] = cut(o.Data[valueKey], maxValue, "...")
 		}
 		if more = page.Metadata.Continue; more == "" {
 			return values, nil
 		}
 	}
+	return nil, fmt.Errorf("namespace %s has more than %d objects", namespace, maxPages*listPage)
 }

@@ -103,7 +103,7 @@ type BreakError struct {
 
 // Error says what was tried where, and what came back.
 func (e *BreakError) Error() string {
-	return fmt.Sprintf("%s: %s %s: %v", e.Host, e.Op, e.Fault, e.Err)
+	return fmt.Sprintf("%s: %s %s: %s", e.Host, e.Op, e.Fault, said(e.Err))
 }
 
 // Unwrap gives the cause.

@@ -58,7 +58,7 @@ type NotRedundantError struct {
 
 // Error lists the problems.
 func (e *NotRedundantError) Error() string {
-	return "the drill does not begin, the cluster is not fully redundant: " + strings.Join(e.Problems, "; ")
+	return "the drill does not begin, the cluster is not fully redundant: " + visible(strings.Join(e.Problems, "; "))
 }
 
 // Run breaks the cluster on purpose, scenario by scenario, while it reads and
@@ -95,6 +95,7 @@ func (d *drill) emit(e Event) {
 	d.observing.Lock()
 	defer d.observing.Unlock()
 	e.Time = d.Now()
+	e.Message = visible(e.Message)
 	d.Observe(e)
 }
 
@@ -297,7 +298,7 @@ func (d *drill) guard(ctx context.Context) (string, error) {
 	if err := c.do(ctx, http.MethodGet, "/version", nil, &version); err != nil {
 		return "", fmt.Errorf("ask the API at %s for its version: %w", d.API.Endpoint, err)
 	}
-	return version.GitVersion, d.claim(ctx, c)
+	return cut(visible(version.GitVersion), maxHostText, "..."), d.claim(ctx, c)
 }
 
 // awaitRedundant looks until nothing is missing or ctx ends, and gives what is
@@ -327,11 +328,11 @@ func (d *drill) missing(ctx context.Context) []string {
 		defer cancel()
 		var problems []string
 		if err := d.ready(ctx, h); err != nil {
-			problems = append(problems, fmt.Sprintf("the API server of %s is not ready: %v", h.Name, err))
+			problems = append(problems, fmt.Sprintf("the API server of %s is not ready: %s", h.Name, said(err)))
 		}
 		if d.VIP.IsValid() {
 			if err := d.keepalivedRuns(ctx, h); err != nil {
-				problems = append(problems, fmt.Sprintf("keepalived does not run on %s: %v", h.Name, err))
+				problems = append(problems, fmt.Sprintf("keepalived does not run on %s: %s", h.Name, said(err)))
 			}
 		}
 		return problems

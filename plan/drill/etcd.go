@@ -166,7 +166,7 @@ func (a *answer) take(status etcdclient.Status, err error, hosts []Host) {
 		err = fmt.Errorf("%d members answered for one", len(status.Endpoints))
 	}
 	if err != nil {
-		a.err = err.Error()
+		a.err = said(err)
 	}
 	if len(status.Endpoints) != 1 {
 		return
@@ -191,5 +191,5 @@ func hostOf(m etcdclient.Member, hosts []Host) string {
 			}
 		}
 	}
-	return m.Name
+	return cut(visible(m.Name), maxHostText, "...")
 }

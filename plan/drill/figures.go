@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // What text and page say of the same figures is made here, once.
@@ -131,36 +132,37 @@ func (r *Report) outcome() string {
 	return fmt.Sprintf("%d of %s passed", passed, count(all, "scenario"))
 }
 
-// ascii shows what hosts and errors may have put into a string and a reader
-// would not see, or a terminal obey: control characters and whatever is not
-// ASCII. Line breaks and tabs become blanks.
-func ascii(s string) string {
-	return shown(s, func(r rune) bool { return r < unicode.MaxASCII && unicode.IsPrint(r) })
-}
+// ascii is visible, for a terminal: every character takes one column.
+func ascii(s string) string { return termsafe.ASCII(oneLine(s)) }
 
-func shown(s string, keep func(rune) bool) string {
-	var b strings.Builder
-	for _, r := range strings.TrimSpace(s) {
-		switch {
-		case keep(r):
-			b.WriteRune(r)
-		case r == '\n' || r == '\t' || r == '\r':
-			b.WriteByte(' ')
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+// visible shows what hosts and errors may have put into a string and a reader
+// would not see or a terminal obey: see termsafe. Line breaks and tabs become
+// blanks.
+func visible(s string) string { return termsafe.Line(oneLine(s)) }
+
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r == '\r' {
+			return ' '
 		}
-	}
-	return b.String()
+		return r
+	}, strings.TrimSpace(s))
 }
 
-// cut shortens to a number of runes, the last of which then says so.
-func cut(s string, n int, mark string) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
+// said is what an error says, with what a host put into it: one line, bounded.
+func said(err error) string {
+	if err == nil {
+		return "no reason"
 	}
-	return string(runes[:n-len([]rune(mark))]) + mark
+	return cut(visible(err.Error()), maxMessage, "...")
 }
+
+// maxHostText bounds a name or a version that a host or a server sent, in
+// characters.
+const maxHostText = 200
+
+// cut shortens to a number of characters, the last of which then says so.
+func cut(s string, n int, mark string) string { return termsafe.Cut(s, n, mark) }
 
 // namedMoments are the scenario's moments after its beginning, in words.
 func (r *Result) namedMoments() []named {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 //go:embed page.html style.css
@@ -49,11 +48,6 @@ func (r *Report) HTML(w io.Writer) error {
 	}
 	return nil
 }
-
-// visible shows what hosts and errors may have put into a string and a reader
-// would not see: control characters, and those that turn the direction of
-// writing. Line breaks and tabs become blanks.
-func visible(s string) string { return shown(s, unicode.IsPrint) }
 
 // pageView is what the page shows, in its order.
 type pageView struct {

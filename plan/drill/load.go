@@ -85,7 +85,7 @@ func (l *load) timed(ctx context.Context, send func() error) (r request, ok bool
 	err := send()
 	r.ended = l.now()
 	if err != nil {
-		r.err = err.Error()
+		r.err = said(err)
 	}
 	return r, err == nil || ctx.Err() == nil
 }
@@ -187,7 +187,7 @@ func (l *load) lookUp(ctx context.Context, w *writer, name string) error {
 	if err != nil && !isStatus(err, http.StatusNotFound) {
 		return err
 	}
-	seen.value = stored.Data[valueKey]
+	seen.value = cut(stored.Data[valueKey], maxValue, "...")
 	l.record.note(func(r *record) { r.seen = append(r.seen, seen) })
 	w.version, w.unsure = stored.Metadata.ResourceVersion, false
 	return nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Plan is what a drill will do, known without asking any host.
@@ -77,7 +79,7 @@ func Preview(cfg Config) (Plan, error) {
 	return plan, nil
 }
 
-// String is the plan for people.
+// String is the plan for people. What is not printable is escaped.
 func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The drill breaks %s on purpose while it writes %g times a second to namespace %s at %s.\n",
@@ -102,5 +104,5 @@ func (p Plan) String() string {
 	for _, s := range p.Skipped {
 		fmt.Fprintf(&b, "\nnot run: %s: %s\n", s.Name, s.Why)
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }

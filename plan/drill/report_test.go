@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -206,12 +207,17 @@ func TestReadReportRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, old, with, says string }{
 		{"another form", `drill/v1"`, `drill/v2"`, `its schema is "quorate.dev/drill/v2", this release reads "quorate.dev/drill/v1"`},
 		{"no schema", `"schema"`, `"form"`, `its schema is ""`},
-		{"an unknown field", `"endpoint"`, `"startpoint"`, `unknown field "startpoint"`},
-		{"a field twice", `"endpoint":`, `"endpoint": "x", "Endpoint":`, `field "Endpoint" is there twice`},
-		{"a nested field twice", `"requests": 590,`, `"requests": 590, "requests": 591,`, `field "requests" is there twice`},
-		{"a host twice", `"cp-2": {`, `"cp-1": {`, `field "cp-1" is there twice`},
-		{"text after it", "\n}\n", "\n}\n{}", "after top-level value"},
-		{"a type", `"lost": [`, `"lost": 3, "x": [`, "cannot unmarshal number"},
+		{"an unknown field", `"endpoint"`, `"startpoint"`, "startpoint: is no field"},
+		{"a field twice", `"endpoint":`, `"endpoint": "x", "Endpoint":`, "Endpoint: is no field: did you mean endpoint?"},
+		{"a nested field twice", `"requests": 590,`, `"requests": 590, "requests": 591,`, "requests: is there twice"},
+		{"a host twice", `"cp-2": {`, `"cp-1": {`, "results[0].serverReads.cp-1: is there twice"},
+		{"text after it", "\n}\n", "\n}\n{}", "something follows the value"},
+		{"a type", `"lost": [`, `"lost": 3, "x": [`, "x: is no field"},
+		{"a type alone", `"requests": 590,`, `"requests": "590",`, "requests: is of the wrong type: string, want int"},
+		{"a field in other case", `"lost": [`, `"LOST": [`, "LOST: is no field: did you mean lost?"},
+		{"a field in letters that fold onto it", `"lost": [`, `"lo\u017ft": [], "lost": [`, `["lo\u017ft"]: is no field: did you mean lost?`},
+		{"the schema twice", `"schema":`, `"schema": "x", "schema":`, "schema: is there twice"},
+		{"not UTF-8", `"endpoint": "`, "\"endpoint\": \"\xff", "is not UTF-8"},
 		{"no JSON", "{", "", "invalid character"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -222,8 +228,20 @@ func TestReadReportRefuses(t *testing.T) {
 			require.ErrorContains(t, err, tt.says)
 		})
 	}
+	_, err = drill.ReadReport(io.MultiReader(strings.NewReader(good), endless{}))
+	require.ErrorContains(t, err, "more than 67108864")
 	_, err = drill.ReadReport(iotest.ErrReader(os.ErrDeadlineExceeded))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// endless is a reader of blanks without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }
 
 // A host may be named like another in capitals: names of hosts are no fields.
@@ -276,6 +294,7 @@ func FuzzReadReport(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(b)
 	}
+	f.Add([]byte(`{"schema":"quorate.dev/drill/v1","results":[{"scenario":"x","verdict":"passed","lost":[{"want":"a"}],"lo\u017ft":[]}],"verdict":"passed"}`))
 	f.Add([]byte(`{"schema":"quorate.dev/drill/v1","hosts":null,"results":[{"scenario":"x","verdict":"passed","serverReads":{"a":{},"A":{}}}],"verdict":"passed"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := drill.ReadReport(bytes.NewReader(b))

@@ -54,7 +54,7 @@ func (r *scenarioRun) run(ctx context.Context) error {
 		r.emit(Event{Kind: GuaranteeViolated, Scenario: r.s.Name, Message: strings.Join(r.res.Violations, "; ")})
 	case err != nil:
 		r.res.Verdict = Aborted
-		r.res.Notes = append(r.res.Notes, "ended early: "+err.Error())
+		r.res.Notes = append(r.res.Notes, "ended early: "+said(err))
 	case len(r.res.Exceeded) > 0:
 		r.res.Verdict = Exceeded
 	default:

@@ -185,10 +185,12 @@ func (r *Result) pictureOf(id string, hosts roster) *picture {
 	for i := range p.Marks {
 		p.Marks[i].Line = p.Bottom
 	}
-	p.Desc = sentence(r.moments())
+	var desc strings.Builder
+	desc.WriteString(sentence(r.moments()))
 	for _, w := range p.Rows {
-		p.Desc += " " + orElse(w.FullName, w.Name) + ": " + w.Number + w.Sum + "."
+		desc.WriteString(" " + orElse(w.FullName, w.Name) + ": " + w.Number + w.Sum + ".")
 	}
+	p.Desc = desc.String()
 	return p
 }
 
@@ -352,7 +354,7 @@ func (r axisRange) overlaps(o axisRange) bool { return r.from < o.to && o.from <
 
 // centred puts text at a place, or as near as the plot's ends let it.
 func centred(text string, at float64, plot int) (label, axisRange) {
-	width := 100 * (columns(text)*glyph + 8) / float64(plot)
+	width := 100 * (float64(columns(text))*glyph + 8) / float64(plot)
 	switch {
 	case at < width/2:
 		return label{X: "0%", Class: "start", Text: text}, axisRange{0, width}
@@ -363,14 +365,19 @@ func centred(text string, at float64, plot int) (label, axisRange) {
 }
 
 // columns is how many characters wide a text is, those of wide scripts twice.
-func columns(s string) float64 {
-	n := 0.0
+func columns(s string) int {
+	n := 0
 	for _, r := range s {
-		if n++; r >= 0x1100 && r != '…' {
-			n++
-		}
+		n += width(r)
 	}
 	return n
+}
+
+func width(r rune) int {
+	if r >= 0x1100 && r != '…' {
+		return 2
+	}
+	return 1
 }
 
 // holders draws who held something: a lane for each that held it meanwhile.
@@ -543,6 +550,7 @@ func millis(d time.Duration) string {
 // a name that fits a row.
 type roster struct {
 	order []string
+	place map[string]int // in order
 	hue   map[string]string
 	short map[string]string
 	// tag is what tells a host from the others, where there is room for no more.
@@ -553,17 +561,18 @@ func (r *Report) roster() roster {
 	all := slices.Clone(r.Hosts)
 	for i := range r.Results {
 		s := &r.Results[i]
-		all = slices.Concat(all, sortedKeys(s.ServerReads), sortedKeys(s.Refused))
+		all = append(append(all, sortedKeys(s.ServerReads)...), sortedKeys(s.Refused)...)
 		for _, spans := range [][]HostSpan{s.Owners, s.Etcd.Leaders, s.Down} {
 			for _, o := range spans {
 				all = append(all, o.Host)
 			}
 		}
 	}
-	out := roster{hue: map[string]string{}, short: map[string]string{}, tag: map[string]string{}}
+	out := roster{place: map[string]int{}, hue: map[string]string{}, short: map[string]string{}, tag: map[string]string{}}
 	for _, host := range all {
 		if _, seen := out.hue[host]; !seen {
 			out.hue[host] = fmt.Sprintf("hue-%d", len(out.order)%7)
+			out.place[host] = len(out.order)
 			out.order = append(out.order, host)
 		}
 	}
@@ -580,7 +589,7 @@ func (r *Report) roster() roster {
 func (r roster) of(hosts []string) []string {
 	out := slices.Clone(hosts)
 	slices.SortStableFunc(out, func(x, y string) int {
-		return cmp.Compare(slices.Index(r.order, x), slices.Index(r.order, y))
+		return cmp.Compare(r.place[x], r.place[y])
 	})
 	return out
 }
@@ -600,22 +609,35 @@ func commonDomain(hosts []string) string {
 }
 
 // squeezed takes from the middle of a name until it fits: names of hosts differ
-// at either end.
+// at either end. It looks at no more of a name than it returns.
 func squeezed(s string, limit int) string {
-	if columns(s) <= float64(limit) {
+	head := fitting(s, limit)
+	if head == len(s) {
 		return s
 	}
-	head, tail := []rune(s), []rune(s)
-	for columns(string(head)) > float64(limit-1)/2 {
-		head = head[:len(head)-1]
+	head = fitting(s[:head], (limit-1)/2)
+	room := limit - 1 - columns(s[:head])
+	tail := len(s)
+	for tail > head {
+		_, size := utf8.DecodeLastRuneInString(s[:tail])
+		width := columns(s[tail-size : tail])
+		if width > room {
+			break
+		}
+		room -= width
+		tail -= size
 	}
-	for columns(string(tail))+columns(string(head)) > float64(limit-1) {
-		tail = tail[1:]
+	return s[:head] + "…" + s[tail:]
+}
+
+// fitting is how many bytes of a text take at most so many columns.
+func fitting(s string, limit int) int {
+	for i, r := range s {
+		if limit -= width(r); limit < 0 {
+			return i
+		}
 	}
-	if !utf8.ValidString(string(tail)) {
-		return string(head) + "…"
-	}
-	return string(head) + "…" + string(tail)
+	return len(s)
 }
 
 // overview draws the whole run: a block for each scenario, and where writes
@@ -641,7 +663,8 @@ func (r *Report) overview() *picture {
 	p := &picture{ID: "run", Title: "The whole run", Top: 0, Kinds: map[string]bool{}}
 	const height = 26
 	w := row{Y: 2, Height: height, Bars: []bar{{X: "0%", Width: "100%", Y: 2, Height: height, Class: "nothing"}}}
-	p.Desc = "One block for each scenario, in the order of the run."
+	desc := strings.Builder{}
+	desc.WriteString("One block for each scenario, in the order of the run.")
 	for _, b := range blocks {
 		s := &r.Results[b.n]
 		start, end, ok := a.clip(b.axis.from, b.axis.to)
@@ -651,7 +674,7 @@ func (r *Report) overview() *picture {
 		number, verdict := strconv.Itoa(b.n+1), verdictClass(s.Verdict)
 		w.Bars = append(w.Bars, bar{X: percentage(start), Width: percentage(end - start), Y: 2, Height: height, Class: "block " + verdict,
 			Tip: fmt.Sprintf("%s. %s: %s", number, cut(visible(s.Scenario), 80, "…"), verdict)})
-		p.Desc += fmt.Sprintf(" %s, %s, %s.", number, cut(visible(s.Scenario), 40, "…"), verdict)
+		fmt.Fprintf(&desc, " %s, %s, %s.", number, cut(visible(s.Scenario), 40, "…"), verdict)
 		for _, g := range s.Writes.Gaps {
 			if from, to, ok := a.clip(g.From, g.To); ok {
 				w.Bars = append(w.Bars, bar{X: percentage(from), Width: percentage(to - from), Y: 2 + height - 6, Height: 6, Class: "gap",
@@ -662,6 +685,7 @@ func (r *Report) overview() *picture {
 		at := label{X: percentage((start + end) / 2), Y: 18}
 		w.Labels = append(w.Labels, at.inside((end-start)/100, number)...)
 	}
+	p.Desc = desc.String()
 	p.Rows = []row{w}
 	p.Bottom = height + 6
 	p.Height = p.Bottom + axisRoom - 6
@@ -677,7 +701,7 @@ func (p *picture) PlotHeight() int { return p.Bottom - p.Top }
 func (l label) inside(part float64, texts ...string) []label {
 	fitting := func(plot int) string {
 		for _, text := range texts {
-			if text != "" && columns(text)*glyph+8 <= part*float64(plot) {
+			if text != "" && float64(columns(text))*glyph+8 <= part*float64(plot) {
 				return text
 			}
 		}
@@ -705,9 +729,11 @@ func commonPrefix(hosts []string) string {
 	}
 	prefix := hosts[0]
 	for _, host := range hosts[1:] {
-		for !strings.HasPrefix(host, prefix) {
-			prefix = prefix[:len(prefix)-1]
+		n := 0
+		for n < min(len(prefix), len(host)) && prefix[n] == host[n] {
+			n++
 		}
+		prefix = prefix[:n]
 	}
 	return strings.ToValidUTF8(prefix, "")
 }

@@ -35,6 +35,11 @@ const (
 	clockTries = 5
 	// lookTimeout of one command that only looks.
 	lookTimeout = 5 * time.Second
+	// maxLine is the longest line of a host's watch that is read; its own are of
+	// less than two hundred bytes.
+	maxLine = 4 << 10
+	// maxNotes is how many notes of one host are kept: beats of 36 hours, in 10 MiB.
+	maxNotes = 1 << 18
 )
 
 // ownerWatch follows what one host says of the VIP. The notes are a file on the
@@ -110,7 +115,11 @@ func (w *ownerWatch) line(line string, ahead time.Duration) {
 		return
 	}
 	h.at = h.at.Add(-ahead)
-	w.record.note(func(r *record) { r.holdings[w.host] = append(r.holdings[w.host], h) })
+	w.record.note(func(r *record) {
+		if len(r.holdings[w.host]) < maxNotes {
+			r.holdings[w.host] = append(r.holdings[w.host], h)
+		}
+	})
 }
 
 // parseNote reads "NANOSECONDS 0|1", which the watch writes, or a line of
@@ -161,7 +170,7 @@ func clock(ctx context.Context, conn transport.Conn, now func() time.Time) (ahea
 		took := now().Sub(asked)
 		ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("date +%%s%%N: %q is no time in nanoseconds", out)
+			return 0, 0, fmt.Errorf("date +%%s%%N: %q is no time in nanoseconds", cut(string(out), 40, "..."))
 		}
 		if took/2 < uncertain {
 			uncertain = took / 2
@@ -171,10 +180,12 @@ func clock(ctx context.Context, conn transport.Conn, now func() time.Time) (ahea
 	return ahead, uncertain, nil
 }
 
-// lineWriter hands over whole lines.
+// lineWriter passes on whole lines, without their ends. One that is longer than
+// maxLine is left out.
 type lineWriter struct {
 	mu   sync.Mutex
 	rest []byte
+	long bool // the line that rest begins with is too long, and nothing of it kept
 	line func(string)
 }
 
@@ -182,13 +193,20 @@ type lineWriter struct {
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rest = append(w.rest, p...)
+	n := len(p)
 	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		if i < 0 {
-			return len(p), nil
+		part, after, ended := bytes.Cut(p, []byte("\n"))
+		if w.long = w.long || len(w.rest)+len(part) > maxLine; w.long {
+			w.rest = w.rest[:0]
+		} else {
+			w.rest = append(w.rest, part...)
 		}
-		w.line(string(w.rest[:i]))
-		w.rest = w.rest[i+1:]
+		if !ended {
+			return n, nil
+		}
+		if !w.long {
+			w.line(string(w.rest))
+		}
+		w.rest, w.long, p = w.rest[:0], false, after
 	}
 }
