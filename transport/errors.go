@@ -60,6 +60,9 @@ const (
 	HostKey DialReason = "host key"
 	// Auth: the host did not accept the user's credentials. Not retried.
 	Auth DialReason = "authentication"
+	// Incompatible: what answers speaks no SSH, or none of the kind that is
+	// accepted. Not retried.
+	Incompatible DialReason = "incompatible"
 	// Refused: the connection stands, but the host grants no session over it.
 	Refused DialReason = "session refused"
 	// Lost: an established connection broke.

@@ -80,8 +80,8 @@ var gatherScript string
 const gatherLimit = 16 << 20
 
 // argsLimit bounds the arguments of one command, quoted: as a line for a login
-// shell they are one argument, of which Linux takes 128 KiB.
-const argsLimit = 64 << 10
+// shell they are one argument, of which Linux takes 128 KiB, and up to five bytes for one.
+const argsLimit = 20 << 10
 
 // quotedSize is at least what an argument takes in such a line.
 func quotedSize(arg string) int { return len(arg) + 4*strings.Count(arg, "'") + 3 }

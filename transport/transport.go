@@ -20,9 +20,11 @@ type Transport interface {
 type Conn interface {
 	// Run starts a command and waits until it has ended and its output is
 	// delivered. It returns nil for exit status 0, an *ExitError for any other
-	// end of the command, ctx's error (wrapped) when ctx ended first, in which
-	// case the command has been told to stop, and a *DialError when the
-	// connection was lost. Stdin is read until it ends or the command does.
+	// end of the command, a *NotStartedError when something else answered in its
+	// place, and a *DialError when the connection was lost. When ctx ends first the
+	// command is ended, and the error wraps ctx's; it is a *StillRunningError if
+	// the host has not said that the command ended. A writer that fails ends the command
+	// too. Stdin is read until it ends or the command does.
 	Run(ctx context.Context, c Cmd) error
 	// Close ends the connection and whatever still runs over it. It may be
 	// called more than once.

@@ -17,15 +17,49 @@ import (
 type client struct {
 	ssh  *ssh.Client
 	hop  hop
-	room chan struct{} // one element for each session
+	cfg  limits
+	room chan struct{} // one element for each command
+	// retrying is held by the one command that asks again after the host has
+	// refused it a session; others line up behind it.
+	retrying chan struct{}
+	killer   killer
+	work     *sync.WaitGroup
 
-	mu   sync.Mutex
-	err  error // why it was lost
-	gone chan struct{}
+	mu      sync.Mutex
+	err     error // why it was lost
+	gone    chan struct{}
+	running int           // commands that are not known to have ended
+	ended   chan struct{} // closed and replaced when one ends
 }
 
-func newClient(c *ssh.Client, h hop, sessions int) *client {
-	return &client{ssh: c, hop: h, room: make(chan struct{}, sessions), gone: make(chan struct{})}
+// limits is what a connection needs to know of Config.
+type limits struct {
+	sessions              int
+	grace, sessionTimeout time.Duration
+	keepAlive             time.Duration
+	keepAliveMax          int
+}
+
+func newClient(c *ssh.Client, h hop, l limits, work *sync.WaitGroup) *client {
+	made := &client{
+		ssh: c, hop: h, cfg: l, work: work,
+		room: make(chan struct{}, l.sessions), retrying: make(chan struct{}, 1),
+		gone: make(chan struct{}), ended: make(chan struct{}),
+	}
+	made.killer.client = made
+	return made
+}
+
+// spawn starts a goroutine that Transport.Close waits for. Once the connection
+// is lost it is not waited for: it ends by itself, and Close may be waiting already.
+func (c *client) spawn(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		go f()
+		return
+	}
+	c.work.Go(f)
 }
 
 // watch ends with the connection and notes why.
@@ -34,7 +68,7 @@ func (c *client) watch() {
 	if err == nil {
 		err = errors.New("the host closed the connection")
 	}
-	c.lose(err)
+	c.lose(hostError{err})
 }
 
 // lose closes the connection, for the first reason given.
@@ -48,7 +82,7 @@ func (c *client) lose(why error) {
 	}
 }
 
-// lost is why the connection is gone, nil while it stands.
+// lost is why the connection is gone, nil while it lives.
 func (c *client) lost() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,11 +97,10 @@ func (c *client) lostError(symptom error) error {
 	return c.hop.dialError(transport.Lost, symptom, "")
 }
 
-// failed makes an error of what went wrong over the connection without the host's
-// having said why. The sessions of a connection that breaks end before it says so
-// itself: it is asked, for no longer than patience, so that whoever dials next is not
-// given a dead one.
-func (c *client) failed(symptom error, patience time.Duration) error {
+// alive asks for a sign of life, for no longer than patience. Sessions of a
+// connection that breaks end before the connection says so itself. One that
+// stands still is not judged here; that is for keepAlive.
+func (c *client) alive(symptom error, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
@@ -76,25 +109,37 @@ func (c *client) failed(symptom error, patience time.Duration) error {
 			c.lose(symptom)
 		}
 	case <-c.gone:
-	case <-timer.C: // it stands still, which is for keepAlive to judge
+	case <-timer.C:
 	}
-	return c.lostError(symptom)
+	return c.lost() == nil
 }
 
 // ping asks for a sign of life. Any answer is one, also that the request is unknown; an
 // error says that there is no connection any more.
 func (c *client) ping() <-chan error {
 	answer := make(chan error, 1)
-	go func() {
+	c.spawn(func() {
 		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
 		answer <- err
-	}()
+	})
 	return answer
 }
 
+// probe loses the connection if it shows no sign of life within patience.
+func (c *client) probe(patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-c.ping(): //nolint:errcheck // an error too: then the connection has ended by itself
+	case <-c.gone:
+	case <-timer.C:
+		c.lose(fmt.Errorf("no sign of life for %v", patience))
+	}
+}
+
 // keepAlive asks for signs of life and loses the connection when none comes.
-func (c *client) keepAlive(interval time.Duration, most int) {
-	tick := time.NewTicker(interval)
+func (c *client) keepAlive() {
+	tick := time.NewTicker(c.cfg.keepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -102,17 +147,11 @@ func (c *client) keepAlive(interval time.Duration, most int) {
 			return
 		case <-tick.C:
 		}
-		patience := time.NewTimer(interval * time.Duration(most))
-		select {
-		case <-c.ping(): //nolint:errcheck // an error too: then the connection has ended by itself
-		case <-patience.C:
-			c.lose(fmt.Errorf("no sign of life for %v", interval*time.Duration(most)))
-		}
-		patience.Stop()
+		c.probe(c.cfg.keepAlive * time.Duration(c.cfg.keepAliveMax))
 	}
 }
 
-// enter waits for room for one more session; leave gives it back.
+// enter waits for room for one more command; leave frees it.
 func (c *client) enter(ctx context.Context, closed <-chan struct{}) error {
 	select {
 	case c.room <- struct{}{}:
@@ -127,3 +166,136 @@ func (c *client) enter(ctx context.Context, closed <-chan struct{}) error {
 }
 
 func (c *client) leave() { <-c.room }
+
+// settle is how long a host may go on refusing sessions when no command of
+// ours runs there: OpenSSH frees a session only some time after the client has
+// learned of its end.
+const settle = 2 * time.Second
+
+// errStopped reports that a session is no longer wanted.
+var errStopped = errors.New("stopped")
+
+// open opens a session. A host that refuses it is asked again for as long as
+// commands of ours run there, and settle beyond that. It returns early when
+// stopped is closed; a request that is under way is then closed when it is answered.
+func (c *client) open(stopped <-chan struct{}) (*session, error) {
+	if len(c.retrying) == 0 {
+		s, err := c.openOnce(stopped)
+		if !isRefused(err) {
+			return s, err
+		}
+	}
+	select {
+	case c.retrying <- struct{}{}:
+		defer func() { <-c.retrying }()
+	case <-stopped:
+		return nil, errStopped
+	case <-c.gone:
+		return nil, c.lostError(nil)
+	}
+	var patience <-chan time.Time
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		s, err := c.openOnce(stopped)
+		if !isRefused(err) {
+			return s, err
+		}
+		running, ended := c.runs()
+		if running > 0 {
+			patience = nil
+		} else if patience == nil {
+			patience = time.After(settle)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ended:
+			pause = 5 * time.Millisecond
+		case <-patience:
+			return nil, err
+		case <-stopped:
+			return nil, errStopped
+		case <-c.gone:
+			return nil, c.lostError(nil)
+		}
+		timer.Stop()
+	}
+}
+
+func isRefused(err error) bool {
+	var refused *ssh.OpenChannelError
+	return errors.As(err, &refused)
+}
+
+// openOnce opens a session, for no longer than sessionTimeout: a host that
+// does not answer within it has lost track of the connection, which is given up.
+func (c *client) openOnce(stopped <-chan struct{}) (*session, error) {
+	type opened struct {
+		*session
+		err error
+	}
+	answer := make(chan opened, 1)
+	resolved := make(chan struct{})
+	c.spawn(func() {
+		defer close(resolved)
+		channel, requests, err := c.ssh.OpenChannel("session", nil)
+		if err != nil {
+			answer <- opened{nil, err}
+			return
+		}
+		answer <- opened{newSession(channel, requests), nil}
+	})
+	c.spawn(func() { c.answered(resolved, "a request for a session") })
+	select {
+	case o := <-answer:
+		return o.session, o.err
+	case <-stopped:
+		c.spawn(func() {
+			if o := <-answer; o.session != nil {
+				o.close()
+			}
+		})
+		return nil, errStopped
+	}
+}
+
+// exec asks for a command in a session, for no longer than sessionTimeout.
+func (c *client) exec(s *session, line string) error {
+	resolved := make(chan struct{})
+	defer close(resolved)
+	c.spawn(func() { c.answered(resolved, "a request to run a command") })
+	return s.exec(line)
+}
+
+// answered loses the connection if the host has not answered within
+// sessionTimeout.
+func (c *client) answered(resolved <-chan struct{}, what string) {
+	timer := time.NewTimer(c.cfg.sessionTimeout)
+	defer timer.Stop()
+	select {
+	case <-resolved:
+	case <-c.gone:
+	case <-timer.C:
+		c.lose(fmt.Errorf("%s was not answered within %v", what, c.cfg.sessionTimeout))
+	}
+}
+
+// began counts a command that runs; the function returned, that it has ended.
+func (c *client) began() (ended func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running++
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.running--
+		close(c.ended)
+		c.ended = make(chan struct{})
+	})
+}
+
+// runs is how many commands run, and a channel that is closed when one ends.
+func (c *client) runs() (int, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running, c.ended
+}

@@ -2,14 +2,10 @@ package ssh
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/quorate-dev/quorate/internal/secret"
-	"github.com/quorate-dev/quorate/transport"
 )
 
 // Config says how hosts are reached. Auth and HostKeys must hold something;
@@ -23,8 +19,9 @@ type Config struct {
 	// Jump is the way to targets without one of their own.
 	Jump []string
 
-	Auth     Auth
-	HostKeys HostKeys
+	Auth       Auth
+	HostKeys   HostKeys
+	Algorithms Algorithms
 
 	// DialTimeout bounds connecting and authenticating at each hop; 0 means
 	// 15 s.
@@ -35,31 +32,23 @@ type Config struct {
 	KeepAlive    time.Duration
 	KeepAliveMax int
 	// Sessions is how many commands run at once on a host, further ones wait;
-	// 0 means 8. sshd's MaxSessions is 10 unless set.
+	// 0 means 8. One session more is used to end commands whose ctx has ended, so
+	// it should be less than sshd's MaxSessions, which is 10 unless set. Where it
+	// is not, sessions that the host refuses are waited for, and commands are ended over a
+	// connection of its own.
 	Sessions int
+	// SessionTimeout bounds how long a host may take to open a session and to start a
+	// command in it; 0 means 1 minute. A host that does not answer within it has
+	// lost its connection.
+	SessionTimeout time.Duration
 	// Grace is the time between SIGTERM and SIGKILL, and from that to giving
-	// up, when a command's ctx has ended; 0 means 1 s.
+	// up, when a command's ctx has ended; 0 means 3 s.
 	Grace time.Duration
+	// Now is the time that certificates are judged at; nil means time.Now.
+	Now func() time.Time
 	// DialContext makes the TCP connections to the first hops; nil means
 	// net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-}
-
-// Auth is what proves who we are. Everything given is offered, in the order
-// of the fields. No output of it, at any depth, shows a secret.
-type Auth struct {
-	// Signers are keys in memory or in hardware.
-	Signers []Signer
-	// Keys are private keys, PEM or OpenSSH format.
-	Keys []transport.Data
-	// KeyFiles are paths of such keys, read when New is called.
-	KeyFiles []string
-	// Passphrase decrypts keys that need it: it is called once for each, with
-	// the file's path or "key 0", when New is called.
-	Passphrase func(name string) (transport.Data, error)
-	// AgentSocket is the path of an ssh-agent's socket, usually the value of
-	// SSH_AUTH_SOCK. The agent is asked at each dial.
-	AgentSocket string
 }
 
 // HostKeys is how hosts prove who they are. A host with a pin is held to it
@@ -69,32 +58,18 @@ type HostKeys struct {
 	// lines as in authorized_keys or fingerprints as "SHA256:...".
 	Pinned map[string][]string
 	// Authorities are public keys of host CAs, lines as in authorized_keys.
-	// Certificates must name the host's address or alias.
+	// Certificates must name the host's address or alias, "*" and "?" allowed; one
+	// that names no host is for none, as in OpenSSH since 10.3.
 	Authorities []string
 	// KnownHosts is the content of a known_hosts file, hashed names, wildcards
-	// and @cert-authority and @revoked lines included. It passes through a
-	// temporary file when New is called.
+	// and @cert-authority and @revoked lines included. Names are compared as
+	// OpenSSH does: in lower case, as "[host]:port" where the port is not 22, and
+	// if nothing is known for that, without the port. A line that cannot be read
+	// is skipped; a @revoked one of that kind refuses the hosts it names.
 	KnownHosts []byte
-	// KnownHostsFiles are paths of such files, read when New is called.
+	// KnownHostsFiles are paths of such files, at most 64 MiB each, read when New is called.
 	KnownHostsFiles []string
 }
-
-// Signer is a private key in memory or in hardware. No output shows it. The
-// zero Signer is refused by New.
-type Signer struct{ held secret.Value[crypto.Signer] }
-
-// NewSigner holds a key: ed25519.PrivateKey, *rsa.PrivateKey,
-// *ecdsa.PrivateKey or anything else with such a public key.
-func NewSigner(key crypto.Signer) Signer { return Signer{secret.Hide(key)} }
-
-// String returns a placeholder.
-func (s Signer) String() string { return s.held.String() }
-
-// Format makes every verb print the placeholder.
-func (s Signer) Format(f fmt.State, verb rune) { s.held.Format(f, verb) }
-
-// MarshalText writes the placeholder.
-func (s Signer) MarshalText() ([]byte, error) { return s.held.MarshalText() }
 
 func (c Config) withDefaults() Config {
 	c.User = or(c.User, "root")
@@ -102,11 +77,23 @@ func (c Config) withDefaults() Config {
 	c.KeepAlive = or(c.KeepAlive, 10*time.Second)
 	c.KeepAliveMax = or(c.KeepAliveMax, 3)
 	c.Sessions = or(c.Sessions, 8)
-	c.Grace = or(c.Grace, time.Second)
+	c.SessionTimeout = or(c.SessionTimeout, time.Minute)
+	c.Grace = or(c.Grace, 3*time.Second)
+	c.Algorithms = c.Algorithms.withDefaults()
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.DialContext == nil {
 		c.DialContext = new(net.Dialer).DialContext
 	}
 	return c
+}
+
+func (c Config) limits() limits {
+	return limits{
+		sessions: c.Sessions, grace: c.Grace, sessionTimeout: c.SessionTimeout,
+		keepAlive: c.KeepAlive, keepAliveMax: c.KeepAliveMax,
+	}
 }
 
 func or[T comparable](v, fallback T) T {
@@ -132,11 +119,11 @@ func (c Config) validate() error {
 	}
 	for field, negative := range map[string]bool{
 		"DialTimeout": c.DialTimeout < 0, "KeepAliveMax": c.KeepAliveMax < 0,
-		"Sessions": c.Sessions < 0, "Grace": c.Grace < 0,
+		"Sessions": c.Sessions < 0, "SessionTimeout": c.SessionTimeout < 0, "Grace": c.Grace < 0,
 	} {
 		if negative {
 			errs = append(errs, fmt.Errorf("%s: is negative", field))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Algorithms.problems()...)...)
 }

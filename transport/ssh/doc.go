@@ -6,8 +6,11 @@
 // agent's socket, all named by the program: no environment variable and no
 // home directory is read.
 //
-// Commands are sent as one shell-quoted line, "exec PROGRAM ARGS...", so that
-// the login shell of the user adds nothing, and signals and exit status are
-// the program's own. The Conn is also a transport.Dialer, by direct-tcpip and
-// direct-streamlocal; transport.FilesOf gives it a Filer made from commands.
+// Commands are sent as one line that any login shell takes, and announce
+// themselves on both streams: what something else prints in their place is never taken for
+// their output. A command whose ctx ends is ended on the host, its process group
+// with it. The Conn is also a transport.Dialer, by direct-tcpip and
+// direct-streamlocal; transport.FilesOf makes it a Filer from commands.
+//
+// docs/ssh.md says what hosts need and what an operator can give.
 package ssh

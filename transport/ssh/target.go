@@ -141,10 +141,16 @@ func (t Target) hostPort() string {
 	return net.JoinHostPort(t.Addr, strconv.Itoa(port))
 }
 
-// keyName is what the host key is looked up under: host:port.
-func (t Target) keyName() string {
-	if t.HostKeyAlias != "" {
-		return net.JoinHostPort(t.HostKeyAlias, strconv.Itoa(DefaultPort))
+// keyNames are what the host key is looked up under, the first that is known
+// counts: as in OpenSSH the name with a port that is not 22, then without. They
+// are in lower case.
+func (t Target) keyNames() []string {
+	name := t.certName()
+	if t.HostKeyAlias == "" && t.Port != 0 && t.Port != DefaultPort {
+		return []string{fmt.Sprintf("[%s]:%d", name, t.Port), name}
 	}
-	return t.hostPort()
+	return []string{name}
 }
+
+// certName is what a host's certificate must name: the address or alias, without a port.
+func (t Target) certName() string { return strings.ToLower(or(t.HostKeyAlias, t.Addr)) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -17,19 +18,19 @@ func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	if err := c.usable(ctx); err != nil {
 		return nil, err
 	}
-	far, err := c.client.ssh.DialContext(ctx, network, addr)
+	t, err := c.client.tunnel(ctx, network, addr)
 	var refused *ssh.OpenChannelError
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, ctx.Err())
-	case errors.As(err, &refused) || c.client.lost() == nil:
+	case errors.As(err, &refused):
+		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, hostError{err})
+	case c.client.lost() == nil:
 		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, err)
 	default:
 		return nil, c.client.lostError(err)
 	}
-	near, inner := net.Pipe()
-	t := &tunnel{Conn: near, inner: inner, far: far}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.shut {
@@ -37,11 +38,31 @@ func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn,
 		return nil, c.closedError()
 	}
 	c.tunnels[t] = struct{}{}
-	go t.carry(func() {
+	context.AfterFunc(t.life, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.tunnels, t)
 	})
+	return t, nil
+}
+
+// tunnel opens a connection from the host. Its near end is closed and has its
+// deadlines without the host's help, so that a host that stands still holds
+// nobody up.
+func (c *client) tunnel(ctx context.Context, network, addr string) (*tunnel, error) {
+	far, err := c.ssh.DialContext(ctx, network, addr)
+	if err != nil {
+		if ctx.Err() != nil {
+			// The request is still open: it ends with the answer, or with a host that
+			// gives no sign of life.
+			c.spawn(func() { c.probe(c.cfg.sessionTimeout) })
+		}
+		return nil, err
+	}
+	near, inner := net.Pipe()
+	t := &tunnel{Conn: near, inner: inner, far: far, client: c}
+	t.life, t.ended = context.WithCancel(context.Background())
+	c.spawn(t.carry)
 	return t, nil
 }
 
@@ -50,17 +71,23 @@ func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn,
 type tunnel struct {
 	net.Conn
 	inner, far net.Conn
+	client     *client
+	life       context.Context //nolint:containedctx // ends with the tunnel
+	ended      context.CancelFunc
 }
 
 func (t *tunnel) LocalAddr() net.Addr  { return t.far.LocalAddr() }
 func (t *tunnel) RemoteAddr() net.Addr { return t.far.RemoteAddr() }
 
-// carry copies until either end is done.
-func (t *tunnel) carry(ended func()) {
-	defer ended()
+// carry copies until both ends are done.
+func (t *tunnel) carry() {
+	defer t.ended()
 	var both sync.WaitGroup
 	both.Go(func() {
 		_, _ = io.Copy(t.far, t.inner)
+		// A host that stands still takes no close; it is asked for a sign of life.
+		unanswered := time.AfterFunc(t.client.cfg.sessionTimeout, func() { t.client.probe(t.client.cfg.sessionTimeout) })
+		context.AfterFunc(t.life, func() { unanswered.Stop() })
 		_ = t.far.Close()
 	})
 	both.Go(func() {
@@ -72,5 +99,5 @@ func (t *tunnel) carry(ended func()) {
 
 func (t *tunnel) hangUp() {
 	_ = t.inner.Close()
-	_ = t.far.Close()
+	t.client.spawn(func() { _ = t.far.Close() }) // blocks where the connection does
 }

@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/quorate-dev/quorate/transport"
 	quoratessh "github.com/quorate-dev/quorate/transport/ssh"

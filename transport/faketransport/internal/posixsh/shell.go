@@ -94,6 +94,8 @@ func (p *process) onCall(_ context.Context, args []string) ([]string, error) {
 			return []string{"false"}, nil //nolint:nilerr // the command fails, the interpreter does not
 		}
 		return []string{"eval", fmt.Sprintf("%s=%04o", umaskVar, mask&0o777)}, nil
+	case args[0] == "printf" && len(args) == 3 && args[1] == "%b":
+		return []string{"printf", "%s", unescape(args[2])}, nil
 	case args[0] == "kill":
 		return nil, signalled(args)
 	case args[0] == "trap" && len(args) > 2 && args[len(args)-1] != "EXIT":
@@ -104,6 +106,37 @@ func (p *process) onCall(_ context.Context, args []string) ([]string, error) {
 		return append([]string{lookUp}, args[1:]...), nil
 	}
 	return args, nil
+}
+
+// unescape is what printf's %b makes of a word. The interpreter's own reads
+// \0ooo as \0oo and a digit.
+func unescape(word string) string {
+	var b strings.Builder
+	for word != "" {
+		before, after, found := strings.Cut(word, `\`)
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		word = after
+		if digits, ok := strings.CutPrefix(word, "0"); ok {
+			n := 0
+			for n < 3 && n < len(digits) && '0' <= digits[n] && digits[n] <= '7' {
+				n++
+			}
+			value, _ := strconv.ParseUint("0"+digits[:n], 8, 16)
+			b.WriteByte(byte(value))
+			word = digits[n:]
+			continue
+		}
+		if i := strings.IndexByte(`abfnrtv\`, (word + " ")[0]); i >= 0 {
+			b.WriteByte("\a\b\f\n\r\t\v\\"[i])
+			word = word[1:]
+			continue
+		}
+		b.WriteByte('\\')
+	}
+	return b.String()
 }
 
 // lookUp is the tool that answers command -v.
