@@ -5,13 +5,29 @@ MODULES := . plan/etcdjournal plan/otelplan etcd/etcdclient/e2e examples/quickst
 ORACLES := go run ./kubeadm/internal/oracle/cmd/oracles
 PRIVILEGED := QUORATE_CI=1 QUORATE_E2E=1
 
-.PHONY: demo test sweep scale lint oracle oracles importer e2e e2e-full availability drill
+# Every package that has tests, of every module in the work space.
+TESTED := ./... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e/... ./examples/quickstart/... ./examples/lab/...
+# Where goroutines meet; tiers_test.go finds what is missing.
+RACED := ./internal/... ./transport/... ./etcd/etcdclient/... ./plan/... ./examples/... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e/... ./examples/quickstart/... ./examples/lab/...
+# Those with tests named TestReal.
+HOSTED := ./vip ./plan/drill ./transport/ssh
+
+.PHONY: help demo test race host sweep scale lint api oracle oracles importer e2e e2e-full availability drill
+
+help: ## What each target does.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
 
-test: ## Every test that needs neither root nor other hosts.
-	go test -race -timeout 30m ./... ./plan/etcdjournal ./plan/otelplan ./etcd/etcdclient/e2e ./examples/quickstart/... ./examples/lab/...
+test: ## Every test that needs neither root, other hosts nor real time; three minutes at most.
+	go test -timeout 15m $(TESTED)
+
+race: ## The same with the race detector, where goroutines meet.
+	go test -race -timeout 30m $(RACED)
+
+host: ## Real daemons in network namespaces, a real browser, and real time; Linux and root needed.
+	QUORATE_HOST=1 go test -count=1 -p 1 -parallel 8 -timeout 15m -v -run '^TestReal' $(HOSTED)
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
 	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan
@@ -24,6 +40,9 @@ lint: $(LINT) ## Vet and lint every module.
 
 $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 	cd .ci/lint && GOWORK=off go build -o $(CURDIR)/$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+api: ## What the public API has lost or changed since the last version.
+	.ci/api/check
 
 oracle: ## Everything the goldens hold, a matrix of clusters and its migrations, through the code of kubeadm's own releases.
 	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...

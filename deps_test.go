@@ -200,9 +200,10 @@ func TestLibrariesKeepToThemselves(t *testing.T) {
 	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
 	maps.Copy(all, loadPackagesIn(t, "plan/otelplan"))
 	for path, p := range all {
-		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || path == module+"/internal/tier" {
 			continue
 		}
+		require.NotContains(t, p.Imports, module+"/internal/tier", "%s: only tests import it", path)
 		for _, name := range p.GoFiles {
 			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
 			require.NoError(t, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -42,15 +43,10 @@ const nobody = -1
 // Three real keepaliveds, each in a network namespace of its own with an API
 // server beside it, on one segment that nothing outside can see. The holder is
 // watched all the time.
-func TestFailover(t *testing.T) {
-	switch {
-	case os.Geteuid() != 0:
-		t.Skip("network namespaces need root")
-	case testing.Short():
-		t.Skip("takes a minute")
-	}
-	tool(t, "ip")
-	keepalived := tool(t, "keepalived")
+func TestRealFailover(t *testing.T) {
+	tier.Host(t, "ip")
+	t.Parallel()
+	keepalived := tier.Program(t, "keepalived")
 	unicast4 := cluster(3, "10.77.0.100", "10.77.0.%d")
 	unicast4.Endpoint.VIP.Subnet = netip.MustParsePrefix("10.77.0.0/24")
 	unicast6 := cluster(3, "fd77::100", "fd77::%d")
@@ -106,17 +102,12 @@ func failover(t *testing.T, l *lab) {
 }
 
 // With a weight the VIP follows the least bad node, and goes back to the first.
-func TestFailoverByWeight(t *testing.T) {
-	switch {
-	case os.Geteuid() != 0:
-		t.Skip("network namespaces need root")
-	case testing.Short():
-		t.Skip("takes half a minute")
-	}
-	tool(t, "ip")
+func TestRealFailoverByWeight(t *testing.T) {
+	tier.Host(t, "ip")
+	t.Parallel()
 	c := cluster(3, "10.79.0.100", "10.79.0.%d")
 	c.Endpoint.VIP.Weight = -2
-	l := newLab(t, tool(t, "keepalived"), c)
+	l := newLab(t, tier.Program(t, "keepalived"), c)
 
 	t.Log("boot, no API server is ready: the first node holds the VIP all the same")
 	l.settles(t, "boot", 0, 10*time.Second)
@@ -219,7 +210,7 @@ func (l *lab) start(t *testing.T, keepalived string, host *namespace, i vip.Inst
 func (l *lab) startHAProxy(t *testing.T, host *namespace, h vip.HAProxy) {
 	t.Helper()
 	output := &lockedBuffer{}
-	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", host.name, tool(t, "haproxy"), "-db", "-f", place(t, h))
+	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", host.name, tier.Program(t, "haproxy"), "-db", "-f", place(t, h))
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

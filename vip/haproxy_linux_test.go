@@ -2,7 +2,6 @@ package vip_test
 
 import (
 	"net/netip"
-	"os"
 	"strconv"
 	"syscall"
 	"testing"
@@ -10,22 +9,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/vip"
 )
 
 // Three real keepaliveds, each with a real haproxy before three API servers. An
 // API server that dies moves nothing and costs next to nothing; a haproxy that
 // dies moves the VIP; a host that is cut off gives it up by itself.
-func TestFailoverWithHAProxy(t *testing.T) {
-	switch {
-	case os.Geteuid() != 0:
-		t.Skip("network namespaces need root")
-	case testing.Short():
-		t.Skip("takes half a minute")
-	}
-	tool(t, "ip")
-	keepalived := tool(t, "keepalived")
-	tool(t, "haproxy")
+func TestRealFailoverWithHAProxy(t *testing.T) {
+	tier.Host(t, "ip", "haproxy")
+	t.Parallel()
+	keepalived := tier.Program(t, "keepalived")
 	t.Run("IPv4", func(t *testing.T) {
 		t.Parallel()
 		c := balanced(cluster(3, "10.80.0.100", "10.80.0.%d"))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -117,7 +118,7 @@ func place(t *testing.T, h vip.HAProxy) string {
 // haproxy itself reads every configuration that the goldens hold, and has
 // nothing to say about it.
 func TestHAProxyAcceptsTheConfigurations(t *testing.T) {
-	haproxy := tool(t, "haproxy")
+	haproxy := tier.Program(t, "haproxy")
 	for name, c := range haproxyCases() {
 		for _, h := range haproxies(t, c) {
 			out, err := exec.CommandContext(t.Context(), haproxy, "-c", "-f", place(t, h)).CombinedOutput()

@@ -25,6 +25,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -157,7 +158,7 @@ func TestExternalEndpointHasNoInstances(t *testing.T) {
 
 // keepalived itself reads every configuration that the goldens hold.
 func TestKeepalivedAcceptsTheConfigurations(t *testing.T) {
-	keepalived := tool(t, "keepalived")
+	keepalived := tier.Program(t, "keepalived")
 	for name, c := range goldenCases() {
 		for _, i := range instances(t, c) {
 			check, config := files(t, i)
@@ -201,7 +202,7 @@ func networkInterface(t *testing.T) string {
 			return i.Name
 		}
 	}
-	missing(t, "this machine has no network interface but loopback, which keepalived refuses")
+	tier.Missing(t, "this machine has no network interface but loopback, which keepalived refuses")
 	return ""
 }
 
@@ -218,27 +219,6 @@ func placeFor(t *testing.T) string {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	return dir
-}
-
-// tool finds a program of the machine; in CI its absence is a failure.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + name); err == nil {
-			return path
-		}
-		missing(t, "%s is not installed: %v", name, err)
-	}
-	return path
-}
-
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("QUORATE_CI") == "1" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 func TestCheckScriptIsPOSIX(t *testing.T) {

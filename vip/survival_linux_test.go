@@ -17,6 +17,7 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -25,15 +26,10 @@ const doubleHolder = 5 * time.Second
 
 // Whatever happens to keepalived, or to the interface under it, it works again by
 // itself, and the VIP has one holder again.
-func TestKeepalivedSurvives(t *testing.T) {
-	switch {
-	case os.Geteuid() != 0:
-		t.Skip("network namespaces need root")
-	case testing.Short():
-		t.Skip("takes a minute")
-	}
-	tool(t, "ip")
-	l := newSupervisedLab(t, tool(t, "keepalived"))
+func TestRealKeepalivedSurvives(t *testing.T) {
+	tier.Host(t, "ip")
+	t.Parallel()
+	l := newSupervisedLab(t, tier.Program(t, "keepalived"))
 	l.servers[0].set(ready)
 	l.settles(t, "boot", 0, 10*time.Second)
 	l.servers[1].set(ready)

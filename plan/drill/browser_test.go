@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate/internal/tier"
 )
 
 // browser is a Chromium of the machine, driven through its DevTools protocol
@@ -48,19 +50,7 @@ type event struct {
 // test is skipped, but in CI it fails.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("QUORATE_CI") == "1" {
-			t.Fatal("no chromium and no google-chrome is installed")
-		}
-		t.Skip("no chromium and no google-chrome is installed: the page is not looked at")
-	}
+	path := tier.Program(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	toBrowser, in, err := os.Pipe()
 	require.NoError(t, err)
 	out, fromBrowser, err := os.Pipe()

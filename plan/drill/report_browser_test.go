@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan/drill"
 )
 
@@ -43,7 +44,8 @@ func (p *tab) tall(width int, scheme string) {
 // On a telephone, a tablet and a large screen, light and dark, and on paper, a
 // real browser shows each page whole: nothing too wide, no label on another,
 // none of too little contrast, no complaint, and nothing asked of any network.
-func TestPageInABrowser(t *testing.T) {
+func TestRealPageInABrowser(t *testing.T) {
+	tier.Host(t)
 	b := startBrowser(t)
 	script := faultsScript(t)
 	all := reports()
@@ -116,7 +118,8 @@ func (p *tab) painted(shot []byte) {
 }
 
 // The measuring itself is held to pages that are wrong.
-func TestABrowserFindsWhatIsWrong(t *testing.T) {
+func TestRealBrowserFindsWhatIsWrong(t *testing.T) {
+	tier.Host(t)
 	b := startBrowser(t)
 	script := faultsScript(t)
 	for _, tt := range []struct{ name, spoil, finds string }{

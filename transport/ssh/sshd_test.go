@@ -17,20 +17,16 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/transporttest"
 )
 
 // SSH passes the suite against OpenSSH's sshd, run by the test as the current
 // user on a loopback port.
-func TestConformanceOpenSSH(t *testing.T) {
-	sshd := "/usr/sbin/sshd"
-	if _, err := os.Stat(sshd); err != nil {
-		if os.Getenv("QUORATE_CI") == "1" {
-			t.Fatal("openssh-server is not installed")
-		}
-		t.Skip("openssh-server is not installed")
-	}
+func TestRealOpenSSH(t *testing.T) {
+	tier.Host(t)
+	sshd := tier.Program(t, "sshd")
 	dir := t.TempDir()
 	hostKey, clientKey := writeKey(t, dir+"/host_key"), writeKey(t, dir+"/client_key")
 	put(t, dir+"/authorized_keys", string(xssh.MarshalAuthorizedKey(clientKey)))

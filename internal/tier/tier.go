@@ -1,0 +1,84 @@
+// Package tier sorts this project's tests. What "make test" runs needs no root,
+// no other host and no real time; what is slower waits for a target of its own,
+// each of which CI runs:
+//
+//   - make host (QUORATE_HOST): real daemons in network namespaces, a real browser,
+//     real time. Its tests are named TestReal.
+//   - make sweep (QUORATE_SWEEP): every case of what "make test" takes samples of.
+//   - make race: with the race detector, the packages where goroutines meet.
+//
+// QUORATE_CI says that the machine has all that tests need: what is skipped elsewhere
+// for want of a program or of root fails there.
+//
+// Only tests import it.
+package tier
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Host skips the test outside "make host", and in it without root and programs.
+func Host(t testing.TB, programs ...string) {
+	t.Helper()
+	if os.Getenv("QUORATE_HOST") == "" {
+		t.Skip("takes real time and real programs: \"make host\" runs it")
+	}
+	Root(t)
+	for _, name := range programs {
+		Program(t, name)
+	}
+}
+
+// Sweep reports whether every case is run, as "make sweep" wants it.
+func Sweep() bool { return os.Getenv("QUORATE_SWEEP") != "" }
+
+// Checks has the properties of a test draw few cases, outside "make sweep", where
+// they draw as many as -rapid.checks says. The test must not be parallel.
+func Checks(t testing.TB, few string) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	if checks == nil {
+		t.Fatal("the test has no properties: nothing imports pgregory.net/rapid")
+	}
+	if Sweep() || checks.Value.String() != checks.DefValue {
+		return
+	}
+	if err := flag.Set(checks.Name, few); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set(checks.Name, checks.DefValue) }) // its own default parses
+}
+
+// Program returns the path of the first of these programs that the machine has.
+func Program(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		for _, where := range []string{name, "/usr/sbin/" + name} { // not in a user's PATH
+			if path, err := exec.LookPath(where); err == nil {
+				return path
+			}
+		}
+	}
+	Missing(t, "not installed: %q", names)
+	return ""
+}
+
+// Root skips the test of a user without rights.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Missing(t, "needs root")
+	}
+}
+
+// Missing skips a test that the machine lacks something for; in CI it fails.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("QUORATE_CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
