@@ -8,15 +8,9 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// The Kubernetes minors that Quorate renders for.
-const (
-	MinMinor = 10
-	MaxMinor = 37
-)
-
-// WithDefaults gives a copy in which every optional field left zero holds its
-// default. Renderers and Validate apply it themselves; applying it twice
-// changes nothing.
+// WithDefaults returns a copy in which every optional field left zero holds its
+// default. Renderers and Validate apply it themselves; applying it twice changes
+// nothing.
 func (c Cluster) WithDefaults() Cluster {
 	c.Name = cmp.Or(c.Name, "kubernetes")
 	c.DNSDomain = cmp.Or(c.DNSDomain, "cluster.local")
@@ -29,7 +23,7 @@ func (c Cluster) WithDefaults() Cluster {
 	c.Endpoint = c.Endpoint.WithDefaults()
 	c.Etcd = c.Etcd.WithDefaults(c.Version)
 	c.Kubeadm.CRISocket = cmp.Or(c.Kubeadm.CRISocket, defaultCRISocket(c.Version))
-	c.Kubeadm.ImageRepository = cmp.Or(c.Kubeadm.ImageRepository, "registry.k8s.io")
+	c.Kubeadm.ImageRepository = cmp.Or(c.Kubeadm.ImageRepository, DefaultImageRepository)
 	return c
 }
 
@@ -65,7 +59,7 @@ func (e Etcd) WithDefaults(kubernetes Version) Etcd {
 	e.Binary = cmp.Or(e.Binary, "/usr/local/bin/etcd")
 	e.ClientPort = cmp.Or(e.ClientPort, 2379)
 	e.PeerPort = cmp.Or(e.PeerPort, 2380)
-	if !e.Version.AtLeast(3, 3) {
+	if !e.Version.Has(EtcdMetricsListener) {
 		e.MetricsPort = cmp.Or(e.MetricsPort, -1)
 	}
 	e.MetricsPort = cmp.Or(e.MetricsPort, 2381)

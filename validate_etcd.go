@@ -8,23 +8,6 @@ import (
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
-// The ports that Kubernetes' components listen on at every control plane
-// (https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and
-// the components' --healthz-port and --metrics-port defaults).
-func componentOf(port int) string {
-	switch port {
-	case 10248, 10250:
-		return "kubelet"
-	case 10249, 10256:
-		return "kube-proxy"
-	case 10257:
-		return "kube-controller-manager"
-	case 10259:
-		return "kube-scheduler"
-	}
-	return ""
-}
-
 // claim is a port that an earlier field has taken.
 type claim struct {
 	port int
@@ -94,7 +77,7 @@ func (r *etcdRules) all() {
 	r.path("binary", e.Binary)
 	r.etcdPorts(e)
 	r.etcdTimings(e)
-	if e.MetricsPort > 0 && isVersion(e.Version) && !e.Version.AtLeast(3, 3) {
+	if e.MetricsPort > 0 && isVersion(e.Version) && !e.Version.Has(EtcdMetricsListener) {
 		r.Refuse("metricsPort", "etcd %s has no listener of its own for metrics, which came with 3.3: set -1", e.Version)
 	}
 	switch {
@@ -106,7 +89,7 @@ func (r *etcdRules) all() {
 	switch {
 	case e.CompactionRetention < 0:
 		r.Refuse("compactionRetention", "%s: want 0 (off) or more", e.CompactionRetention)
-	case isVersion(e.Version) && !e.Version.AtLeast(3, 3) && e.CompactionRetention.Std()%time.Hour != 0:
+	case isVersion(e.Version) && !e.Version.Has(EtcdCompactionPeriods) && e.CompactionRetention.Std()%time.Hour != 0:
 		r.Refuse("compactionRetention", "%s: etcd %s counts whole hours", e.CompactionRetention, e.Version)
 	}
 	if e.SnapshotCount < 0 {
@@ -129,8 +112,8 @@ func (r *etcdRules) plainHTTP() {
 
 // stacked refuses what kubeadm decides for the members it runs.
 func (r *etcdRules) stacked() {
-	if k := r.kubernetes; supported(k) && k.Minor < stackedFrom {
-		r.Refuse("stacked", "kubeadm joins stacked members from v1.%d on: leave etcd to the hosts with Kubernetes %s", stackedFrom, k)
+	if k := r.kubernetes; supported(k) && !k.Has(StackedMembers) {
+		r.Refuse("stacked", "kubeadm joins stacked members %s: leave etcd to the hosts with Kubernetes %s", StackedMembers.When(), k)
 	}
 	own := Etcd{Stacked: true}.WithDefaults(r.kubernetes)
 	e := r.Etcd
@@ -160,10 +143,10 @@ func (r *etcdRules) etcdVersion(e Version) {
 	case e.Major != 3:
 		r.Refuse(at, "etcd %s is not supported: want v3", e)
 	case !isVersion(k) || !supported(k):
-	case e.Compare(leastEtcd(k)) < 0:
-		r.Refuse(at, "etcd %s is too old for Kubernetes %s: kubeadm wants %s or later", e, k, leastEtcd(k))
-	case k.Minor >= 31 && e.Compare(raisedEtcd) < 0:
-		r.Warn(at, "etcd %s: the last fix releases of Kubernetes v1.%d want %s or later", e, k.Minor, raisedEtcd)
+	case e.Compare(minEtcd(k)) < 0:
+		r.Refuse(at, "etcd %s is too old for Kubernetes %s: kubeadm wants %s or later", e, k, minEtcd(k))
+	case k.Has(LaterEtcd) && e.Compare(laterEtcd) < 0:
+		r.Warn(at, "etcd %s: the last patch releases of Kubernetes v1.%d want %s or later", e, k.Minor, laterEtcd)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 
 func (v *validator) kubeadm() {
 	k := v.c.Kubeadm
-	if v.c.Version.AtLeast(1, dockershimUntil+1) && strings.HasSuffix(k.CRISocket, "/dockershim.sock") {
-		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves until v1.%d: give containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, dockershimUntil)
+	if !v.c.Version.Has(Dockershim) && IsDockershim(k.CRISocket) {
+		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves %s: give containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, Dockershim.When())
 	}
-	if socket, ok := strings.CutPrefix(k.CRISocket, "unix://"); !ok || !syntax.IsPath(socket) {
+	if socket, ok := strings.CutPrefix(k.CRISocket, socketScheme); !ok || !syntax.IsPath(socket) {
 		v.Refuse("kubeadm.criSocket", "%q: want unix:// and an absolute path, as in unix:///var/run/containerd/containerd.sock", k.CRISocket)
 	}
 	if !repositoryPattern.MatchString(k.ImageRepository) {

@@ -25,8 +25,8 @@ func (v *validator) ranges(path string, ranges, pods []netip.Prefix) {
 	if services && dualStack(ranges) != dualStack(pods) {
 		v.Refuse(path, "pods and services must both be single-stack or both be dual-stack: pods has %d, services %d", len(pods), len(ranges))
 	}
-	if k := v.c.Version; supported(k) && k.Minor < dualStackFrom && dualStack(ranges) {
-		v.Refuse(path, "Kubernetes %s has no dual-stack Services as they are since v1.%d: give one range", k, dualStackFrom)
+	if k := v.c.Version; supported(k) && !k.Has(DualStackServices) && dualStack(ranges) {
+		v.Refuse(path, "Kubernetes %s has no dual-stack Services as they are %s: give one range", k, DualStackServices.When())
 	}
 	for i, r := range ranges {
 		at := index(path, i)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate"
 )
 
 // flag is one --name=value of etcd.
@@ -96,7 +98,7 @@ func (m Member) tuning() []flag {
 	}
 	switch {
 	case e.CompactionRetention == 0:
-	case e.Version.AtLeast(3, 3):
+	case e.Version.Has(quorate.EtcdCompactionPeriods):
 		flags = append(flags, flag{"auto-compaction-mode", "periodic"}, flag{"auto-compaction-retention", e.CompactionRetention.String()})
 	default:
 		// Periods only, and those in hours.
@@ -105,7 +107,7 @@ func (m Member) tuning() []flag {
 	if e.SnapshotCount > 0 {
 		flags = append(flags, flag{"snapshot-count", strconv.FormatInt(e.SnapshotCount, 10)})
 	}
-	if e.Version.AtLeast(3, 4) {
+	if e.Version.Has(quorate.EtcdZap) {
 		flags = append(flags, flag{"logger", "zap"}, flag{"log-outputs", "stderr"})
 	}
 	return flags

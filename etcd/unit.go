@@ -41,7 +41,7 @@ func (m Member) env() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# etcdctl on this host: set -a; . %s; etcdctl endpoint health\n", EnvPath)
 	var vars []flag
-	if !m.Etcd.Version.AtLeast(3, 4) {
+	if !m.Etcd.Version.Has(quorate.EtcdctlV3) {
 		vars = append(vars, flag{"ETCDCTL_API", "3"}) // what later ones speak by themselves
 	}
 	vars = append(vars, flag{"ETCDCTL_ENDPOINTS", strings.Join(endpoints, ",")})

@@ -152,29 +152,12 @@ func (d docSet) kind(a api) string {
 }
 
 // ControlPlanesInit reports whether control planes beyond the first are made by
-// kubeadm init, each with the same authorities, as they are before 1.12 brought
-// kubeadm join for them.
-func ControlPlanesInit(v quorate.Version) bool { return !v.AtLeast(1, 12) }
+// kubeadm init, each with the same authorities, as they are before
+// quorate.ControlPlaneJoin.
+func ControlPlanesInit(v quorate.Version) bool { return !v.Has(quorate.ControlPlaneJoin) }
 
-// ControlPlaneLabel is the label by which the control planes of a version are
-// known, and the key of their taint: node-role.kubernetes.io/master until 1.23,
-// whose nodes have both labels from 1.20 on.
-func ControlPlaneLabel(v quorate.Version) string {
-	if v.AtLeast(1, 24) {
-		return "node-role.kubernetes.io/control-plane"
-	}
-	return "node-role.kubernetes.io/master"
-}
+// ControlPlaneLabel is quorate.ControlPlaneLabel.
+func ControlPlaneLabel(v quorate.Version) string { return quorate.ControlPlaneLabel(v) }
 
-// ControlPlaneTaints are the keys of the taints that kubeadm of a version puts
-// on control planes; 1.24 has both.
-func ControlPlaneTaints(v quorate.Version) []string {
-	switch {
-	case v.AtLeast(1, 25):
-		return []string{"node-role.kubernetes.io/control-plane"}
-	case v.AtLeast(1, 24):
-		return []string{"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
-	default:
-		return []string{"node-role.kubernetes.io/master"}
-	}
-}
+// ControlPlaneTaints is quorate.ControlPlaneTaints.
+func ControlPlaneTaints(v quorate.Version) []string { return quorate.ControlPlaneTaints(v) }

@@ -34,11 +34,11 @@ func Check(c quorate.Cluster) quorate.Problems {
 	warnUnseen(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs)
 	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
 	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
-	if c.Version.AtLeast(1, 11) {
+	if c.Version.Has(quorate.KubeletConfigFile) {
 		checkComponentConfig(&p, "kubeadm.kubelet", k.Kubelet, kubeletSchema, c.Version)
 	}
 	checkComponentConfig(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxySchema, c.Version)
-	if k.KubeProxy["mode"] == "ipvs" && c.Version.AtLeast(1, 35) {
+	if k.KubeProxy["mode"] == "ipvs" && c.Version.Has(quorate.IPVSDeprecated) {
 		p.Warn(key("kubeadm.kubeProxy", "mode"), "ipvs is deprecated from 1.35: nftables takes its place")
 	}
 	return p
@@ -49,7 +49,7 @@ func checkEra(p *quorate.Problems, c quorate.Cluster) {
 	if _, why := chooseAPI(c.Kubeadm.APIVersion, c.Version); why != "" {
 		p.Refuse("kubeadm.apiVersion", "%s", why)
 	}
-	if c.Version.AtLeast(1, 11) {
+	if apiFor(c.Version) > v1alpha1 {
 		return
 	}
 	const only = "kubernetes"
@@ -77,7 +77,7 @@ func checkSecrets(c quorate.Cluster, s Secrets) quorate.Problems {
 		checkCAHashes(&p, "secrets.caHashes", s.CAHashes)
 	}
 	refuse(&p, "secrets.certificateKey", checkCertificateKey(s.CertificateKey))
-	if s.CertificateKey.Len() > 0 && !c.Version.AtLeast(1, 15) {
+	if s.CertificateKey.Len() > 0 && apiFor(c.Version) < v1beta2 {
 		p.Refuse("secrets.certificateKey", "kubeadm takes it in its configuration from v1.15 on, and a secret has no place on a command line: leave it out, the control planes find their certificates in place")
 	}
 	return p

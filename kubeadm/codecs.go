@@ -336,10 +336,7 @@ var asArgList = conversion{
 // before 1.12 insisted on.
 var asSocketPath = conversion{
 	to: func(v any, minor int) (any, string) {
-		if minor > 23 {
-			return v, ""
-		}
-		return strings.TrimPrefix(v.(string), socketScheme), ""
+		return quorate.CRISocketName(v.(string), quorate.Version{Major: 1, Minor: minor}), ""
 	},
 	from: func(v any) (any, error) {
 		s, err := textOf(v)

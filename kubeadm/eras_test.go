@@ -196,3 +196,11 @@ func TestCheckEras(t *testing.T) {
 		})
 	}
 }
+
+// What is rendered is tried with the newest minor.
+func TestErasReachTheNewestMinor(t *testing.T) {
+	last := version(t, eras[len(eras)-1].release)
+	if last.Minor != quorate.MaxMinor {
+		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d: eras_test.go, eras", quorate.MaxMinor, last.Minor)
+	}
+}

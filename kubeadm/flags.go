@@ -10,6 +10,12 @@ type flagSet struct {
 	flags     map[string]lifetime
 }
 
+// has reports whether a component of that version takes an argument.
+func (f flagSet) has(name string, v quorate.Version) bool {
+	life, known := f.flags[name]
+	return known && life.holds(v)
+}
+
 // check says why a component of that version does not take an argument, "" if
 // it does.
 func (f flagSet) check(name string, v quorate.Version) string {

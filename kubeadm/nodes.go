@@ -166,7 +166,7 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 // eraGates adds the gate without which kubeadm 1.20 takes no two ranges; later
 // ones have it on.
 func eraGates(c quorate.Cluster) map[string]bool {
-	if len(c.Pods) < 2 || c.Version.AtLeast(1, 21) {
+	if len(c.Pods) < 2 || c.Version.Has(quorate.DualStackUnasked) {
 		return c.Kubeadm.FeatureGates
 	}
 	gates := map[string]bool{dualStackGate: true}
@@ -195,13 +195,13 @@ const dualStackGate = "IPv6DualStack"
 // kubelets restart API servers by it.
 func defaultAPIServerArgs(c quorate.Cluster) map[string]string {
 	args := map[string]string{}
-	if !c.Version.AtLeast(1, 11) {
+	if !c.Version.Has(quorate.LeasedEndpoints) {
 		args["endpoint-reconciler-type"] = "lease"
 	}
-	if !c.Endpoint.External && c.Version.AtLeast(1, 16) {
+	if !c.Endpoint.External && apiServerFlags.has("shutdown-delay-duration", c.Version) {
 		args["shutdown-delay-duration"] = shutdownDelay(c.Endpoint.VIP).String()
 	}
-	if c.Endpoint.LoadBalancer != "" && c.Version.AtLeast(1, 18) {
+	if c.Endpoint.LoadBalancer != "" && apiServerFlags.has("goaway-chance", c.Version) {
 		args["goaway-chance"] = "0.001"
 	}
 	maps.Copy(args, c.Kubeadm.APIServerArgs)
@@ -218,7 +218,7 @@ func shutdownDelay(v quorate.VIP) time.Duration {
 // kubeletByFlags reports whether the kubelets of a version take kubeadm's
 // settings as arguments alone: kubeadm 1.10 has a field for the kubelet's
 // configuration, and heeds it only with the gate DynamicKubeletConfig.
-func kubeletByFlags(c quorate.Cluster) bool { return !c.Version.AtLeast(1, 11) }
+func kubeletByFlags(c quorate.Cluster) bool { return !c.Version.Has(quorate.KubeletConfigFile) }
 
 // kubeletFlagOf names the argument that a field of KubeletConfiguration was
 // before there were files of them, from cmd/kubelet/app/options/options.go of 1.10.

@@ -71,15 +71,15 @@ func Migrate(data []byte, to quorate.Version) (quorate.Content, quorate.Problems
 // outdated warns of values whose time has passed at the Config's version.
 func (c Config) outdated() quorate.Problems {
 	var p quorate.Problems
-	if strings.HasSuffix(c.Registration.CRISocket, "/dockershim.sock") && c.Version.AtLeast(1, 24) {
-		p.Warn("registration.criSocket", "kubelets drive Docker by themselves until v1.23: give the socket of the runtime that takes its place")
+	if quorate.IsDockershim(c.Registration.CRISocket) && !c.Version.Has(quorate.Dockershim) {
+		p.Warn("registration.criSocket", "kubelets drive Docker by themselves %s: give the socket of the runtime that takes its place", quorate.Dockershim.When())
 	}
 	if c.Init != nil && c.Init.ImageRepository == "k8s.gcr.io" {
 		p.Warn("init.imageRepository", "k8s.gcr.io has had no new images since April 2023: registry.k8s.io has them all")
 	}
 	for i, t := range c.Registration.Taints {
-		if t.Key == ControlPlaneLabel(quorate.Version{Major: 1, Minor: 23}) && c.Version.AtLeast(1, 25) {
-			p.Warn(fmt.Sprintf("registration.taints[%d].key", i), "kubeadm itself taints control planes with %s from v1.25 on", ControlPlaneLabel(c.Version))
+		if t.Key == quorate.MasterRole && !c.Version.Has(quorate.MasterTaint) {
+			p.Warn(fmt.Sprintf("registration.taints[%d].key", i), "kubeadm itself taints control planes with %s; it used %s %s", quorate.ControlPlaneRole, quorate.MasterRole, quorate.MasterTaint.When())
 		}
 	}
 	return p

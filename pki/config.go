@@ -140,7 +140,7 @@ func (c Config) withDefaults(cluster quorate.Cluster) Config {
 }
 
 func (k Keys) withDefaults(cluster quorate.Cluster) Keys {
-	if rsaAuthorities(cluster.Version) {
+	if cluster.Version.Has(quorate.RSAAuthoritiesOnly) {
 		k.KubernetesCA = cmp.Or(k.KubernetesCA, RSA2048)
 		k.FrontProxyCA = cmp.Or(k.FrontProxyCA, RSA2048)
 		if onHosts(cluster, EtcdCA) {

@@ -129,7 +129,7 @@ func (l *loader) serviceAccount() error {
 	if havePublic && !samePublicKey(public, derived) {
 		return &FileError{saPubPath, fmt.Errorf("not the public key of %s; delete it to have it derived", saKeyPath)}
 	}
-	if rsaServiceAccount(l.cluster.Version) && !isRSA(key.Public()) {
+	if l.cluster.Version.Has(quorate.RSAServiceAccountOnly) && !isRSA(key.Public()) {
 		return &FileError{saKeyPath, fmt.Errorf("kubeadm %s reads no other keys than RSA here", l.cluster.Version)}
 	}
 	l.bundle.serviceAccount = &serviceAccount{key, derived}

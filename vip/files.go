@@ -72,7 +72,7 @@ func (i Instance) dropIn() (quorate.Content, error) {
 func (i Instance) check() (quorate.Content, error) {
 	limit := i.Endpoint.VIP.CheckTimeout.Std() - checkMargin
 	text, err := render(checkTemplate, map[string]any{
-		"URL":          "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + readyPath(i.Kubernetes),
+		"URL":          "https://" + netip.AddrPortFrom(i.APIServer, uint16(i.Endpoint.Port)).String() + quorate.ReadyPath(i.Kubernetes),
 		"LoadBalancer": i.Endpoint.LoadBalancer, "CAFile": i.CAFile,
 		"Interface": i.Interface, "Started": startedPath,
 		"Limit": strconv.FormatFloat(limit.Seconds(), 'f', -1, 64),

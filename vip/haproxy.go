@@ -245,7 +245,7 @@ func (h HAProxy) Files() ([]quorate.File, error) {
 	own, _ := h.own() // Validate has found it
 	text, err := render(haproxyTemplate, map[string]any{
 		"Endpoint": h.Endpoint.HostPort(), "Binds": h.binds(), "MaxConn": cmp.Or(h.MaxConn, DefaultMaxConn),
-		"ReadyPath": readyPath(h.Kubernetes), "CAFile": HAProxyCAPath,
+		"ReadyPath": quorate.ReadyPath(h.Kubernetes), "CAFile": HAProxyCAPath,
 		"CheckTimeout": milliseconds(haproxyCheckTimeout), "Interval": milliseconds(haproxyInterval),
 		"FastInterval": milliseconds(haproxyFastInterval), "Fall": haproxyFall, "Rise": haproxyRise,
 		"Own": address(own), "Backends": servers,

@@ -181,15 +181,6 @@ func (i Instance) address() netip.Prefix {
 	return netip.PrefixFrom(a, a.BitLen())
 }
 
-// readyPath is where the API server says whether it is ready: before 1.16, which
-// brought /readyz, only whether it is healthy.
-func readyPath(v quorate.Version) string {
-	if v == (quorate.Version{}) || v.AtLeast(1, 16) {
-		return "/readyz"
-	}
-	return "/healthz"
-}
-
 // vrrpVersion is 2 where that can be, with IPv4 and intervals of whole seconds
 // (RFC 3768 section 5.3.7), since it has a password; else 3.
 func (i Instance) vrrpVersion() int {

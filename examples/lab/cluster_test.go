@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
 )
@@ -28,6 +29,9 @@ func TestDescribedClusterIsValid(t *testing.T) {
 			}
 			if !strings.Contains(string(text), "v1.37.2") {
 				t.Errorf("no version in %s", text)
+			}
+			if c.Version.Minor != quorate.MaxMinor {
+				t.Errorf("quorate.MaxMinor is 1.%d, and the lab has %s: cluster.go, and what internal/build builds", quorate.MaxMinor, c.Version)
 			}
 		}
 	}

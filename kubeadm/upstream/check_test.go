@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -86,6 +87,11 @@ func TestRefused(t *testing.T) {
 func TestRelease(t *testing.T) {
 	if mod := read(t, "go.mod"); !bytes.Contains(mod, []byte("\tk8s.io/kubernetes "+Release+"\n")) {
 		t.Errorf("go.mod does not require k8s.io/kubernetes %s", Release)
+	}
+	// This module knows nothing of its parent, but judges its newest minor.
+	newest := regexp.MustCompile(`\tMaxMinor = (\d+)\n`).FindStringSubmatch(string(read(t, "../../releases.go")))
+	if newest == nil || !strings.HasPrefix(Release, "v1."+newest[1]+".") {
+		t.Errorf("quorate.MaxMinor is %v, and this is %s: upstream/go.mod and check.go, Release", newest, Release)
 	}
 }
 

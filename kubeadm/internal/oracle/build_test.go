@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate"
 )
 
 func TestReleases(t *testing.T) {
@@ -220,4 +222,22 @@ func TestSamples(t *testing.T) {
 	s.Refused = false
 	require.Empty(t, s.Wrong(Verdict{Name: "a"}))
 	require.NotEmpty(t, s.Wrong(Verdict{Name: "a", Errors: []string{"because"}}))
+}
+
+// noOracle are minors whose newest release has no oracle yet, with the reason.
+var noOracle = map[int]string{}
+
+// The newest minor has an oracle, or a reason why not. Where this fails, pin its
+// newest release (cmd/oracles, "make oracles") and see in sources and Migrates
+// what moved.
+func TestReleasesReachTheNewestMinor(t *testing.T) {
+	last := Releases[len(Releases)-1].Minor()
+	if _, known := noOracle[quorate.MaxMinor]; last != quorate.MaxMinor && !known {
+		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d: internal/oracle/release.go, Releases", quorate.MaxMinor, last)
+	}
+	for minor := range noOracle {
+		if minor <= last {
+			t.Errorf("noOracle has 1.%d, which has one", minor)
+		}
+	}
 }

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/quorate-dev/quorate"
+)
 
 // With minors that were not read, a lifetime takes in all that may have the
 // name.
@@ -23,5 +27,15 @@ func TestWidestLifetime(t *testing.T) {
 		if first, last := widestLifetime(test.sampled, test.seenFirst, test.seenLast); first != test.wantFirst || last != test.wantLast {
 			t.Errorf("%+v: %d to %d", test, first, last)
 		}
+	}
+}
+
+// The tables were made from a release of every minor that is supported, up to
+// the newest. Where this fails, add the new minor's release and run go generate
+// in package kubeadm.
+func TestSamplesReachTheNewestMinor(t *testing.T) {
+	minors := sampledMinors()
+	if first, last := minors[0], minors[len(minors)-1]; first != quorate.MinMinor || last != quorate.MaxMinor {
+		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d (and begins at 1.%d): internal/tablegen/main.go, samples", quorate.MaxMinor, last, first)
 	}
 }
