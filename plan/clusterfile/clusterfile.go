@@ -7,7 +7,7 @@
 // further documents are all errors. All of them come at once, each with path,
 // line and, for a misspelled key, the key that was probably meant.
 //
-// The package opens no files: it takes and gives bytes.
+// The package opens no files: it reads and returns bytes.
 package clusterfile
 
 import (
@@ -30,13 +30,14 @@ const MaxSize = 1 << 20
 
 // Load reads a cluster and validates it. The error is nil or a
 // *quorate.InvalidError with every problem of form and meaning, in the order of
-// the file. Warnings are no error; Cluster.Problems tells them.
+// the file; of more than a thousand, the first and how many more there are.
+// Warnings are no error; Cluster.Problems returns them.
 func Load(data []byte) (quorate.Cluster, error) {
 	r := read(data)
 	if r.cluster == nil {
 		return quorate.Cluster{}, r.Err(what)
 	}
-	form := r.Problems
+	form := r.refused()
 	for _, p := range r.cluster.Problems() {
 		if !covered(p.Path, form) {
 			p.Line = r.line(p.Path)
@@ -48,7 +49,7 @@ func Load(data []byte) (quorate.Cluster, error) {
 
 // Parse reads a cluster without judging its meaning: the result may still be
 // one that Validate refuses. The error is nil or a *quorate.InvalidError with
-// every problem of form, in the order of the file.
+// every problem of form, as Load's.
 func Parse(data []byte) (quorate.Cluster, error) {
 	r := read(data)
 	if r.cluster == nil {
@@ -59,15 +60,22 @@ func Parse(data []byte) (quorate.Cluster, error) {
 
 const what = "cluster file"
 
+// maxProblems are told at once; a file with more is no cluster file.
+const maxProblems = 1000
+
 func (r *reader) result() (quorate.Cluster, error) {
 	slices.SortStableFunc(r.Problems, func(a, b quorate.Problem) int { return cmp.Compare(a.Line, b.Line) })
+	if all := r.Only(quorate.Refused); len(all) > maxProblems {
+		r.Problems = all[:maxProblems]
+		r.Refuse("", "and %d more", len(all)-maxProblems)
+	}
 	if err := r.Err(what); err != nil {
 		return quorate.Cluster{}, err
 	}
 	return *r.cluster, nil
 }
 
-// read gives a reader without cluster if the text is not one YAML mapping.
+// read returns a reader without cluster if the text is not one YAML mapping.
 func read(data []byte) *reader {
 	r := &reader{lines: map[string]int{}}
 	if len(data) > MaxSize {
@@ -88,7 +96,7 @@ func read(data []byte) *reader {
 	return r
 }
 
-// document gives the root node of the only document.
+// document returns the root node of the only document.
 func document(data []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, next yaml.Node

@@ -3,6 +3,7 @@ package clusterfile
 import (
 	"encoding"
 	"fmt"
+	"iter"
 	"math"
 	"net/netip"
 	"reflect"
@@ -10,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quorate-dev/quorate"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // reader fills a cluster from YAML nodes and gathers what is wrong with them.
@@ -33,32 +36,51 @@ func (r *reader) root(n *yaml.Node) {
 	r.object(n, "", reflect.ValueOf(r.cluster).Elem())
 }
 
+// refused are the paths that have a problem of form.
+func (r *reader) refused() map[string]bool {
+	out := map[string]bool{}
+	for _, p := range r.Problems {
+		out[p.Path] = true
+	}
+	delete(out, "") // that the file has a problem covers no field
+	return out
+}
+
 // covered reports whether a path, or what holds it, has a problem of form:
 // what it means is then of no interest.
-func covered(path string, form quorate.Problems) bool {
-	for _, p := range form {
-		if p.Path != "" && within(path, p.Path) {
+func covered(path string, refused map[string]bool) bool {
+	for at := range holders(path) {
+		if refused[at] {
 			return true
 		}
 	}
 	return false
 }
 
-// line gives the line of a path, or of the nearest thing that holds it.
+// line returns the line of a path, or of the nearest thing that holds it.
 func (r *reader) line(path string) int {
-	line, best := r.lines[""], -1
-	for known, at := range r.lines {
-		if known != "" && within(path, known) && len(known) > best {
-			line, best = at, len(known)
+	for at := range holders(path) {
+		if line, known := r.lines[at]; known {
+			return line
 		}
 	}
-	return line
+	return r.lines[""]
 }
 
-func within(path, parent string) bool {
-	rest, ok := strings.CutPrefix(path, parent)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+// holders are a path and everything that holds it, the nearest first.
+func holders(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for end := len(path); end > 0; end = strings.LastIndexAny(path[:end], ".[") {
+			if !yield(path[:end]) {
+				return
+			}
+		}
+	}
 }
+
+// maxPath in bytes keeps what is noted of a file in proportion to it: each value
+// has a path, and a path all the keys above it.
+const maxPath = 1 << 10
 
 // value reads any node into any type that quorate.Cluster is made of.
 func (r *reader) value(n *yaml.Node, path string, into reflect.Value) {
@@ -154,11 +176,16 @@ func (r *reader) pairs(n *yaml.Node, path string, name func(path, key string) st
 			continue
 		}
 		if first, again := seen[k.Value]; again {
-			r.refuse(k, name(path, k.Value), "duplicate key: it stands in line %d already", first)
+			r.refuse(k, termsafe.Cut(name(path, k.Value), maxPath, "..."), "duplicate key: it stands in line %d already", first)
 			continue
 		}
 		seen[k.Value] = k.Line
-		visit(name(path, k.Value), k.Value, k, v)
+		at := name(path, k.Value)
+		if len(at) > maxPath {
+			r.refuse(k, path, "a key of %d bytes under keys of %d: want at most %d in all", len(k.Value), len(path), maxPath)
+			continue
+		}
+		visit(at, k.Value, k, v)
 	}
 }
 
@@ -201,7 +228,7 @@ func wanted(v any, got string) string {
 	case quorate.Duration:
 		form = "a duration with its unit, as in 1s or 100ms"
 	}
-	return fmt.Sprintf("%q: want %s", got, form)
+	return fmt.Sprintf("%q: want %s", termsafe.Cut(got, 43, "..."), form)
 }
 
 // Not yaml's own reading of integers: 051 would be 41.
@@ -327,17 +354,14 @@ func describe(n *yaml.Node) string {
 	case yaml.AliasNode:
 		return "an alias"
 	}
-	value := n.Value
-	if len(value) > 40 {
-		value = value[:40] + "..."
-	}
+	value := termsafe.Cut(n.Value, 43, "...")
 	switch n.ShortTag() {
 	case "!!str":
 		return fmt.Sprintf("the string %q", value)
 	case "!!null":
 		return "nothing"
 	}
-	return strings.ToValidUTF8(value, "?")
+	return termsafe.Line(value)
 }
 
 func quoteHint(n *yaml.Node) string {
