@@ -158,7 +158,7 @@ func (h *Host) Remove(ctx context.Context, paths ...string) error {
 // DialContext opens a connection from the host, which counts as one round trip.
 // Its transport may have no tunnels: then the error wraps errors.ErrUnsupported.
 func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	d, ok := h.conn.(transport.Dialer)
+	d, ok := transport.As[transport.Dialer](h.conn)
 	if !ok {
 		return nil, fmt.Errorf("%s: the transport has no tunnels: %w", h.Name, errors.ErrUnsupported)
 	}

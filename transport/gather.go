@@ -3,20 +3,21 @@ package transport
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
 // Gatherer is the ability of a Conn to look at much in one round trip. It is
-// safe for concurrent use. GathererOf gives one for any Conn.
+// safe for concurrent use. GathererOf returns one for any Conn.
 type Gatherer interface {
 	// Gather describes the files at the paths, as Filer.Stat does, and runs the
 	// queries, in any order and some of them at the same moment. That one of them fails is no error, it only has
-	// no answer; the error is one of Conn.Run and tells that the host could not
+	// no answer; the error is one of Conn.Run and reports that the host could not
 	// be asked, or not to the end: Gathered has what was answered until then.
 	Gather(ctx context.Context, paths []string, queries []Query) (Gathered, error)
 }
@@ -40,34 +41,32 @@ type Gathered struct {
 	Files []FileInfo
 	// Answers are in the order of the queries.
 	Answers []Answer
-	// RoundTrips is how many it took: one, unless there was more to ask than
-	// fits into a command line, or nothing.
+	// RoundTrips is how many it took: one, or none if nothing was asked; GathererOf
+	// says when it is two.
 	RoundTrips int
 }
 
-// Answer is what a Query gave.
+// Answer is what came of a Query.
 type Answer struct {
-	// OK tells that the command ran and exited with status 0.
+	// OK reports that the command ran and exited with status 0.
 	OK bool
 	// Stdout is its standard output, nil if not OK. It may hold secrets if what
 	// is asked does.
 	Stdout []byte
 }
 
-// GathererOf gives the Gatherer of a connection: its own if it has one, else
-// one made from commands, which needs on the host what FilesOf does. A Filer
-// that the connection has is asked for the files, in a round trip more.
+// GathererOf returns the Gatherer of a connection: its own if it has one (see
+// As), else one made from commands, which needs on the host what FilesOf does. A
+// Filer that the connection has is asked for the files, in a round trip more.
 func GathererOf(conn Conn) Gatherer {
-	if g, ok := conn.(Gatherer); ok {
+	if g, ok := As[Gatherer](conn); ok {
 		return g
 	}
-	files, _ := conn.(Filer)
+	files, _ := As[Filer](conn)
 	return shellGatherer{conn, files}
 }
 
-// shellGatherer asks with one script by standard input to sh -s. As with
-// shellFiler, paths and arguments are positional parameters and never part of
-// shell text; only what the queries read is in it, in base64.
+// shellGatherer asks with one script by standard input to sh -s.
 type shellGatherer struct {
 	conn  Conn
 	files Filer // nil: by the script too
@@ -78,13 +77,6 @@ var gatherScript string
 
 // gatherLimit bounds what all queries together may print.
 const gatherLimit = 16 << 20
-
-// argsLimit bounds the arguments of one command, quoted: as a line for a login
-// shell they are one argument, of which Linux takes 128 KiB, and up to five bytes for one.
-const argsLimit = 20 << 10
-
-// quotedSize is at least what an argument takes in such a line.
-func quotedSize(arg string) int { return len(arg) + 4*strings.Count(arg, "'") + 3 }
 
 // Gather implements Gatherer.
 func (s shellGatherer) Gather(ctx context.Context, paths []string, queries []Query) (Gathered, error) {
@@ -102,20 +94,18 @@ func (s shellGatherer) Gather(ctx context.Context, paths []string, queries []Que
 		}
 		out.Files, asked = files, nil
 	}
-	var err error
-	for _, b := range batches(asked, queries) {
-		out.RoundTrips++
-		// No output can hold the mark by chance, or because somebody wants it to.
-		mark := rand.Text()
-		var found []byte
-		found, err = run(ctx, s.conn, Cmd{Argv: append([]string{"sh", "-s", "--", mark}, b.args()...), Stdin: strings.NewReader(b.script())}, gatherLimit)
-		b.read(found, mark, &out)
-		if err != nil {
-			break
-		}
+	if len(asked)+len(queries) == 0 {
+		return out, nil
 	}
-	if len(out.Files) != len(paths) {
-		out.Files = nil
+	out.RoundTrips++
+	mark, err := frame.NewMark(nil)
+	if err != nil {
+		return out, err
+	}
+	b := newBatch(asked, queries)
+	found, err := run(ctx, s.conn, Cmd{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader(b.script(mark))}, gatherLimit)
+	if !b.read(found, mark, &out) && err == nil {
+		err = errNotRun
 	}
 	return out, err
 }
@@ -128,130 +118,87 @@ func checkQueries(paths []string, queries []Query) error {
 		if len(q.Argv) == 0 {
 			return errors.New("a query without a program")
 		}
-		if strings.ContainsRune(strings.Join(append(q.Argv, q.Needs), ""), 0) {
+		if strings.ContainsRune(strings.Join(append(slices.Clone(q.Argv), q.Needs), ""), 0) {
 			return fmt.Errorf("an argument of %q holds a NUL byte", q.Argv[0])
 		}
 	}
 	return nil
 }
 
-// batch is what one command asks, in two lanes side by side: the heavy ones of
+// batch is what one script asks, in two lanes side by side: the heavy ones of
 // the queries start a program each, and a host of Kubernetes has two CPUs at
 // least (kubeadm's preflight asks for them).
 type batch struct {
 	lanes [2]lane
-	asked int
-	size  int
-}
-
-// lane is what is asked one after another.
-type lane struct {
-	args    []string
-	body    strings.Builder
-	expects []expected
-}
-
-// expected is what one frame of the answer is for: some of the paths, or a query.
-type expected struct {
 	paths []string
-	query int
 }
 
-// batches spreads everything over as few commands as it fits into.
-func batches(paths []string, queries []Query) []*batch {
-	var all []*batch
-	room := func(size int) *batch {
-		if len(all) == 0 || all[len(all)-1].size+size > argsLimit && all[len(all)-1].size > 0 {
-			all = append(all, &batch{})
-		}
-		last := all[len(all)-1]
-		last.size += size
-		return last
-	}
-	for len(paths) > 0 {
-		n, size := 0, 0
-		for n < len(paths) && (n == 0 || size+quotedSize(paths[n]) < argsLimit/2) {
-			size += quotedSize(paths[n])
-			n++
-		}
-		room(size).next().stat(paths[:n])
-		paths = paths[n:]
+// lane is what is asked one after another: the numbers of queries, and -1 for
+// the files.
+type lane struct {
+	body    strings.Builder
+	expects []int
+}
+
+func newBatch(paths []string, queries []Query) *batch {
+	b := &batch{paths: paths}
+	if len(paths) > 0 {
+		fmt.Fprintf(&b.lanes[0].body, "frame files%s </dev/null\n", frame.Words(paths))
+		b.lanes[0].expects = append(b.lanes[0].expects, -1)
 	}
 	for i, q := range queries {
-		size := quotedSize(q.Needs)
-		for _, arg := range q.Argv {
-			size += quotedSize(arg)
-		}
-		room(size).next().ask(i, q)
+		b.lanes[(i+min(len(paths), 1))%len(b.lanes)].ask(i, q)
 	}
-	return all
+	return b
 }
 
-// next gives the lanes by turns.
-func (b *batch) next() *lane {
-	b.asked++
-	return &b.lanes[(b.asked-1)%len(b.lanes)]
-}
-
-func (b *batch) args() []string { return append(slices.Clone(b.lanes[0].args), b.lanes[1].args...) }
-
-func (l *lane) stat(paths []string) {
-	l.frame("files", paths, "</dev/null")
-	fmt.Fprintf(&l.body, "shift %d\n", len(paths))
-	l.expects = append(l.expects, expected{paths: paths})
-}
-
+// ask adds a query. Its input is a word of echo, a builtin of every shell.
 func (l *lane) ask(i int, q Query) {
 	if q.Needs != "" {
-		l.body.WriteString("needs=$1\nshift\nif [ -e \"$needs\" ]; then\n")
-		l.args = append(l.args, q.Needs)
+		fmt.Fprintf(&l.body, "if [ -e %s ]; then\n", frame.Quote(q.Needs))
 	}
 	if q.Stdin.Len() > 0 {
-		l.body.WriteString("base64 -d <<'EOF' | ")
-		l.frame("run", q.Argv, "\n"+base64Lines(q.Stdin.Bytes())+"EOF")
+		fmt.Fprintf(&l.body, "echo '%s' | base64 -d | frame run%s\n", base64Lines(q.Stdin.Bytes()), frame.Words(q.Argv))
 	} else {
-		l.frame("run", q.Argv, "</dev/null")
+		fmt.Fprintf(&l.body, "frame run%s </dev/null\n", frame.Words(q.Argv))
 	}
 	if q.Needs != "" {
-		l.body.WriteString("else printf '\\n%s none\\n' \"$mark\"; fi\n")
+		l.body.WriteString("else none; fi\n")
 	}
-	fmt.Fprintf(&l.body, "shift %d\n", len(q.Argv))
-	l.expects = append(l.expects, expected{query: i})
-}
-
-func (l *lane) frame(how string, args []string, input string) {
-	fmt.Fprintf(&l.body, "frame %s %d \"$@\" %s\n", how, len(args), input)
-	l.args = append(l.args, args...)
+	l.expects = append(l.expects, i)
 }
 
 // script is one function, so that no command takes what follows it for its
 // input. Describing files has an environment of its own. What the second lane
 // finds waits in a pipe until the first is through.
-func (b *batch) script() string {
+func (b *batch) script(mark string) string {
 	main := b.lanes[0].body.String()
 	if second := b.lanes[1].body.String(); second != "" {
-		main = fmt.Sprintf("{\nshift %d\n%s} | {\n%scat\n}\n", len(b.lanes[0].args), second, main)
+		main = fmt.Sprintf("{\n%s} | {\n%scat\n}\n", second, main)
 	}
-	return gatherScript + "files() (\n" + commonScript + statScript + ")\nmain() {\nmark=$1\nshift\n" + main + "}\nmain \"$@\"\n"
+	return "mark=" + mark + "\n" + gatherScript + "files() (\n" + commonScript + statScript + "main \"$@\"\n)\nask() {\n" + main + "}\nask\n"
 }
 
-// read takes the frames that are whole.
-func (b *batch) read(out []byte, mark string, into *Gathered) {
-	for _, e := range slices.Concat(b.lanes[0].expects, b.lanes[1].expects) {
-		text, rest, whole := bytes.Cut(out, []byte("\n"+mark+" "))
+// read takes the frames that are whole, and reports whether the first has begun.
+func (b *batch) read(out []byte, mark string, into *Gathered) (begun bool) {
+	for _, i := range slices.Concat(b.lanes[0].expects, b.lanes[1].expects) {
+		_, rest, found := bytes.Cut(out, []byte("["+mark+"]"))
+		begun = begun || found
+		text, rest, whole := bytes.Cut(rest, []byte("\n"+mark+" "))
 		status, rest, ended := bytes.Cut(rest, []byte("\n"))
-		if !whole || !ended {
-			return
+		if !found || !whole || !ended {
+			return begun
 		}
 		out = rest
 		switch {
 		case string(status) != "0":
-		case e.paths == nil:
-			into.Answers[e.query] = Answer{OK: true, Stdout: bytes.Clone(text)}
+		case i >= 0:
+			into.Answers[i] = Answer{OK: true, Stdout: bytes.Clone(text)}
 		default:
-			if infos, err := parseStats(e.paths, string(text)); err == nil {
-				into.Files = append(into.Files, infos...)
+			if infos, err := parseStats(b.paths, string(text)); err == nil {
+				into.Files = infos
 			}
 		}
 	}
+	return begun
 }

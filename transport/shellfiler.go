@@ -2,286 +2,230 @@ package transport
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"path"
 	"strconv"
 	"strings"
+
+	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
-// FilesOf gives the Filer of a connection: its own if it has one, else one
-// made from commands, which needs a POSIX sh and coreutils (or busybox) on the
-// host and the rights of the user that commands run as. Contents travel by
-// standard input only.
+// FilesOf returns the Filer of a connection: its own if it has one (see As), else
+// one made from commands, which needs a POSIX sh and coreutils (or busybox) on
+// the host and the rights of the user that commands run as. Contents travel by
+// standard input only, and no error quotes one.
 func FilesOf(conn Conn) Filer {
-	if f, ok := conn.(Filer); ok {
+	if f, ok := As[Filer](conn); ok {
 		return f
 	}
 	return shellFiler{conn}
 }
 
-// shellFiler does each operation with one command. Scripts go by standard
-// input to sh -s, with paths as positional parameters, so that no path and no
-// content is ever part of shell text; only Upload, whose standard input is the
-// content, passes its script in argv.
+// shellFiler does each operation with one command, whatever the number of files.
 type shellFiler struct{ conn Conn }
 
-var (
-	//go:embed scripts/common.sh
-	commonScript string
-	//go:embed scripts/stat.sh
-	statScript string
-	//go:embed scripts/read.sh
-	readScript string
-	//go:embed scripts/remove.sh
-	removeScript string
-	//go:embed scripts/place.sh
-	placeScript string
-	//go:embed scripts/upload.sh
-	uploadScript string
-)
-
-// Exit codes by which the scripts tell what no message can.
-const (
-	exitMissing    = 44
-	exitPermission = 45
-)
-
+// Stat implements Filer.
 func (s shellFiler) Stat(ctx context.Context, paths ...string) ([]FileInfo, error) {
 	if err := checkPaths("stat", paths...); err != nil || len(paths) == 0 {
 		return nil, err
 	}
-	out, err := s.script(ctx, commonScript+statScript, int64(len(paths))*512, paths...)
+	out, err := runScript(ctx, s.conn, script{text: statScript, args: paths, limit: int64(len(paths)) * 512})
 	if err != nil {
-		return nil, fileError("stat", only(paths), cause(err))
+		return nil, scriptError("stat", paths, err)
 	}
 	return parseStats(paths, string(out))
 }
 
-// parseStats reads what scripts/stat.sh prints: a line for each path, or in
-// three parts, for all paths at once, what would stand in these lines.
-func parseStats(paths []string, out string) ([]FileInfo, error) {
-	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	if len(lines) > len(paths) {
-		lines = mergeStats(lines, len(paths))
-	}
-	if len(lines) != len(paths) {
-		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered %d lines for %d paths", len(lines), len(paths)))
-	}
-	infos := make([]FileInfo, len(paths))
-	for i, line := range lines {
-		var err error
-		if infos[i], err = parseStat(paths[i], line); err != nil {
-			return nil, fileError("stat", paths[i], err)
-		}
-	}
-	return infos, nil
-}
-
-// mergeStats joins the parts, the first n lines long; nil if they do not fit.
-func mergeStats(parts []string, n int) []string {
-	lines, rest := parts[:n:n], parts[n:]
-	for i, kind := range lines {
-		if kind == "-" {
-			continue
-		}
-		if len(rest) == 0 {
-			return nil
-		}
-		lines[i] += " " + rest[0]
-		rest = rest[1:]
-	}
-	for i, line := range lines {
-		if !strings.HasPrefix(line, "f ") {
-			continue
-		}
-		// sha256sum's line goes on with the name, and begins with a backslash
-		// where the name holds one.
-		if len(rest) == 0 {
-			return nil
-		}
-		sum, _, _ := strings.Cut(strings.TrimPrefix(rest[0], `\`), " ")
-		lines[i] += " " + sum
-		rest = rest[1:]
-	}
-	if len(rest) > 0 {
-		return nil
-	}
-	return lines
-}
-
-// parseStat reads a line of scripts/stat.sh: "-", or kind, octal mode, user,
-// uid, group, gid, size and, for a regular file, its hash.
-func parseStat(path, line string) (FileInfo, error) {
-	info := FileInfo{Path: path}
-	if line == "-" {
-		return info, nil
-	}
-	unexpected := fmt.Errorf("unexpected answer %q", line)
-	f := strings.Split(line, " ")
-	if len(f) < 7 {
-		return info, unexpected
-	}
-	mode, err := strconv.ParseUint(f[1], 8, 32)
-	if err != nil {
-		return info, unexpected
-	}
-	size, err := strconv.ParseInt(f[6], 10, 64)
-	if err != nil {
-		return info, unexpected
-	}
-	info.Exists, info.Dir = true, f[0] == "d"
-	info.Mode = fs.FileMode(mode).Perm()
-	info.Owner, info.Group = nameOrNumber(f[2], f[3]), nameOrNumber(f[4], f[5])
-	if f[0] != "f" {
-		return info, nil
-	}
-	info.Size = size
-	if len(f) != 8 || len(f[7]) != 2*sha256.Size {
-		return info, unexpected
-	}
-	if _, err := hex.Decode(info.SHA256[:], []byte(f[7])); err != nil {
-		return info, unexpected
-	}
-	return info, nil
-}
-
-// nameOrNumber is the number where stat knows no name.
-func nameOrNumber(name, number string) string {
-	if name == "UNKNOWN" {
-		return number
-	}
-	return name
-}
-
-func (s shellFiler) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	if err := checkPaths("read", path); err != nil {
+// Read implements Filer.
+func (s shellFiler) Read(ctx context.Context, p string, limit int64) ([]byte, error) {
+	if err := checkPaths("read", p); err != nil {
 		return nil, err
 	}
-	out, err := s.script(ctx, commonScript+readScript, limit+1, path, strconv.FormatInt(limit+1, 10))
+	out, err := runScript(ctx, s.conn, script{text: readScript, args: []string{p, strconv.FormatInt(limit+1, 10)}, limit: limit + 1})
 	if err != nil {
-		return nil, fileError("read", path, cause(err))
+		return nil, scriptError("read", []string{p}, err)
 	}
 	if int64(len(out)) > limit {
-		return nil, fileError("read", path, fmt.Errorf("more than %d bytes: %w", limit, ErrTooLarge))
+		return nil, fileError("read", p, fmt.Errorf("more than %d bytes: %w", limit, ErrTooLarge))
 	}
 	return out, nil
 }
 
+// ReadAll implements BatchReader.
+func (s shellFiler) ReadAll(ctx context.Context, limit int64, paths ...string) ([]Data, error) {
+	if err := checkPaths("read", paths...); err != nil || len(paths) == 0 {
+		return nil, err
+	}
+	// Base64 takes 77 bytes for 57 of the content; a line ends each file.
+	room := int64(len(paths)) * ((limit/57+2)*77 + 2)
+	args := append([]string{strconv.FormatInt(limit+1, 10)}, paths...)
+	out, err := runScript(ctx, s.conn, script{text: readAllScript, args: args, limit: room})
+	if err != nil {
+		return nil, scriptError("read", paths, err)
+	}
+	texts := strings.SplitAfter(string(out), ".\n")
+	if len(texts) != len(paths)+1 || texts[len(paths)] != "" {
+		return nil, fileError("read", only(paths), fmt.Errorf("the host answered %d files for %d paths", len(texts)-1, len(paths)))
+	}
+	all := make([]Data, len(paths))
+	for i, p := range paths {
+		b, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(strings.TrimSuffix(texts[i], ".\n"), "\n", ""))
+		if err == nil && int64(len(b)) > limit {
+			err = fmt.Errorf("more than %d bytes: %w", limit, ErrTooLarge)
+		}
+		if err != nil {
+			return nil, fileError("read", p, err)
+		}
+		all[i] = Bytes(b)
+	}
+	return all, nil
+}
+
+// Write implements Filer.
 func (s shellFiler) Write(ctx context.Context, files ...File) error {
 	if err := validateFiles("write", files...); err != nil || len(files) == 0 {
 		return err
 	}
-	var paths, args []string
+	var paths []string
 	for _, f := range files {
 		paths = append(paths, f.Path)
-		args = append(args, placeArgs(f)...)
 	}
-	_, err := s.script(ctx, writeScript(files), OutputLimit, args...)
-	return fileError("write", only(paths), cause(err))
+	_, err := runScript(ctx, s.conn, script{text: stageScript + writeScript(files)})
+	return scriptError("write", paths, withoutContent(err))
 }
 
-// writeScript stages every file, syncs them together, and only then renames
-// them, so that a full disk leaves all the old files in place. The whole of it
-// is one function: input that is cut short is a syntax error and runs nothing.
+// stageOf is where the files of one directory are staged.
+type stageOf struct {
+	dir   string
+	files []int
+}
+
+// writeScript stages every file and syncs them, and only then renames them, so
+// that a full disk leaves all the old files in place. The whole of it is one
+// function: input that is cut short is a syntax error and runs nothing.
+//
+// Contents are words of echo, which is a builtin of every shell: no process has
+// them in its arguments, and no shell keeps them in a file of its own, as bash does
+// with here-documents.
 func writeScript(files []File) string {
+	stages, stageOfFile := stagesOf(files)
 	var b strings.Builder
-	var temps, dirs []string
-	b.WriteString(commonScript + placeScript)
-	for i := range files {
-		temps = append(temps, fmt.Sprintf("t%d", i))
-		dirs = append(dirs, fmt.Sprintf(`"${p%d%%/*}/"`, i))
+	var all []string
+	for i := range stages {
+		all = append(all, fmt.Sprintf("discard \"$stage%[1]d\" \"$identity%[1]d\"\n", i))
+		fmt.Fprintf(&b, "stage%[1]d='' identity%[1]d=''\n", i)
 	}
-	quoted := `"$` + strings.Join(temps, `" "$`) + `"`
-	fmt.Fprintf(&b, "tmp= %s=\ncleanup() { discard \"$tmp\" %s; }\n", strings.Join(temps, "= "), quoted)
-	b.WriteString("main() {\n")
-	for i, f := range files {
-		b.WriteString("make_temp \"$1\"\n")
-		fmt.Fprintf(&b, "base64 -d >\"$tmp\" <<'EOF' || fail \"$1\"\n%sEOF\n", base64Lines(f.Data.Bytes()))
-		fmt.Fprintf(&b, "whole \"$1\" %d\n", f.Data.Len())
-		fmt.Fprintf(&b, "own \"$1\" \"$2\" \"$3\"\np%d=$1 t%d=$tmp tmp=\nshift 3\n", i, i)
+	fmt.Fprintf(&b, "cleanup() {\ndiscard \"$stage\" \"$identity\"\n%s}\nmain() {\n", strings.Join(all, ""))
+	for i, stage := range stages {
+		fmt.Fprintf(&b, "file=%d\nmake_stage %s\nstage%[3]d=$stage identity%[3]d=$identity stage=''\n", stage.files[0], frame.Quote(stage.dir), i)
+		for _, n := range stage.files {
+			receive(&b, n, files[n])
+		}
+		b.WriteString("sync_staged\n")
 	}
-	fmt.Fprintf(&b, "sync_files %s\n", quoted)
-	for i := range files {
-		fmt.Fprintf(&b, "place \"$t%d\" \"$p%d\"\nt%d=\n", i, i, i)
+	for n, f := range files {
+		fmt.Fprintf(&b, "file=%d\n%splace f%[1]d %[3]s\n", n, enterScript(stageOfFile[n]), frame.Quote(path.Base(f.Path)))
 	}
-	fmt.Fprintf(&b, "sync_dirs %s\n}\nmain \"$@\"\n", strings.Join(unique(dirs, files), " "))
+	for i := range stages {
+		fmt.Fprintf(&b, "%sleave \"$stage%[2]d\"\nstage%[2]d=''\n", enterScript(i), i)
+	}
+	b.WriteString("}\n")
 	return b.String()
 }
 
-// unique keeps of the directory expressions one for each directory.
-func unique(dirs []string, files []File) []string {
-	var out []string
-	seen := map[string]bool{}
-	for i, f := range files {
-		dir := f.Path[:strings.LastIndexByte(f.Path, '/')]
-		if !seen[dir] {
-			seen[dir] = true
-			out = append(out, dirs[i])
-		}
+// receive writes what stages a file.
+func receive(b *strings.Builder, n int, f File) {
+	mode, owner := placement(f)
+	fmt.Fprintf(b, "file=%d\nvacant %s\n", n, frame.Quote("../"+path.Base(f.Path)))
+	if f.Data.Len() == 0 {
+		fmt.Fprintf(b, ": >f%d || fail failed\n", n)
+	} else {
+		fmt.Fprintf(b, "echo '%s' | base64 -d >f%d || fail failed\n", base64Lines(f.Data.Bytes()), n)
 	}
-	return out
+	fmt.Fprintf(b, "whole f%d %d\nown f%[1]d %[3]s %[4]s\n", n, f.Data.Len(), mode, frame.Quote(owner))
 }
+
+func enterScript(stage int) string {
+	return fmt.Sprintf("enter \"$stage%[1]d\" \"$identity%[1]d\" || fail unsafe\n", stage)
+}
+
+// stagesOf groups files by their directories, in the order in which these come up, and
+// says which group each is in.
+func stagesOf(files []File) (stages []stageOf, of []int) {
+	at := map[string]int{}
+	for n, f := range files {
+		dir := parentOf(f.Path)
+		i, ok := at[dir]
+		if !ok {
+			i = len(stages)
+			at[dir] = i
+			stages = append(stages, stageOf{dir: dir})
+		}
+		stages[i].files = append(stages[i].files, n)
+		of = append(of, i)
+	}
+	return stages, of
+}
+
+// parentOf is the directory of a path as the scripts take it: empty for /.
+func parentOf(p string) string { return p[:strings.LastIndexByte(p, '/')] }
 
 // base64Lines encodes in lines of 76 characters: not every tool likes one line
 // of megabytes.
 func base64Lines(data []byte) string {
 	const bytesPerLine = 57
-	var b strings.Builder
+	var lines []string
 	for len(data) > 0 {
 		n := min(bytesPerLine, len(data))
-		b.WriteString(base64.StdEncoding.EncodeToString(data[:n]))
-		b.WriteByte('\n')
+		lines = append(lines, base64.StdEncoding.EncodeToString(data[:n]))
 		data = data[n:]
 	}
-	return b.String()
+	return strings.Join(lines, "\n")
 }
 
+// Upload implements Filer. Its standard input is the content, so that the script
+// is in argv.
 func (s shellFiler) Upload(ctx context.Context, f File, r io.Reader) error {
 	if err := validateFiles("upload", f); err != nil {
 		return err
 	}
+	mode, owner := placement(f)
 	sealed := seal(ctx, r)
-	argv := append([]string{"sh", "-c", commonScript + placeScript + uploadScript, "sh"}, placeArgs(f)...)
-	_, err := run(ctx, s.conn, Cmd{Argv: argv, Stdin: sealed}, OutputLimit)
+	_, err := runScript(ctx, s.conn, script{
+		text: stageScript + uploadScript, args: []string{parentOf(f.Path), path.Base(f.Path), mode, owner}, stdin: sealed,
+	})
 	if failed := sealed.failure(); failed != nil && ctx.Err() == nil {
-		err = failed
+		return fileError("upload", f.Path, failed)
 	}
-	return fileError("upload", f.Path, cause(err))
+	return scriptError("upload", []string{f.Path}, withoutContent(err))
 }
 
+// Remove implements Filer.
 func (s shellFiler) Remove(ctx context.Context, paths ...string) error {
 	if err := checkPaths("remove", paths...); err != nil || len(paths) == 0 {
 		return err
 	}
-	_, err := s.script(ctx, commonScript+removeScript, OutputLimit, paths...)
-	return fileError("remove", only(paths), cause(err))
+	_, err := runScript(ctx, s.conn, script{text: removeScript, args: paths})
+	return scriptError("remove", paths, err)
 }
 
-func (s shellFiler) script(ctx context.Context, script string, limit int64, args ...string) ([]byte, error) {
-	argv := append([]string{"sh", "-s", "--"}, args...)
-	return run(ctx, s.conn, Cmd{Argv: argv, Stdin: strings.NewReader(script)}, limit)
-}
-
-// placeArgs is how a file travels in argv: path, octal mode, owner:group.
-func placeArgs(f File) []string {
-	mode := f.Mode
-	if mode == 0 {
-		mode = 0o600
+// placement is the octal mode and the owner:group of a file.
+func placement(f File) (mode, owner string) {
+	bits := f.Mode
+	if bits == 0 {
+		bits = 0o600
 	}
-	owner := f.Owner
+	owner = f.Owner
 	if f.Group != "" {
 		owner += ":" + f.Group
 	}
-	return []string{f.Path, fmt.Sprintf("%04o", mode), owner}
+	return fmt.Sprintf("%04o", bits), owner
 }
 
-// only is the path if there is one alone; else the scripts name it.
+// only is the path if there is one alone.
 func only(paths []string) string {
 	if len(paths) == 1 {
 		return paths[0]
@@ -289,20 +233,4 @@ func only(paths []string) string {
 	return ""
 }
 
-// cause makes the scripts' exit codes errors that errors.Is knows.
-func cause(err error) error {
-	var exit *ExitError
-	if !errors.As(err, &exit) {
-		return err
-	}
-	switch exit.Code {
-	case exitMissing:
-		if said := strings.TrimSpace(exit.Stderr); said != "" {
-			return fmt.Errorf("%s: %s: %w", exit.Host, said, fs.ErrNotExist)
-		}
-		return fmt.Errorf("%s: %w", exit.Host, fs.ErrNotExist)
-	case exitPermission:
-		return fmt.Errorf("%s: %s: %w", exit.Host, strings.TrimSpace(exit.Stderr), fs.ErrPermission)
-	}
-	return err
-}
+var errCut = errors.New("the stream was cut short")

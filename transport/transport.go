@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"net"
 )
 
 // Transport reaches hosts. Implementations are safe for concurrent use.
@@ -101,11 +100,4 @@ type FileInfo struct {
 	Size         int64
 	// SHA256 of a regular file's content.
 	SHA256 [32]byte
-}
-
-// Dialer is the ability to open connections from the host: a tunnel.
-type Dialer interface {
-	// DialContext connects to addr as seen from the host. Networks: "tcp" and
-	// "unix".
-	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }

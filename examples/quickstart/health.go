@@ -76,7 +76,7 @@ func (d *demo) throughTunnel(ctx context.Context, use func(dialer) error) error 
 	if err != nil {
 		return err
 	}
-	tunnels, ok := conn.(transport.Dialer)
+	tunnels, ok := transport.As[transport.Dialer](conn)
 	if !ok {
 		return errors.Join(errors.ErrUnsupported, conn.Close())
 	}

@@ -216,7 +216,7 @@ func (d *drill) tunnel(h Host) dialFunc {
 		if err != nil {
 			return nil, err
 		}
-		dialer, ok := conn.(transport.Dialer)
+		dialer, ok := transport.As[transport.Dialer](conn)
 		if !ok {
 			return nil, errors.Join(fmt.Errorf("%s: the transport has no tunnels: %w", h.Name, errors.ErrUnsupported), conn.Close())
 		}

@@ -1,8 +1,6 @@
-
+# main prints at most limit bytes of the file at path.
 main() {
-	explain "$1" || exit 44
-	[ -f "$1" ] || { echo 'not a regular file' >&2; exit 1; }
-	[ -r "$1" ] || { echo 'not readable' >&2; exit 45; }
-	head -c "$2" <"$1"
+	path=$1 limit=$2
+	readable "$path"
+	head -c "$limit" <"$path"
 }
-main "$@"

@@ -1,16 +1,12 @@
-
-# give prints a file in base64 and ends it with a line that base64 has not.
-give() {
-	explain "$2" || { printf 'at %s\n' "$2" >&2; exit 44; }
-	[ -f "$2" ] || { printf '%s: not a regular file\n' "$2" >&2; exit 1; }
-	[ -r "$2" ] || { printf '%s: not readable\n' "$2" >&2; exit 45; }
-	head -c "$1" <"$2" | base64 || fail "$2"
-	echo .
-}
-
+# main prints at most limit bytes of each file in base64, and ends each with a
+# line that base64 has not.
 main() {
 	limit=$1
 	shift
-	for path in "$@"; do give "$limit" "$path"; done
+	for path in "$@"; do
+		readable "$path"
+		head -c "$limit" <"$path" | base64 || fail failed
+		echo .
+		file=$((file + 1))
+	done
 }
-main "$@"

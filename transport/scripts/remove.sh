@@ -1,13 +1,11 @@
-
 main() {
 	for path in "$@"; do
-		if [ -d "$path" ] && [ ! -L "$path" ]; then
-			echo 'is a directory' >&2
-			fail "$path"
+		if [ -d "$path" ] && ! [ -L "$path" ]; then
+			fail directory
 		fi
 		if [ -e "$path" ] || [ -L "$path" ]; then
-			rm -f -- "$path" || fail "$path"
+			rm -f -- "$path" || fail failed
 		fi
+		file=$((file + 1))
 	done
 }
-main "$@"

@@ -1,24 +1,34 @@
-
+# describe prints a line: -, or kind, mode, owner, group, size and, of a regular
+# file, its hash.
 describe() {
-	explain "$1" || { echo -; return; }
+	path=$1
+	if ! look "$path"; then
+		if [ "$why" != missing ]; then
+			printf '%s\n' "$said" >&2
+			fail "$why"
+		fi
+		echo -
+		return
+	fi
 	kind=o sum=
-	if [ -d "$1" ]; then
+	if [ -d "$path" ]; then
 		kind=d
-	elif [ -f "$1" ]; then
+	elif [ -f "$path" ]; then
 		kind=f
-		sum=$(sha256sum <"$1") || fail "$1"
+		sum=$(sha256sum <"$path") || fail failed
 		sum=" ${sum%% *}"
 	fi
-	about=$(stat -L -c '%a %U %u %G %g %s' "$1") || fail "$1"
+	about=$(stat -L -c '%a %U %u %G %g %s' "$path") || fail failed
 	printf '%s %s%s\n' "$kind" "$about" "$sum"
 }
 
 # together asks one stat and one sha256sum about all of them: a process for each
 # file is most of what this costs a host. It prints the kind of each, then what
 # stat says of those that are there, then the hashes of the regular files; or
-# nothing, and fails, where files come and go meanwhile or a name has two lines.
+# nothing, and fails, where files come and go meanwhile, a name has two lines or
+# there are more than fit into a command.
 together() {
-	kinds= about= sums= regular=0 newline='
+	kinds='' about='' sums='' regular=0 newline='
 '
 	for path in "$@"; do
 		shift
@@ -30,7 +40,8 @@ together() {
 			kind=f
 			regular=$((regular + 1))
 		elif ! [ -e "$path" ]; then
-			explain "$path" && return 1
+			look "$path" && return 1
+			[ "$why" = missing ] || return 1
 			kind=-
 		fi
 		kinds=$kinds$kind$newline
@@ -46,5 +57,10 @@ together() {
 	printf '%s' "$kinds$about$sums"
 }
 
-main() { together "$@" || for path in "$@"; do describe "$path"; done; }
-main "$@"
+main() {
+	together "$@" && return
+	for path in "$@"; do
+		describe "$path"
+		file=$((file + 1))
+	done
+}

@@ -1,26 +1,19 @@
-
 # The stream ends in the hash of what goes before it, 64 digits and a newline.
 main() {
-	make_temp "$1"
-	cat >"$tmp" || fail "$1"
-	size=$(wc -c <"$tmp") || fail "$1"
+	parent=$1 name=$2 mode=$3 owner=$4
+	vacant "$parent/$name"
+	make_stage "$parent"
+	cat >content || fail failed
+	size=$(wc -c <content) || fail failed
 	size=$((size - 65))
-	[ "$size" -ge 0 ] || cut_short "$1"
-	want=$(tail -c 65 "$tmp")
-	truncate -s "$size" "$tmp" || fail "$1"
-	got=$(sha256sum <"$tmp") || fail "$1"
-	[ "${got%% *}" = "$want" ] || cut_short "$1"
-	own "$@"
-	sync_files "$tmp"
-	place "$tmp" "$1"
-	tmp=
-	sync_dirs "${1%/*}/"
+	[ "$size" -ge 0 ] || fail cut
+	want=$(tail -c 65 content)
+	truncate -s "$size" content || fail failed
+	got=$(sha256sum <content) || fail failed
+	[ "${got%% *}" = "$want" ] || fail cut
+	own content "$mode" "$owner"
+	sync_staged
+	place content "$name"
+	leave "$stage"
+	stage=''
 }
-
-cut_short() {
-	echo 'the stream was cut short' >&2
-	fail "$1"
-}
-
-tmp=
-main "$@"

@@ -209,7 +209,7 @@ func (s *Transport) Dial(ctx context.Context, host string) (transport.Conn, erro
 	}
 	s.mu.Unlock()
 	c := &conn{conn: through, host: host, cfg: s.cfg, known: known}
-	if d, ok := through.(transport.Dialer); ok {
+	if d, ok := transport.As[transport.Dialer](through); ok {
 		return dialerConn{c, d}, nil
 	}
 	return c, nil

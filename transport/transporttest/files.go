@@ -270,7 +270,20 @@ func files(t *testing.T, h Harness) {
 
 	t.Run("only the owner may read from the first byte", func(t *testing.T) {
 		d := dir(t)
-		const show = `cd "$1" && for f in * .*; do if [ -f "$f" ]; then stat -c '%a %s %n' "$f"; fi; done`
+		// A file that is being written lies in d, or in a directory there that nobody
+		// else can open.
+		const show = `show() {
+	for f in "$1"/* "$1"/.*; do
+		case $f in */. | */..) continue ;; esac
+		if [ -d "$f" ]; then
+			[ "$(stat -c %a "$f")" = 700 ] || echo "open directory $f"
+			show "$f"
+		elif [ -f "$f" ]; then
+			stat -c '%a %s %n' "$f"
+		fi
+	done
+}
+show "$1"`
 		seen := ""
 		peek := func() {
 			eventually(t, "some content is on the host", func() bool {
@@ -280,7 +293,7 @@ func files(t *testing.T, h Harness) {
 		}
 		r := io.MultiReader(bytes.NewReader(noise(1<<20)), onRead(peek), strings.NewReader("end"))
 		check(t, f.Upload(ctx, transport.File{Path: d + "/f", Mode: 0o666}, r))
-		if !strings.HasPrefix(seen, "600 ") || strings.HasSuffix(seen, " f\n") || strings.Count(seen, "\n") != 1 {
+		if !strings.HasPrefix(seen, "600 ") || strings.HasSuffix(seen, d+"/f\n") || strings.Count(seen, "\n") != 1 {
 			t.Errorf("while uploading the directory held %q", seen)
 		}
 		if names := list(t, conn, d); len(names) != 1 || names[0] != "f" {

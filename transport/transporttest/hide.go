@@ -18,7 +18,7 @@ func (h hiding) Dial(ctx context.Context, host string) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d, ok := conn.(transport.Dialer); ok {
+	if d, ok := transport.As[transport.Dialer](conn); ok {
 		return dialing{bare{conn}, d}, nil
 	}
 	return bare{conn}, nil

@@ -14,7 +14,7 @@ import (
 
 func tunnels(t *testing.T, h Harness) {
 	conn := h.dial(t)
-	dialer, ok := conn.(transport.Dialer)
+	dialer, ok := transport.As[transport.Dialer](conn)
 	if !ok {
 		t.Skip("the connection makes no tunnels")
 	}
@@ -69,7 +69,8 @@ func tunnels(t *testing.T, h Harness) {
 	t.Run("closed", func(t *testing.T) {
 		other := h.dial(t)
 		check(t, other.Close())
-		if c, err := other.(transport.Dialer).DialContext(ctx, "tcp", listen(t, "tcp")); err == nil {
+		dialer, _ := transport.As[transport.Dialer](other)
+		if c, err := dialer.DialContext(ctx, "tcp", listen(t, "tcp")); err == nil {
 			_ = c.Close()
 			t.Error("no error")
 		}

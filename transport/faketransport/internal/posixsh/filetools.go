@@ -34,7 +34,7 @@ func statTool(c *call) error {
 		}
 		text := strings.NewReplacer(
 			"%a", strconv.FormatUint(uint64(info.Mode().Perm()), 8), "%n", operand, "%s", strconv.FormatInt(info.Size(), 10),
-			"%i", strconv.FormatInt(info.Inode, 10), "%Y", strconv.FormatInt(info.Changed, 10), "%Z", strconv.FormatInt(info.Changed, 10),
+			"%d", "1", "%i", strconv.FormatInt(info.Inode, 10), "%Y", strconv.FormatInt(info.Changed, 10), "%Z", strconv.FormatInt(info.Changed, 10),
 			"%U", info.Owner, "%G", info.Group, "%u", strconv.Itoa(info.UID), "%g", strconv.Itoa(info.GID), "%F", kind, "%%", "%",
 		).Replace(format)
 		if err := c.print("%s\n", text); err != nil {
@@ -153,14 +153,18 @@ func (c *call) destination(from, to string) string {
 }
 
 func mv(c *call) error {
-	_, operands, err := c.options("f", "")
+	opts, operands, err := c.options("fT", "")
 	if err != nil {
 		return err
 	}
 	if len(operands) != 2 {
 		return c.fail("faketransport moves one file")
 	}
-	if err := c.FS.Rename(c.abs(operands[0]), c.destination(operands[0], operands[1])); err != nil {
+	to := c.abs(operands[1])
+	if !has(opts, 'T') {
+		to = c.destination(operands[0], operands[1])
+	}
+	if err := c.FS.Rename(c.abs(operands[0]), to); err != nil {
 		return c.failed(operands[0], err)
 	}
 	return nil

@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// parseStats reads what scripts/stat.sh prints: a line for each path, or in
+// three parts, for all paths at once, what these lines would hold.
+func parseStats(paths []string, out string) ([]FileInfo, error) {
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) > len(paths) {
+		lines = mergeStats(lines, len(paths))
+	}
+	if len(lines) != len(paths) {
+		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered %d lines for %d paths", len(lines), len(paths)))
+	}
+	infos := make([]FileInfo, len(paths))
+	for i, line := range lines {
+		var err error
+		if infos[i], err = parseStat(paths[i], line); err != nil {
+			return nil, fileError("stat", paths[i], err)
+		}
+	}
+	return infos, nil
+}
+
+// mergeStats joins the parts, the first n lines long; nil if they do not fit.
+func mergeStats(parts []string, n int) []string {
+	lines, rest := parts[:n:n], parts[n:]
+	for i, kind := range lines {
+		if kind == "-" {
+			continue
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		lines[i] += " " + rest[0]
+		rest = rest[1:]
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "f ") {
+			continue
+		}
+		// sha256sum's line goes on with the name, and begins with a backslash
+		// where the name holds one.
+		if len(rest) == 0 {
+			return nil
+		}
+		sum, _, _ := strings.Cut(strings.TrimPrefix(rest[0], `\`), " ")
+		lines[i] += " " + sum
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		return nil
+	}
+	return lines
+}
+
+// parseStat reads a line of scripts/stat.sh: "-", or kind, octal mode, user,
+// uid, group, gid, size and, for a regular file, its hash.
+func parseStat(path, line string) (FileInfo, error) {
+	info := FileInfo{Path: path}
+	if line == "-" {
+		return info, nil
+	}
+	unexpected := fmt.Errorf("unexpected answer %q", line)
+	f := strings.Split(line, " ")
+	if len(f) < 7 {
+		return info, unexpected
+	}
+	mode, err := strconv.ParseUint(f[1], 8, 32)
+	if err != nil {
+		return info, unexpected
+	}
+	size, err := strconv.ParseInt(f[6], 10, 64)
+	if err != nil {
+		return info, unexpected
+	}
+	info.Exists, info.Dir = true, f[0] == "d"
+	info.Mode = fs.FileMode(mode).Perm()
+	info.Owner, info.Group = nameOrNumber(f[2], f[3]), nameOrNumber(f[4], f[5])
+	if f[0] != "f" {
+		return info, nil
+	}
+	info.Size = size
+	if len(f) != 8 || len(f[7]) != 2*sha256.Size {
+		return info, unexpected
+	}
+	if _, err := hex.Decode(info.SHA256[:], []byte(f[7])); err != nil {
+		return info, unexpected
+	}
+	return info, nil
+}
+
+// nameOrNumber is the number where stat knows no name.
+func nameOrNumber(name, number string) string {
+	if name == "UNKNOWN" {
+		return number
+	}
+	return name
+}
