@@ -12,20 +12,25 @@ import (
 // changed first, or a server that runs no commands answered in its place.
 // Nothing of the answer is believed, whatever its status.
 type NotStartedError struct {
+	// Host is empty when only the caller knows it.
 	Host string
 	Argv []string
 	// Code and Signal are how the host said that it ended, as in ExitError; Code is
 	// -1 if it said nothing.
 	Code   int
 	Signal string
-	// Said is the end of what the host wrote to standard error instead, at most StderrLimit bytes.
+	// Said is the end of what the host printed instead, at most StderrLimit bytes of
+	// each stream.
 	Said string
 	// Err is what went wrong beyond that, nil if nothing is known.
 	Err error
 }
 
 func (e *NotStartedError) Error() string {
-	s := fmt.Sprintf("%s: %s: the host did not run it", e.Host, shortArgv(e.Argv))
+	s := shortArgv(e.Argv) + ": the host did not run it"
+	if e.Host != "" {
+		s = e.Host + ": " + s
+	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	} else if e.Code >= 0 {

@@ -3,6 +3,8 @@ package transport
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // ExitError tells that a command ran and did not succeed.
@@ -29,7 +31,7 @@ func (e *ExitError) Error() string {
 	}
 	s := fmt.Sprintf("%s: %s: %s", e.Host, shortArgv(e.Argv), how)
 	if text := strings.TrimSpace(e.Stderr); text != "" {
-		s += ": " + text
+		s += ": " + termsafe.Text(text)
 	}
 	if e.Advice != "" {
 		s += "; " + e.Advice

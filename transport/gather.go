@@ -105,7 +105,7 @@ func (s shellGatherer) Gather(ctx context.Context, paths []string, queries []Que
 	b := newBatch(asked, queries)
 	found, err := run(ctx, s.conn, Cmd{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader(b.script(mark))}, gatherLimit)
 	if !b.read(found, mark, &out) && err == nil {
-		err = errNotRun
+		err = notRun()
 	}
 	return out, err
 }

@@ -12,8 +12,19 @@ import (
 // may quote its input, as a shell does that traces what it runs: of that, only
 // what is known to be a tool's or the system's own message is kept.
 func withoutContent(err error) error {
+	var unstarted *NotStartedError
+	var unknown *UnknownExitError
 	var exit *ExitError
-	if !errors.As(err, &exit) {
+	switch {
+	case errors.As(err, &unstarted):
+		own := *unstarted
+		own.Said, _ = ownMessages(own.Said)
+		return &own
+	case errors.As(err, &unknown):
+		own := *unknown
+		own.Stderr, _ = ownMessages(own.Stderr)
+		return &own
+	case !errors.As(err, &exit):
 		return err
 	}
 	own := *exit

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
@@ -70,14 +71,16 @@ func runScript(ctx context.Context, conn Conn, s script) ([]byte, error) {
 	_, out, begun := bytes.Cut(out, []byte(begin))
 	out, _, ended := bytes.Cut(out, []byte(end))
 	if !begun || !ended {
-		return nil, errNotRun
+		return nil, notRun()
 	}
 	return out, nil
 }
 
-// errNotRun reports a host that answered as if all were well, and had not run
-// what it was asked to.
-var errNotRun = errors.New("the host answered with success and did not run the script that it was sent: a forced command, or a shell that is none, answers in its place")
+// notRun is the error of a host that answered with success and had not run
+// what it was asked to. Its name is the caller's to know.
+func notRun() error {
+	return &NotStartedError{Argv: []string{"sh"}, Err: errors.New("it answered with success, and not what the script prints")}
+}
 
 // scriptFailure is what a script says of its end.
 type scriptFailure struct {
@@ -134,7 +137,7 @@ type refusal struct {
 func (r *refusal) Error() string {
 	s := r.exit.Host + ": " + r.reason.Error()
 	if text := strings.TrimSpace(r.exit.Stderr); text != "" {
-		s += ": " + text
+		s += ": " + termsafe.Text(text)
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/internal/frame"
 	"github.com/quorate-dev/quorate/transport/internal/stream"
@@ -324,21 +325,44 @@ func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tai
 		}
 		return &own
 	case f.HasBegun():
-		return err
+		return c.named(err, cmd)
 	case err == nil:
 		exit = &transport.ExitError{}
 	case isExit:
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		if said := c.said(f, g); said != "" {
-			return fmt.Errorf("%w; sudo had not started the command, and said: %s", err, said)
+			return fmt.Errorf("%w; sudo had not started the command, and said: %s", c.named(err, cmd), termsafe.Text(said))
 		}
-		return err
+		return c.named(err, cmd)
 	default:
-		return err
+		return c.named(err, cmd)
 	}
 	own := *exit
 	own.Host, own.Argv, own.Stderr = c.host, cmd.Argv, c.said(f, g)
 	return &Error{Host: c.host, Reason: reason(own, g.prompts()), Err: &own}
+}
+
+// named is an error of the inner Conn with the command in place of the call of
+// sudo, and without the password.
+func (c *conn) named(err error, cmd transport.Cmd) error {
+	var running *transport.StillRunningError
+	var unstarted *transport.NotStartedError
+	var unknown *transport.UnknownExitError
+	switch {
+	case errors.As(err, &running):
+		own := *running
+		own.Argv = cmd.Argv
+		return &own
+	case errors.As(err, &unstarted):
+		own := *unstarted
+		own.Argv, own.Said = cmd.Argv, c.known.redacted(own.Said)
+		return &own
+	case errors.As(err, &unknown):
+		own := *unknown
+		own.Argv, own.Stderr = cmd.Argv, c.known.redacted(own.Stderr)
+		return &own
+	}
+	return err
 }
 
 // reason reads how sudo ended without having started the command.
