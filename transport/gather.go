@@ -115,11 +115,11 @@ func checkQueries(paths []string, queries []Query) error {
 		return err
 	}
 	for _, q := range queries {
-		if len(q.Argv) == 0 {
-			return errors.New("a query without a program")
+		if err := CheckArgv(q.Argv); err != nil {
+			return fmt.Errorf("a query: %w", err)
 		}
-		if strings.ContainsRune(strings.Join(append(slices.Clone(q.Argv), q.Needs), ""), 0) {
-			return fmt.Errorf("an argument of %q holds a NUL byte", q.Argv[0])
+		if strings.ContainsRune(q.Needs, 0) {
+			return fmt.Errorf("a query: %q needs a path that holds a NUL byte", q.Argv[0])
 		}
 	}
 	return nil

@@ -5,16 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // OutputLimit is the most that Output takes, in bytes.
 const OutputLimit = 1 << 20
 
-// ErrTooLarge tells that a file or an output is larger than the limit given
-// for it. Errors wrap it.
+// ErrTooLarge reports that a file or an output is larger than the limit that
+// was set for it. Errors wrap it.
 var ErrTooLarge = errors.New("larger than the limit")
 
-// Output runs argv without input and gives its standard output. More than
+// CheckArgv refuses an argument vector that no host can be handed: one without
+// a program, or with a NUL in a word. Every Conn of this module does so.
+func CheckArgv(argv []string) error {
+	if len(argv) == 0 {
+		return errors.New("a command without a program")
+	}
+	for i, word := range argv {
+		if strings.ContainsRune(word, 0) {
+			return fmt.Errorf("argument %d of %q holds a NUL byte", i, argv[0])
+		}
+	}
+	return nil
+}
+
+// Output runs argv without input and returns its standard output. More than
 // OutputLimit bytes end the command with an error that wraps ErrTooLarge;
 // other errors are those of Conn.Run, together with the output until then.
 func Output(ctx context.Context, conn Conn, argv ...string) ([]byte, error) {

@@ -15,7 +15,23 @@ type Transport interface {
 	Dial(ctx context.Context, host string) (Conn, error)
 }
 
-// Conn is a connection to one host, safe for concurrent use.
+// Conn is a connection to one host, safe for concurrent use. Whoever wraps one
+// reads Wrapper. Package transporttest checks what an implementation has to keep to:
+//
+//   - Argv arrives as it is, each byte of each word; CheckArgv refuses what no host
+//     takes. A program that is not there is exit status 127.
+//   - Stdout and Stderr hold what the command printed, whole, and nothing else: no
+//     greeting of a login shell, no prompt. A host that answered and did not run
+//     the command is a *NotStartedError, whatever status it reported.
+//   - Any number of commands may run at once: those that a host has no room for wait.
+//   - A command that is to end (ctx has ended, Close was called, a writer of its
+//     output failed) gets SIGTERM, with all of its process group, and SIGKILL if it
+//     has not ended after a time of grace.
+//   - After Close, every call is a *DialError with reason Lost that wraps
+//     net.ErrClosed, and so is every call that Close has ended. Other Conns to the
+//     host go on.
+//   - Every call returns soon after its ctx has ended, whatever the host does, and
+//     nothing that a host sends takes more than a bounded amount of memory.
 type Conn interface {
 	// Run starts a command and waits until it has ended and its output is
 	// delivered. It returns nil for exit status 0, an *ExitError for any other

@@ -13,16 +13,19 @@ import (
 
 // Run implements transport.Conn.
 func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
-	if len(cmd.Argv) == 0 {
-		return fmt.Errorf("%s: a command without a program", c.host.name)
+	if err := transport.CheckArgv(cmd.Argv); err != nil {
+		return fmt.Errorf("%s: %w", c.host.name, err)
 	}
 	return c.do(ctx, Op{Kind: Run, Argv: cmd.Argv}, func(ctx context.Context, _ Op) error {
 		return c.host.run(ctx, cmd)
 	})
 }
 
-// run gives the command its streams and makes its end an ExitError.
+// run runs a command with its streams and makes its end an ExitError. Output
+// that cannot be delivered ends it.
 func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	stdin, feed, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.name, err)
@@ -32,10 +35,16 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	defer stop()
 	input := stream.StartPump(feed, cmd.Stdin)
 	tail := stream.NewTail(transport.StderrLimit)
+	undelivered := func(err error) { end(&undeliveredError{err}) }
 	err = h.exec(ctx, Invocation{
 		Host: h, Argv: cmd.Argv, Stdin: stdin,
-		Stdout: stream.NewGate(cmd.Stdout), Stderr: stream.Tee(stream.NewGate(cmd.Stderr), tail),
+		Stdout: stream.Watch(stream.NewGate(cmd.Stdout), undelivered),
+		Stderr: stream.Watch(stream.Tee(stream.NewGate(cmd.Stderr), tail), undelivered),
 	})
+	var failed *undeliveredError
+	if errors.As(context.Cause(ctx), &failed) {
+		return fmt.Errorf("%s: %w", h.name, failed)
+	}
 	var exit *transport.ExitError
 	if errors.As(err, &exit) {
 		return &transport.ExitError{Host: h.name, Argv: cmd.Argv, Code: exit.Code, Signal: exit.Signal, Stderr: tail.String()}
@@ -45,6 +54,14 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	}
 	return h.named(Op{Argv: cmd.Argv}, err)
 }
+
+// undeliveredError is what a writer of the caller's failed with.
+type undeliveredError struct{ err error }
+
+func (e *undeliveredError) Error() string {
+	return "its output could not be delivered: " + e.err.Error()
+}
+func (e *undeliveredError) Unwrap() error { return e.err }
 
 // exec carries out a command on the host's machine.
 func (h *Host) exec(ctx context.Context, in Invocation) error {

@@ -26,7 +26,7 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	}
 	infos := make([]transport.FileInfo, 0, len(paths))
 	for _, p := range paths {
-		info, err := stat(p)
+		info, err := stat(ctx, p)
 		if err != nil {
 			return nil, c.fileError("stat", p, err)
 		}
@@ -35,7 +35,7 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	return infos, nil
 }
 
-func stat(p string) (transport.FileInfo, error) {
+func stat(ctx context.Context, p string) (transport.FileInfo, error) {
 	info := transport.FileInfo{Path: p}
 	if err := transport.CheckPath(p); err != nil {
 		return info, err
@@ -61,7 +61,7 @@ func stat(p string) (transport.FileInfo, error) {
 	}
 	defer func() { _ = f.Close() }()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(h, &ctxReader{ctx, f}); err != nil {
 		return info, err
 	}
 	h.Sum(info.SHA256[:0])
@@ -73,7 +73,7 @@ func (c *conn) Read(ctx context.Context, p string, limit int64) ([]byte, error) 
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
-	b, err := read(p, limit)
+	b, err := read(ctx, p, limit)
 	return b, c.fileError("read", p, err)
 }
 
@@ -84,7 +84,7 @@ func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 	}
 	all := make([]transport.Data, 0, len(paths))
 	for _, p := range paths {
-		b, err := read(p, limit)
+		b, err := read(ctx, p, limit)
 		if err != nil {
 			return nil, c.fileError("read", p, err)
 		}
@@ -93,7 +93,7 @@ func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 	return all, nil
 }
 
-func read(p string, limit int64) ([]byte, error) {
+func read(ctx context.Context, p string, limit int64) ([]byte, error) {
 	if err := transport.CheckPath(p); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func read(p string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	b, err := io.ReadAll(io.LimitReader(&ctxReader{ctx, f}, limit+1))
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func discard(temps []string) {
 }
 
 // stage writes a synced temporary file beside the path, 0600 until it is
-// whole, and gives its name also when it fails.
+// whole, and returns its name also when it fails.
 func stage(ctx context.Context, f transport.File, r io.Reader) (string, error) {
 	if st, err := os.Stat(f.Path); err == nil && st.IsDir() {
 		return "", errors.New("is a directory")
@@ -306,7 +306,7 @@ func group(gid uint32) string {
 	return id
 }
 
-// ctxReader ends a long upload between two reads.
+// ctxReader ends what takes long between two reads.
 type ctxReader struct {
 	ctx context.Context
 	r   io.Reader

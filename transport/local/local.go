@@ -76,8 +76,8 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
-	if len(cmd.Argv) == 0 {
-		return fmt.Errorf("%s: a command without a program", c.host)
+	if err := transport.CheckArgv(cmd.Argv); err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	tail := stream.NewTail(transport.StderrLimit)
 	stdout, stderr := stream.NewGate(cmd.Stdout), stream.NewGate(cmd.Stderr)
@@ -98,7 +98,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	input := stream.StartPump(stdin, cmd.Stdin)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Wait() }()
-	err = c.wait(ctx, p.Process.Pid, ended)
+	err = c.wait(ctx, cmd, p.Process.Pid, ended)
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -112,31 +112,61 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	return nil
 }
 
-// wait ends the process group when ctx or the connection does, and then gives
+// wait ends the process group when ctx or the connection does, and then returns
 // that as the error whatever the command made of it.
-func (c *conn) wait(ctx context.Context, pid int, ended <-chan error) error {
-	var why error
+func (c *conn) wait(ctx context.Context, cmd transport.Cmd, pid int, ended <-chan error) error {
+	var cause, why error
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		why = fmt.Errorf("%s: %w", c.host, ctx.Err())
+		cause = ctx.Err()
+		why = fmt.Errorf("%s: %w", c.host, cause)
 	case <-c.closed:
-		why = &transport.DialError{Host: c.host, Reason: transport.Lost, Err: net.ErrClosed}
+		cause = c.open()
+		why = cause
 	}
+	var missed error
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		_ = syscall.Kill(-pid, signal)
+		missed = c.signal(cmd, signal, pid)
 		timer := time.NewTimer(c.grace)
 		select {
 		case <-ended: //nolint:errcheck // that it ended is what matters here
 			timer.Stop()
 			// What the command left behind in its group goes too.
-			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			_ = c.signal(cmd, syscall.SIGKILL, pid)
 			return why
 		case <-timer.C:
 		}
 	}
-	return why
+	if missed == nil {
+		missed = errors.New("it has not ended after SIGKILL, or something that it started holds its output")
+	}
+	return &transport.StillRunningError{Host: c.host, Argv: cmd.Argv, Group: pid, Err: cause, Why: missed}
+}
+
+// signal sends to a process group, by the command's own Kill where it has one and
+// there is something left to signal.
+func (c *conn) signal(cmd transport.Cmd, signal syscall.Signal, group int) error {
+	if cmd.Kill == nil {
+		return syscall.Kill(-group, signal)
+	}
+	if errors.Is(syscall.Kill(-group, 0), syscall.ESRCH) {
+		return nil
+	}
+	by := cmd.Kill(strings.TrimPrefix(unix.SignalName(signal), "SIG"), group)
+	// The command's ctx has ended; this one's patience is that of every step of
+	// ending it.
+	ctx, cancel := context.WithTimeout(context.Background(), c.grace)
+	defer cancel()
+	p := exec.CommandContext(ctx, by.Argv[0], by.Argv[1:]...)
+	p.Env, p.Stdin, p.WaitDelay = c.env, by.Stdin, c.grace
+	tail := stream.NewTail(transport.StderrLimit)
+	p.Stdout, p.Stderr = by.Stdout, stream.Tee(by.Stderr, tail)
+	if err := p.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", by.Argv[0], err, strings.TrimSpace(tail.String()))
+	}
+	return nil
 }
 
 // DialContext connects from this machine.

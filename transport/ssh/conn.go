@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -64,13 +63,8 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	if err := c.usable(ctx); err != nil {
 		return err
 	}
-	if len(cmd.Argv) == 0 {
-		return fmt.Errorf("%s: a command without a program", c.host)
-	}
-	for _, arg := range cmd.Argv {
-		if strings.ContainsRune(arg, 0) {
-			return fmt.Errorf("%s: an argument of %q holds a NUL byte", c.host, cmd.Argv[0])
-		}
+	if err := transport.CheckArgv(cmd.Argv); err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	if err := c.client.enter(ctx, c.closed); err != nil {
 		return err

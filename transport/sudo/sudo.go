@@ -246,8 +246,8 @@ var (
 // ended through sudo too: its processes take no signal from the user who called
 // sudo.
 func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
-	if len(cmd.Argv) == 0 {
-		return c.conn.Run(ctx, cmd)
+	if err := transport.CheckArgv(cmd.Argv); err != nil {
+		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	mark, err := frame.NewMark(c.cfg.Rand)
 	if err != nil {

@@ -32,11 +32,21 @@ func commands(t *testing.T, h Harness) {
 		if got := mustRun(t, conn, argv...); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
-		for _, word := range awkwardWords {
-			argv := []string{"sh", "-c", `printf '%s' "$1"`, "sh", word}
-			if got := mustRun(t, conn, argv...); got != word {
+		// As positional parameters of a script, and alone.
+		script := []string{"sh", "-c", `for word; do printf '%s\0' "$word"; done`, "sh"}
+		if got := mustRun(t, conn, append(script, awkwardWords...)...); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		for _, word := range []string{"", "-n", "\n", "it's", "!"} {
+			if got := mustRun(t, conn, "sh", "-c", `printf '%s' "$1"`, "sh", word); got != word {
 				t.Errorf("got %q, want %q", got, word)
 			}
+		}
+	})
+
+	t.Run("an argument with a NUL is refused", func(t *testing.T) {
+		if err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"printf", "a\x00b"}}); err == nil {
+			t.Error("no error")
 		}
 	})
 
@@ -44,7 +54,7 @@ func commands(t *testing.T, h Harness) {
 		pr, pw := io.Pipe()
 		out := &firstLine{seen: make(chan struct{})}
 		done := make(chan error, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), h.Patience)
 		defer cancel()
 		go func() { done <- conn.Run(ctx, transport.Cmd{Argv: []string{"cat"}, Stdin: pr, Stdout: out}) }()
 		_, _ = io.WriteString(pw, "first\n")
@@ -143,7 +153,7 @@ while [ $i -lt 2000 ]; do echo "line $i" >&2; i=$((i+1)); done; echo last >&2; e
 		never, w := io.Pipe()
 		defer func() { _ = w.Close() }()
 		for name, in := range map[string]io.Reader{"blocks": never, "endless": endless{}} {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), h.Patience)
 			if err := conn.Run(ctx, transport.Cmd{Argv: []string{"true"}, Stdin: in}); err != nil {
 				t.Errorf("input that %s: %v", name, err)
 			}
@@ -158,6 +168,15 @@ while [ $i -lt 2000 ]; do echo "line $i" >&2; i=$((i+1)); done; echo last >&2; e
 		if !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}
+	})
+
+	t.Run("output that nobody takes ends the command", func(t *testing.T) {
+		broken := errors.New("the sink broke")
+		err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", "while :; do echo more; done"}, Stdout: refusing{broken}})
+		if err == nil {
+			t.Error("no error")
+		}
+		mustRun(t, conn, "true")
 	})
 
 	t.Run("sixteen at once", func(t *testing.T) {
@@ -193,7 +212,7 @@ func cancelling(t *testing.T, h Harness) {
 		if names := list(t, conn, h.Dir); len(names) > 0 {
 			t.Errorf("it ran: %q", names)
 		}
-		if _, err := h.Transport.Dial(ctx, h.Host); !errors.Is(err, context.Canceled) {
+		if _, err := h.tryDial(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("Dial: %v", err)
 		}
 	})
@@ -207,19 +226,64 @@ func cancelling(t *testing.T, h Harness) {
 			out := &firstLine{seen: make(chan struct{})}
 			done := make(chan error, 1)
 			go func() { done <- conn.Run(ctx, transport.Cmd{Argv: argv, Stdout: out}) }()
-			await(t, "the command starts", out.seen)
+			await(t, h, "the command starts", out.seen)
 			cancel()
-			if err := awaitErr(t, "Run returns", done); !errors.Is(err, context.Canceled) {
+			if err := await(t, h, "Run returns", done); !errors.Is(err, context.Canceled) {
 				t.Errorf("%q: got %v", argv, err)
 			}
 			if !h.Simulated {
 				pid := strings.TrimSpace(out.String())
-				eventually(t, "the process ends", func() bool {
+				h.eventually(t, "the process ends", func() bool {
 					return run(t, conn, "", "kill", "-0", pid).err != nil
 				})
 			}
 			mustRun(t, conn, "true") // the connection goes on
 		}
+	})
+
+	// cancelled runs a script with a file of its own, cancels it after its first
+	// line, and waits for its end.
+	cancelled := func(t *testing.T, script string) (pid, file string) {
+		t.Helper()
+		file = h.Dir + "/cancelled"
+		t.Cleanup(func() { mustRun(t, conn, "rm", "-f", file) })
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		out := &firstLine{seen: make(chan struct{})}
+		done := make(chan error, 1)
+		go func() {
+			done <- conn.Run(ctx, transport.Cmd{Argv: []string{"sh", "-c", script, "sh", file}, Stdout: out})
+		}()
+		await(t, h, "the command starts", out.seen)
+		cancel()
+		if err := await(t, h, "Run returns", done); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		return strings.TrimSpace(out.String()), file
+	}
+
+	t.Run("SIGTERM comes first", func(t *testing.T) {
+		if h.Simulated {
+			t.Skip("commands are simulated")
+		}
+		_, file := cancelled(t, `trap 'echo asked >"$1"; exit 3' TERM; echo $$; while :; do sleep 1; done`)
+		h.eventually(t, "the command's trap runs", func() bool { return run(t, conn, "", "test", "-s", file).err == nil })
+	})
+
+	t.Run("children end too", func(t *testing.T) {
+		if h.Simulated {
+			t.Skip("commands are simulated")
+		}
+		pid, _ := cancelled(t, `(trap '' HUP; exec sleep 600) & echo $!; wait`)
+		h.eventually(t, "the child ends", func() bool { return run(t, conn, "", "kill", "-0", pid).err != nil })
+	})
+
+	t.Run("SIGKILL ends what ignores SIGTERM", func(t *testing.T) {
+		if h.Simulated || h.Grace == 0 {
+			t.Skip("the harness has no grace")
+		}
+		pid, _ := cancelled(t, `trap '' TERM; echo $$; while :; do sleep 1; done`)
+		h.eventually(t, "the process ends", func() bool { return run(t, conn, "", "kill", "-0", pid).err != nil })
 	})
 }
 
@@ -232,7 +296,7 @@ func closing(t *testing.T, h Harness) {
 	go func() {
 		done <- conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", "echo on; exec sleep 600"}, Stdout: out})
 	}()
-	await(t, "the command starts", out.seen)
+	await(t, h, "the command starts", out.seen)
 	for range 2 {
 		if err := conn.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -245,14 +309,16 @@ func closing(t *testing.T, h Harness) {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}
-	isLost("Run during Close", awaitErr(t, "Run returns", done))
+	isLost("Run during Close", await(t, h, "Run returns", done))
 	isLost("Run after Close", conn.Run(t.Context(), transport.Cmd{Argv: []string{"true"}}))
-	_, err := transport.FilesOf(conn).Stat(t.Context(), "/")
+	_, err := conn.filer().Stat(t.Context(), "/")
 	isLost("Stat after Close", err)
+	_, err = conn.gatherer().Gather(t.Context(), []string{"/"}, nil)
+	isLost("Gather after Close", err)
 	mustRun(t, other, "true") // another Conn to the host is none of its business
 }
 
-// firstLine collects output and tells when a line of it has come.
+// firstLine collects output and reports when a line of it has come.
 type firstLine struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
@@ -276,30 +342,6 @@ func (w *firstLine) String() string {
 	return w.buf.String()
 }
 
-func await(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	select {
-	case <-c:
-	case <-ctx.Done():
-		t.Fatalf("%s: not within %v", what, patience)
-	}
-}
-
-func awaitErr(t *testing.T, what string, c <-chan error) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	select {
-	case err := <-c:
-		return err
-	case <-ctx.Done():
-		t.Fatalf("%s: not within %v", what, patience)
-		return nil
-	}
-}
-
 // noise is bytes without a pattern, the same ones every time.
 func noise(n int) []byte {
 	b := make([]byte, n)
@@ -314,3 +356,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+type refusing struct{ err error }
+
+func (r refusing) Write([]byte) (int, error) { return 0, r.err }

@@ -20,7 +20,7 @@ const marker = "TOP-SECRET-MARKER"
 
 func files(t *testing.T, h Harness) {
 	conn := h.dial(t)
-	f := transport.FilesOf(conn)
+	f := conn.filer()
 	ctx := t.Context()
 	// Each test has a directory of its own.
 	n := 0
@@ -189,7 +189,9 @@ func files(t *testing.T, h Harness) {
 			if !info.Exists || info.SHA256 != sha256.Sum256(want[i].Data.Bytes()) {
 				t.Errorf("%q: %+v", want[i].Path, info)
 			}
-			if got := read(t, f, want[i].Path); got != string(want[i].Data.Bytes()) {
+		}
+		for i, got := range readAll(t, f, paths(want)...) {
+			if got != string(want[i].Data.Bytes()) {
 				t.Errorf("%q: read %q", want[i].Path, got)
 			}
 		}
@@ -286,7 +288,7 @@ func files(t *testing.T, h Harness) {
 show "$1"`
 		seen := ""
 		peek := func() {
-			eventually(t, "some content is on the host", func() bool {
+			h.eventually(t, "some content is on the host", func() bool {
 				seen = mustRun(t, conn, "sh", "-c", show, "sh", d)
 				return strings.Contains(seen, "\n") && strings.Fields(seen)[1] != "0"
 			})
@@ -323,7 +325,7 @@ show "$1"`
 		if err := f.Upload(uploading, transport.File{Path: d + "/f"}, r); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		eventually(t, "the temporary file goes", func() bool { return len(list(t, conn, d)) == 1 })
+		h.eventually(t, "the temporary file goes", func() bool { return len(list(t, conn, d)) == 1 })
 		unchanged(t, conn, f, d)
 	})
 
@@ -400,7 +402,7 @@ show "$1"`
 }
 
 // unchanged checks that a directory holds the one file f with its old content.
-func unchanged(t *testing.T, conn transport.Conn, f transport.Filer, dir string) {
+func unchanged(t *testing.T, conn *conn, f transport.Filer, dir string) {
 	t.Helper()
 	if names := list(t, conn, dir); len(names) != 1 || names[0] != "f" {
 		t.Errorf("%s holds %q", dir, names)
@@ -446,7 +448,28 @@ func read(t *testing.T, f transport.Filer, path string) string {
 	return string(b)
 }
 
-// onRead calls back when a stream has come to it, and gives nothing.
+// readAll reads many, in one round trip where that can be.
+func readAll(t *testing.T, f transport.Filer, paths ...string) []string {
+	t.Helper()
+	var texts []string
+	batch, ok := f.(transport.BatchReader)
+	if !ok {
+		for _, p := range paths {
+			texts = append(texts, read(t, f, p))
+		}
+		return texts
+	}
+	all, err := batch.ReadAll(t.Context(), 1<<20, paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range all {
+		texts = append(texts, string(d.Bytes()))
+	}
+	return texts
+}
+
+// onRead calls back when a stream has come to it, and has nothing itself.
 type onRead func()
 
 func (f onRead) Read([]byte) (int, error) {

@@ -1,6 +1,6 @@
-// Package transporttest is the conformance suite of transports: what every
-// Conn, Filer and Dialer promises, tried on a host. The transports of Quorate
-// pass it, and one of your own should:
+// Package transporttest is the conformance suite of transports: what the
+// documentation of transport.Conn, Filer, Gatherer and Dialer promises, tried on a
+// host. The transports of Quorate pass it, and one of your own should:
 //
 //	func TestConformance(t *testing.T) {
 //		transporttest.Run(t, transporttest.Harness{
@@ -41,13 +41,22 @@ type Harness struct {
 	// Simulated says that commands are no real processes: none is looked for
 	// after it was cancelled.
 	Simulated bool
-}
+	// Grace is the transport's time between SIGTERM and SIGKILL, if it is short
+	// enough to wait for: without it, what ignores SIGTERM is not tried.
+	Grace time.Duration
+	// Patience bounds every wait of the suite; 0 means 30 s. A call of the transport
+	// that has not returned after twice as long fails the suite by its name.
+	Patience time.Duration
 
-// patience bounds every wait of the suite.
-const patience = 30 * time.Second
+	watch *watcher
+}
 
 // Run runs the suite as subtests of t.
 func Run(t *testing.T, h Harness) {
+	if h.Patience == 0 {
+		h.Patience = 30 * time.Second
+	}
+	h.watch = &watcher{t, 2 * h.Patience}
 	t.Run("commands", func(t *testing.T) { commands(t, h) })
 	t.Run("cancelling", func(t *testing.T) { cancelling(t, h) })
 	t.Run("closing", func(t *testing.T) { closing(t, h) })
@@ -56,45 +65,55 @@ func Run(t *testing.T, h Harness) {
 	t.Run("tunnels", func(t *testing.T) { tunnels(t, h) })
 }
 
-// dial gives a Conn that is closed at the end of the test.
-func (h Harness) dial(t *testing.T) transport.Conn {
+// dial returns a Conn that is closed at the end of the test.
+func (h Harness) dial(t *testing.T) *conn {
 	t.Helper()
-	conn, err := h.Transport.Dial(t.Context(), h.Host)
+	made, err := h.tryDial(t.Context())
 	if err != nil {
 		t.Fatalf("Dial: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := conn.Close(); err != nil {
+		if err := made.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return conn
+	return made
 }
 
-// result is what a command gave.
+func (h Harness) tryDial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Patience)
+	defer cancel()
+	made, err := watched(h.watch, "Dial", func() (transport.Conn, error) { return h.Transport.Dial(ctx, h.Host) })
+	return &conn{made, h.watch}, err
+}
+
+// patience is what a wait of the suite may take.
+func (c *conn) patience() time.Duration { return c.w.limit / 2 }
+
+// result is what a command printed, and how it ended.
 type result struct {
 	stdout, stderr bytes.Buffer
 	err            error
 }
 
 // run runs argv with input, and fails the test if it takes for ever.
-func run(t *testing.T, conn transport.Conn, input string, argv ...string) *result {
+func run(t *testing.T, conn *conn, input string, argv ...string) *result {
 	t.Helper()
 	// Also at the end of a test, when its own ctx is over.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), conn.patience())
 	defer cancel()
 	var r result
 	r.err = conn.Run(ctx, transport.Cmd{
 		Argv: argv, Stdin: strings.NewReader(input), Stdout: &r.stdout, Stderr: &r.stderr,
 	})
 	if errors.Is(r.err, context.DeadlineExceeded) {
-		t.Fatalf("%q did not end in %v", argv, patience)
+		t.Fatalf("%q did not end in %v", argv, conn.patience())
 	}
 	return &r
 }
 
 // mustRun is run for a command that has to succeed.
-func mustRun(t *testing.T, conn transport.Conn, argv ...string) string {
+func mustRun(t *testing.T, conn *conn, argv ...string) string {
 	t.Helper()
 	r := run(t, conn, "", argv...)
 	if r.err != nil {
@@ -103,8 +122,8 @@ func mustRun(t *testing.T, conn transport.Conn, argv ...string) string {
 	return r.stdout.String()
 }
 
-// list gives the names of everything in a directory, hidden files too.
-func list(t *testing.T, conn transport.Conn, dir string) []string {
+// list returns the names of everything in a directory, hidden files too.
+func list(t *testing.T, conn *conn, dir string) []string {
 	t.Helper()
 	const script = `cd "$1" || exit 1
 for f in * .*; do
@@ -120,15 +139,29 @@ done`
 }
 
 // eventually polls until ok holds.
-func eventually(t *testing.T, what string, ok func() bool) {
+func (h Harness) eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), h.Patience)
 	defer cancel()
 	for !ok() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
+			t.Fatalf("%s: not within %v", what, h.Patience)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// await waits for something to happen.
+func await[T any](t *testing.T, h Harness, what string, c <-chan T) T {
+	t.Helper()
+	timer := time.NewTimer(h.watch.limit + time.Second)
+	defer timer.Stop()
+	select {
+	case v := <-c:
+		return v
+	case <-timer.C:
+		t.Fatalf("%s: not within %v", what, h.watch.limit)
+		panic("not reached")
 	}
 }

@@ -8,13 +8,11 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"github.com/quorate-dev/quorate/transport"
 )
 
 func tunnels(t *testing.T, h Harness) {
 	conn := h.dial(t)
-	dialer, ok := transport.As[transport.Dialer](conn)
+	dialer, ok := conn.dialer()
 	if !ok {
 		t.Skip("the connection makes no tunnels")
 	}
@@ -22,7 +20,7 @@ func tunnels(t *testing.T, h Harness) {
 	if listen == nil {
 		listen = Echo
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), h.Patience)
 	defer cancel()
 
 	for _, network := range []string{"tcp", "unix"} {
@@ -69,7 +67,7 @@ func tunnels(t *testing.T, h Harness) {
 	t.Run("closed", func(t *testing.T) {
 		other := h.dial(t)
 		check(t, other.Close())
-		dialer, _ := transport.As[transport.Dialer](other)
+		dialer, _ := other.dialer()
 		if c, err := dialer.DialContext(ctx, "tcp", listen(t, "tcp")); err == nil {
 			_ = c.Close()
 			t.Error("no error")

@@ -57,6 +57,23 @@ func (t tee) Write(p []byte) (int, error) {
 	return t.to.Write(p)
 }
 
+// Watch writes to w, and calls failed at its first error.
+func Watch(w io.Writer, failed func(error)) io.Writer { return &watch{to: w, failed: failed} }
+
+type watch struct {
+	to     io.Writer
+	failed func(error)
+	once   sync.Once
+}
+
+func (w *watch) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if err != nil {
+		w.once.Do(func() { w.failed(err) })
+	}
+	return n, err
+}
+
 // Gate passes writes on until it is shut, and drops them from then on: a
 // command that could not be stopped must not write into a buffer its caller
 // has taken back.
