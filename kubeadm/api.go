@@ -115,10 +115,17 @@ const (
 	// that of kubeadm init from v1alpha3 on.
 	inKubelet
 	inKubeProxy
+	// inReset and inUpgrade are the documents of kubeadm's other commands, of
+	// v1beta4.
+	inReset
+	inUpgrade
 )
 
 // fileOrder is the order of a file's documents.
-var fileOrder = []docSet{inInit, inCluster, inJoin, inKubelet, inKubeProxy}
+var fileOrder = []docSet{inInit, inCluster, inJoin, inReset, inUpgrade, inKubelet, inKubeProxy}
+
+// otherKinds are the documents of which no field is in a Config.
+var otherKinds = map[string]docSet{"ResetConfiguration": inReset, "UpgradeConfiguration": inUpgrade}
 
 // groupVersion of a document.
 func (d docSet) groupVersion(a api) string {
@@ -138,6 +145,10 @@ func (d docSet) kind(a api) string {
 		return "KubeletConfiguration"
 	case d == inKubeProxy:
 		return "KubeProxyConfiguration"
+	case d == inReset:
+		return "ResetConfiguration"
+	case d == inUpgrade:
+		return "UpgradeConfiguration"
 	case d == inJoin && a <= v1alpha2:
 		return "NodeConfiguration"
 	case d == inJoin:

@@ -28,16 +28,16 @@ func Check(c quorate.Cluster) quorate.Problems {
 	checkEra(&p, c)
 	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors, c.Version)
 	checkFeatureGates(&p, "kubeadm.featureGates", k.FeatureGates, c.Version)
-	checkArgs(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs, c.Version)
-	checkArgs(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs, c.Version)
-	checkArgs(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs, c.Version)
+	checkArgs(&p, "kubeadm.apiServerArgs", ArgsOf(k.APIServerArgs), apiServerArgs, c.Version)
+	checkArgs(&p, "kubeadm.controllerManagerArgs", ArgsOf(k.ControllerManagerArgs), controllerManagerArgs, c.Version)
+	checkArgs(&p, "kubeadm.schedulerArgs", ArgsOf(k.SchedulerArgs), schedulerArgs, c.Version)
 	warnUnseen(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs)
 	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
 	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
 	if c.Version.Has(quorate.KubeletConfigFile) {
-		checkComponentConfig(&p, "kubeadm.kubelet", k.Kubelet, kubeletSchema, c.Version)
+		checkComponentConfig(&p, "kubeadm.kubelet", k.Kubelet, kubeletSchema, c.Version, faults|policy)
 	}
-	checkComponentConfig(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxySchema, c.Version)
+	checkComponentConfig(&p, "kubeadm.kubeProxy", k.KubeProxy, kubeProxySchema, c.Version, faults|policy)
 	if k.KubeProxy["mode"] == "ipvs" && c.Version.Has(quorate.IPVSDeprecated) {
 		p.Warn(key("kubeadm.kubeProxy", "mode"), "ipvs is deprecated from 1.35: nftables takes its place")
 	}
@@ -83,24 +83,20 @@ func checkSecrets(c quorate.Cluster, s Secrets) quorate.Problems {
 	return p
 }
 
-// check finds what is wrong with a Config, by its own field names.
-func (c Config) check() quorate.Problems {
+// Problems is what is questionable in a Config although kubeadm takes it, by its
+// own field names: what Quorate would not have on a node of a cluster that it
+// makes, such as arguments that a component does not know. A Node's Files refuse it.
+func (c Config) Problems() quorate.Problems {
 	var p quorate.Problems
-	if apiFor(c.Version) == 0 {
-		p.Refuse("version", "no kubeadm configuration for Kubernetes %q: want 1.%d to 1.%d", c.Version, quorate.MinMinor, quorate.MaxMinor)
-	}
 	c.Registration.check(&p, "registration", c.Version)
-	refuse(&p, "token", checkToken(c.Token))
+	if c.Join == nil || c.Join.File == "" {
+		refuse(&p, "token", checkToken(c.Token))
+	}
 	refuse(&p, "certificateKey", checkCertificateKey(c.CertificateKey))
 	switch {
-	case (c.Init == nil) == (c.Join == nil):
-		p.Refuse("", "set exactly one of init and join")
-	case c.Join != nil:
+	case c.Join != nil && c.Join.File == "" && !c.Join.UnsafeSkipCAVerification:
 		checkCAHashes(&p, "join.caHashes", c.Join.CAHashes)
-	default:
-		if c.APIServer == nil {
-			p.Refuse("apiServer", "init makes a control plane: give its address and port")
-		}
+	case c.Init != nil:
 		c.Init.check(&p, "init", c.Version)
 	}
 	if c.PatchesDir != "" {
@@ -114,7 +110,14 @@ func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 	for i, t := range r.Taints {
 		t.check(p, fmt.Sprintf("%s.taints[%d]", at, i))
 	}
-	checkArgs(p, at+".kubeletArgs", r.KubeletArgs, kubeletArgs, v)
+	args := r.KubeletArgs
+	if ips := nodeIPsOf(args.Values(nodeIPArg)); len(ips) > 0 && slices.Equal(ips, r.NodeIPs) {
+		args = args.Without(nodeIPArg)
+	}
+	if labels := labelsOf(args.Values(nodeLabelsArg)); maps.Equal(labels, r.Labels) {
+		args = args.Without(nodeLabelsArg)
+	}
+	checkArgs(p, at+".kubeletArgs", args, kubeletArgs, v)
 	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors, v)
 }
 
@@ -129,12 +132,11 @@ func (t Taint) check(p *quorate.Problems, at string) {
 }
 
 func (i Init) check(p *quorate.Problems, at string, v quorate.Version) {
-	checkFeatureGates(p, at+".featureGates", i.FeatureGates, v)
 	i.APIServer.check(p, at+".apiServer", apiServerArgs, v)
 	i.ControllerManager.check(p, at+".controllerManager", controllerManagerArgs, v)
 	i.Scheduler.check(p, at+".scheduler", schedulerArgs, v)
-	checkComponentConfig(p, at+".kubelet", i.Kubelet, kubeletSchema, v)
-	checkComponentConfig(p, at+".kubeProxy", i.KubeProxy, kubeProxySchema, v)
+	checkComponentConfig(p, at+".kubelet", i.Kubelet, kubeletSchema, v, policy)
+	checkComponentConfig(p, at+".kubeProxy", i.KubeProxy, kubeProxySchema, v, policy)
 }
 
 func (c Component) check(p *quorate.Problems, at string, known knownArgs, version quorate.Version) {
@@ -165,13 +167,13 @@ func (v Volume) check(p *quorate.Problems, at string) {
 func (t Timeouts) check(p *quorate.Problems, at string) {
 	for _, f := range []struct {
 		name string
-		d    quorate.Duration
+		d    *quorate.Duration
 	}{
 		{"controlPlane", t.ControlPlane}, {"kubelet", t.Kubelet}, {"apiCall", t.APICall},
-		{"etcdCall", t.EtcdCall}, {"tlsBootstrap", t.TLSBootstrap}, {"discovery", t.Discovery},
+		{"etcdCall", t.EtcdCall}, {"tlsBootstrap", t.TLSBootstrap}, {"discovery", t.Discovery}, {"upgradeManifests", t.UpgradeManifests},
 	} {
-		if f.d < 0 {
-			p.Refuse(at+"."+f.name, "%v is negative", f.d)
+		if f.d != nil && *f.d < 0 {
+			p.Refuse(at+"."+f.name, "%v is negative", *f.d)
 		}
 	}
 }
@@ -213,16 +215,16 @@ func checkPreflightNames(p *quorate.Problems, at string, names []string, v quora
 	}
 }
 
-func checkArgs(p *quorate.Problems, at string, args map[string]string, known knownArgs, v quorate.Version) {
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		here, value := key(at, name), args[name]
-		owned, isOwned := known.owned[name]
-		switch unknown := known.flags.check(name, v); {
-		case !syntax.IsFlag(name):
-			p.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes and value", name)
-		case syntax.HasControl(value):
+func checkArgs(p *quorate.Problems, at string, args Args, known knownArgs, v quorate.Version) {
+	for _, arg := range args {
+		here := key(at, arg.Name)
+		owned, isOwned := known.owned[arg.Name]
+		switch unknown := known.flags.check(arg.Name, v); {
+		case !syntax.IsFlag(arg.Name):
+			p.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes and value", arg.Name)
+		case syntax.HasControl(arg.Value):
 			p.Refuse(here, "the value holds a control character")
-		case isOwned && owned.refuses(value):
+		case isOwned && owned.refuses(arg.Value):
 			p.Refuse(here, "%s", owned.reason)
 		case unknown != "":
 			p.Refuse(here, "%s", unknown)

@@ -238,7 +238,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"kubelet arguments": {
 			func(c *kubeadm.Config) {
-				c.Registration.KubeletArgs = map[string]string{"node-ip": "10.0.0.1", "-v": "2", "v": "2"}
+				c.Registration.KubeletArgs = kubeadm.ArgsOf(map[string]string{"node-ip": "10.0.0.1", "-v": "2", "v": "2"})
 			},
 			[]string{`registration.kubeletArgs["-v"]`, `registration.kubeletArgs["node-ip"]`},
 		},
@@ -255,7 +255,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"paths and waits": {
 			func(c *kubeadm.Config) {
-				c.PatchesDir, c.Timeouts.Discovery = "patches", -1
+				c.PatchesDir, c.Timeouts.Discovery = "patches", new(quorate.Duration(-1))
 			},
 			[]string{"patchesDir", "timeouts.discovery"},
 		},
@@ -313,7 +313,7 @@ func TestConfigBeyondTheDescription(t *testing.T) {
 	n := nodes[0]
 	n.Config.Registration.Taints = []kubeadm.Taint{}
 	n.Config.PatchesDir = "/etc/kubernetes/patches"
-	n.Config.Timeouts.ControlPlane = quorate.Duration(10 * 60e9)
+	n.Config.Timeouts.ControlPlane = new(quorate.Duration(10 * 60e9))
 	n.Config.Init.APIServer.Volumes = []kubeadm.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"}}
 	text := string(yamlOf(t, n))
 	for _, want := range []string{

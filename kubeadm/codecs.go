@@ -2,11 +2,14 @@ package kubeadm
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -68,7 +71,10 @@ var contentCodec = valueCodec[quorate.Content]{
 	enc: func(c quorate.Content) any { return string(c.Bytes()) },
 	dec: func(v any) (quorate.Content, error) {
 		s, err := textOf(v)
-		return quorate.Sensitive([]byte(s)), err
+		if err != nil || s == "" {
+			return quorate.Content{}, err
+		}
+		return quorate.Sensitive([]byte(s)), nil
 	},
 }
 
@@ -109,20 +115,59 @@ var intCodec = valueCodec[int]{
 	},
 }
 
+var optionalIntCodec = valueCodec[*int]{
+	set: func(n *int) bool { return n != nil },
+	enc: func(n *int) any { return *n },
+	dec: func(v any) (*int, error) {
+		n, err := intCodec.dec(v)
+		return &n, err
+	},
+}
+
 var addrCodec = valueCodec[netip.Addr]{
 	set: netip.Addr.IsValid,
 	enc: func(a netip.Addr) any { return a.String() },
 	dec: func(v any) (netip.Addr, error) {
 		s, err := textOf(v)
-		if err != nil {
+		if err != nil || s == "" {
 			return netip.Addr{}, err
 		}
-		a, err := netip.ParseAddr(s)
+		a, err := parseAddr(s)
 		if err != nil {
 			return a, misread("an IPv4 or IPv6 address")
 		}
 		return a, nil
 	},
+}
+
+// parseAddr reads an address as Kubernetes does, which takes zeros in front of
+// the parts of an IPv4 address for nothing.
+func parseAddr(s string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(s); err == nil || strings.Contains(s, ":") {
+		if err == nil && a.Zone() != "" {
+			return a, errors.New("an address with a zone")
+		}
+		return a, err
+	}
+	parts := strings.Split(s, ".")
+	for i, part := range parts {
+		if part = strings.TrimLeft(part, "0"); part == "" && parts[i] != "" {
+			part = "0"
+		}
+		parts[i] = part
+	}
+	return netip.ParseAddr(strings.Join(parts, "."))
+}
+
+// parsePrefix reads a range as Kubernetes does.
+func parsePrefix(s string) (netip.Prefix, error) {
+	addr, bits, found := strings.Cut(s, "/")
+	a, err := parseAddr(addr)
+	if err != nil || !found {
+		return netip.Prefix{}, errors.New("no range")
+	}
+	p, err := netip.ParsePrefix(a.String() + "/" + bits)
+	return p, err
 }
 
 // prefixesCodec is one text with commas.
@@ -131,12 +176,12 @@ var prefixesCodec = valueCodec[[]netip.Prefix]{
 	enc: func(p []netip.Prefix) any { return joinPrefixes(p) },
 	dec: func(v any) ([]netip.Prefix, error) {
 		s, err := textOf(v)
-		if err != nil {
+		if err != nil || s == "" {
 			return nil, err
 		}
 		var out []netip.Prefix
 		for part := range strings.SplitSeq(s, ",") {
-			p, err := netip.ParsePrefix(part)
+			p, err := parsePrefix(part)
 			if err != nil {
 				return nil, misread("ranges, as in 10.244.0.0/16")
 			}
@@ -149,7 +194,7 @@ var prefixesCodec = valueCodec[[]netip.Prefix]{
 func joinPrefixes(prefixes []netip.Prefix) string {
 	parts := make([]string, len(prefixes))
 	for i, p := range prefixes {
-		parts[i] = p.Masked().String()
+		parts[i] = p.String()
 	}
 	return strings.Join(parts, ",")
 }
@@ -160,16 +205,23 @@ var listCodec = valueCodec[[]string]{
 	dec: listOf,
 }
 
-var durationCodec = valueCodec[quorate.Duration]{
-	set: func(d quorate.Duration) bool { return d != 0 },
-	enc: func(d quorate.Duration) any { return d.String() },
-	dec: func(v any) (d quorate.Duration, err error) {
-		s, err := textOf(v)
-		if err != nil {
-			return 0, err
-		}
-		return d, d.UnmarshalText([]byte(s))
+// durationCodec tells zero from unset, as kubeadm does.
+var durationCodec = valueCodec[*quorate.Duration]{
+	set: func(d *quorate.Duration) bool { return d != nil },
+	enc: func(d *quorate.Duration) any { return d.String() },
+	dec: func(v any) (*quorate.Duration, error) {
+		d, err := durationOf(v)
+		return &d, err
 	},
+}
+
+func durationOf(v any) (quorate.Duration, error) {
+	s, ok := v.(string)
+	d, err := time.ParseDuration(s)
+	if !ok || err != nil {
+		return 0, misread("a duration with its unit, as in 24h0m0s")
+	}
+	return quorate.Duration(d), nil
 }
 
 var versionCodec = valueCodec[quorate.Version]{
@@ -180,36 +232,54 @@ var versionCodec = valueCodec[quorate.Version]{
 		if err != nil {
 			return quorate.Version{}, err
 		}
-		return quorate.ParseVersion(s)
+		version, err := quorate.ParseVersion(s)
+		if err != nil {
+			return version, misread("a release, as in v1.37.2")
+		}
+		return version, nil
 	},
 }
 
-// argsCodec is a map; v1beta4 has a list instead, see asArgList.
-var argsCodec = valueCodec[map[string]string]{
-	set: func(m map[string]string) bool { return len(m) > 0 },
-	enc: func(m map[string]string) any {
-		out := map[string]any{}
-		for k, v := range m {
-			out[k] = v
-		}
-		return out
+// argsCodec is v1beta4's list of names and values, in their order; earlier
+// versions have a map, see asArgMap.
+var argsCodec = valueCodec[Args]{
+	set: func(a Args) bool { return len(a) > 0 },
+	enc: func(a Args) any {
+		return anyList(a, func(arg Arg) any { return map[string]any{"name": arg.Name, "value": arg.Value} })
 	},
-	dec: func(v any) (map[string]string, error) {
-		m, ok := v.(map[string]any)
+	dec: func(v any) (Args, error) {
+		const want = "a list of names and values"
+		items, ok := v.([]any)
 		if !ok {
-			return nil, misread("names with values")
+			return nil, misread(want)
 		}
-		out := map[string]string{}
-		for k, v := range m {
-			s, err := textOf(v)
-			if err != nil {
-				return nil, misread("names with values that are texts")
+		args := make(Args, len(items))
+		for i, item := range items {
+			entry, ok := item.(map[string]any)
+			if !ok {
+				return nil, misread(want)
 			}
-			out[k] = s
+			for field, value := range entry {
+				text, ok := value.(string)
+				switch {
+				case !ok || field != "name" && field != "value":
+					return nil, misread(want + " that are texts")
+				case field == "name":
+					args[i].Name = text
+				default:
+					args[i].Value = text
+				}
+			}
+			if args[i].Name == "" {
+				return nil, misread(want + ", none without a name")
+			}
 		}
-		return out, nil
+		return args, nil
 	},
 }
+
+// envCodec is v1beta4's list of variables.
+var envCodec = objectCodec(func(e []EnvVar) bool { return len(e) > 0 })
 
 var gatesCodec = valueCodec[map[string]bool]{
 	set: func(m map[string]bool) bool { return len(m) > 0 },
@@ -270,11 +340,26 @@ func objectCodec[T any](set func([]T) bool) valueCodec[[]T] {
 			decoder.DisallowUnknownFields()
 			out := []T{}
 			if err := decoder.Decode(&out); err != nil {
-				return nil, err
+				return nil, unreadObject(err)
 			}
 			return out, nil
 		},
 	}
+}
+
+// unreadObject is why an object's fields are not read. The decoder's own reason
+// may quote what it found.
+func unreadObject(err error) error {
+	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
+		return misread(wrong.Type.Kind().String() + " in " + wrong.Field)
+	}
+	if _, field, found := strings.Cut(err.Error(), "unknown field "); found {
+		if name, err := strconv.Unquote(field); err == nil && harmless(name) {
+			return fmt.Errorf("unknown field %q", name)
+		}
+		return errors.New("unknown field in it")
+	}
+	return misread("a list of objects")
 }
 
 // mustRoundTrip turns a struct of plain fields into a map.
@@ -293,40 +378,46 @@ var (
 	taintsCodec  = objectCodec(func(t []Taint) bool { return t != nil })
 )
 
-// conversion changes a value's form for one version of the API, and back. why tells
-// that the version cannot express the value.
+// conversion changes a value's form for one version of the API, and back. why is
+// what the version cannot express of it.
 type conversion struct {
 	to   func(v any, minor int) (out any, why string)
 	from func(v any) (any, error)
+	// partial says that out is good for what the version can express.
+	partial bool
 }
 
-// omitted is what a conversion gives for a value that the version has by itself.
+// omitted is what a conversion returns for a value that the version has by itself.
 var omitted = new(struct{})
 
-// asArgList is v1beta4's list of names and values, ordered by name.
-var asArgList = conversion{
+// asArgMap is the map of names and values of the versions before v1beta4, which
+// has a place for one argument of each name.
+var asArgMap = conversion{
+	partial: true,
 	to: func(v any, _ int) (any, string) {
-		m := v.(map[string]any)
-		out := make([]any, 0, len(m))
-		for _, name := range slices.Sorted(maps.Keys(m)) {
-			out = append(out, map[string]any{"name": name, "value": m[name]})
+		out, why := map[string]any{}, ""
+		for _, item := range v.([]any) {
+			arg := item.(map[string]any)
+			name := arg["name"].(string)
+			if _, again := out[name]; again {
+				why = "it has a place for one argument of each name: set each once, or target Kubernetes v1.31 or later"
+			}
+			out[name] = arg["value"]
 		}
-		return out, ""
+		return out, why
 	},
 	from: func(v any) (any, error) {
-		items, ok := v.([]any)
+		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, misread("a list of names and values")
+			return nil, misread("names with values")
 		}
-		out := map[string]any{}
-		for _, item := range items {
-			entry, ok := item.(map[string]any)
-			name, named := entry["name"].(string)
-			value, valued := entry["value"].(string)
-			if _, again := out[name]; !ok || !named || !valued || len(entry) != 2 || again {
-				return nil, misread("a list of names and values, each name once")
+		out := make([]any, 0, len(m))
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			value, ok := m[name].(string)
+			if !ok && m[name] != nil {
+				return nil, misread("names with values that are texts")
 			}
-			out[name] = value
+			out = append(out, map[string]any{"name": name, "value": value})
 		}
 		return out, nil
 	},
@@ -421,14 +512,20 @@ var asNoTaint = conversion{
 	},
 }
 
-// asSoleItem is a list with the one value.
-var asSoleItem = conversion{
-	to: func(v any, _ int) (any, string) { return []any{v}, "" },
+// asFirstItem is a list of one, and read as the list that it is.
+var asFirstItem = conversion{
+	to:   func(v any, _ int) (any, string) { return []any{v}, "" },
+	from: func(v any) (any, error) { return v, nil },
+}
+
+// asOnlyItem is what is read as a list of one.
+var asOnlyItem = conversion{
 	from: func(v any) (any, error) {
-		if items, ok := v.([]any); ok && len(items) == 1 {
-			return items[0], nil
+		s, err := textOf(v)
+		if err != nil || s == "" {
+			return []any{}, err
 		}
-		return nil, misread("a list of one item")
+		return []any{s}, nil
 	},
 }
 

@@ -67,16 +67,28 @@ var (
 	}
 )
 
+// strictness is what a check of a component's configuration refuses.
+type strictness int
+
+const (
+	// faults are fields that the version does not have, or of the wrong kind.
+	faults strictness = 1 << iota
+	// policy is what Quorate wants beyond that.
+	policy
+)
+
 // checkComponentConfig checks fields that are laid over, or make up, a component's
 // configuration: to any depth, each must be one that this version has, of the
 // right kind. kubeadm and the components only warn of others and ignore them.
-func checkComponentConfig(p *quorate.Problems, at string, fields map[string]any, s componentSchema, v quorate.Version) {
+func checkComponentConfig(p *quorate.Problems, at string, fields map[string]any, s componentSchema, v quorate.Version, of strictness) {
 	plain, err := plainFields(fields)
 	if err != nil {
-		p.Refuse(at, "cannot be written as YAML: %v", err)
+		if of&faults != 0 {
+			p.Refuse(at, "cannot be written as YAML: %v", err)
+		}
 		return
 	}
-	w := componentWalk{Problems: p, componentSchema: s, version: v}
+	w := componentWalk{Problems: p, componentSchema: s, version: v, of: of}
 	w.object(at, "", plain)
 }
 
@@ -102,6 +114,7 @@ type componentWalk struct {
 	*quorate.Problems
 	componentSchema
 	version quorate.Version
+	of      strictness
 }
 
 func (w componentWalk) object(at, path string, fields map[string]any) {
@@ -112,18 +125,24 @@ func (w componentWalk) object(at, path string, fields map[string]any) {
 
 func (w componentWalk) value(at, path string, value any) {
 	f, known := w.fields[path]
-	switch reason, owned := w.owned[path]; {
-	case owned:
-		w.Refuse(at, "%s", reason)
+	reason, owned := w.owned[path]
+	refuse := func(of strictness, format string, args ...any) {
+		if w.of&of != 0 {
+			w.Refuse(at, format, args...)
+		}
+	}
+	switch {
+	case owned && w.of&policy != 0:
+		refuse(policy, "%s", reason)
 	case !known:
-		w.Refuse(at, "%s has no such field%s", w.kind, w.didYouMean(path))
+		refuse(faults, "%s has no such field%s", w.kind, w.didYouMean(path))
 	case !f.holds(w.version):
-		w.Refuse(at, "%s of Kubernetes %s does not have this field, %s: leave it out", w.kind, w.version, f.lifetime)
+		refuse(faults, "%s of Kubernetes %s does not have this field, %s: leave it out", w.kind, w.version, f.lifetime)
 	case value == nil:
 	case !f.kind.takes(value):
-		w.Refuse(at, "%s: want %s", compact(value), f.kind)
+		refuse(faults, "%s: want %s", compact(value), f.kind)
 	case w.values[path] != nil && !slices.Contains(w.values[path], fmt.Sprint(value)):
-		w.Refuse(at, "%q: want %s", value, strings.Join(w.values[path], ", "))
+		refuse(policy, "%q: want %s", value, strings.Join(w.values[path], ", "))
 	default:
 		w.below(at, path, f.kind, value)
 	}
@@ -149,19 +168,76 @@ func (w componentWalk) below(at, path string, k kind, value any) {
 // mergeKey refuses the one name that the YAML library writes without the quotes
 // it needs.
 func (w componentWalk) mergeKey(at, name string) {
-	if name == "<<" {
+	if name == "<<" && w.of&faults != 0 {
 		w.Refuse(at, "YAML reads this name as an instruction to merge")
 	}
 }
 
 // didYouMean finds a field that differs only in the case of its letters.
-func (w componentWalk) didYouMean(path string) string {
-	for _, name := range slices.Sorted(maps.Keys(w.fields)) {
+func (s componentSchema) didYouMean(path string) string {
+	for _, name := range slices.Sorted(maps.Keys(s.fields)) {
 		if strings.EqualFold(name, path) {
 			return ": did you mean " + name + "?"
 		}
 	}
 	return ""
+}
+
+// oldDefaults are what kubeadm itself wrote into fields that components have lost
+// since, by their paths.
+var oldDefaults = map[string][]string{
+	"resourceContainer": {"/kube-proxy"},
+	"udpIdleTimeout":    {"250ms", "0s"},
+	"conntrack.max":     {"0"},
+}
+
+// dropLost takes out of a component's configuration the fields that a version does
+// not have, and calls f for each that is no old default. Neither input changes.
+func (s componentSchema) dropLost(fields map[string]any, v quorate.Version, f func(path, why string)) map[string]any {
+	var object func(path, at string, fields map[string]any) map[string]any
+	var value func(path, at string, v any) (any, bool)
+	object = func(path, at string, fields map[string]any) map[string]any {
+		out := map[string]any{}
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			if kept, ok := value(strings.TrimPrefix(path+"."+name, "."), strings.TrimPrefix(at+"."+name, "."), fields[name]); ok {
+				out[name] = kept
+			}
+		}
+		return out
+	}
+	value = func(path, at string, val any) (any, bool) {
+		field, known := s.fields[path]
+		switch {
+		case !known:
+			if !saysNothing(val) {
+				f(at, "no version has such a field"+s.didYouMean(path))
+			}
+			return nil, false
+		case !field.holds(v):
+			if !saysNothing(val) && !slices.Contains(oldDefaults[path], fmt.Sprint(val)) {
+				f(at, s.kind+" of Kubernetes "+v.String()+" does not have it, "+field.lifetime.String())
+			}
+			return nil, false
+		}
+		switch below := val.(type) {
+		case map[string]any:
+			if field.kind == kindObject {
+				return object(path, at, below), true
+			}
+		case []any:
+			out := make([]any, 0, len(below))
+			for i, item := range below {
+				if kept, ok := value(path+"[]", fmt.Sprintf("%s[%d]", at, i), item); ok {
+					out = append(out, kept)
+				}
+			}
+			if field.kind == kindList {
+				return out, true
+			}
+		}
+		return val, true
+	}
+	return object("", "", fields)
 }
 
 func compact(value any) string {

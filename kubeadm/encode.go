@@ -19,6 +19,8 @@ const (
 	// defaultTokenTTL is kubeadm's, from k8s.io/kubernetes
 	// cmd/kubeadm/app/constants.DefaultTokenDuration.
 	defaultTokenTTL = quorate.Duration(24 * time.Hour)
+	// defaultUpgradeManifests is kubeadm's, from constants.UpgradeManifestsTimeout.
+	defaultUpgradeManifests = quorate.Duration(5 * time.Minute)
 	// tokenDescription is what `kubeadm token list` shows of a token that Nodes
 	// gives to a cluster.
 	tokenDescription = "nodes of the cluster, added by Quorate"
@@ -34,23 +36,29 @@ const (
 // YAML writes the documents that kubeadm of the Config's version reads, each
 // with its keys in alphabetical order. The content is sensitive: the token is
 // in it. What kubeadm takes elsewhere is not in it, see Flags and DropIn. The
-// error is a *quorate.InvalidError with every problem of c, among them every
-// field that the version cannot express.
+// error is a *quorate.InvalidError with everything that kubeadm of the version
+// would refuse, and every field that the version cannot express. What Quorate
+// itself wants of a node beyond that, the Node's Files check.
 func (c Config) YAML() (quorate.Content, error) {
 	docs, a, err := c.documents()
 	if err != nil {
 		return quorate.Content{}, err
 	}
+	return docs.yaml(a)
+}
+
+// yaml writes the documents of a version.
+func (d documents) yaml(a api) (quorate.Content, error) {
 	var out bytes.Buffer
-	for _, d := range fileOrder {
-		doc := docs[d]
+	for _, in := range fileOrder {
+		doc := d[in]
 		if doc == nil {
 			continue
 		}
-		doc["apiVersion"], doc["kind"] = d.groupVersion(a), d.kind(a)
+		doc["apiVersion"], doc["kind"] = in.groupVersion(a), in.kind(a)
 		text, err := yaml.Marshal(doc)
 		if err != nil {
-			return quorate.Content{}, fmt.Errorf("kubeadm configuration of node %s, %s: %w", c.Registration.Name, d.kind(a), err)
+			return quorate.Content{}, fmt.Errorf("kubeadm configuration, %s: %w", in.kind(a), err)
 		}
 		if out.Len() > 0 {
 			out.WriteString("---\n")
@@ -98,29 +106,47 @@ func (c Config) DropIn() (quorate.Content, error) {
 	if err != nil {
 		return quorate.Content{}, fmt.Errorf("the kubelet's arguments: %w", err)
 	}
-	parts := make([]string, 0, len(args))
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		parts = append(parts, "--"+name+"="+args[name])
+	parts := make([]string, len(args))
+	for i, arg := range args {
+		parts[i] = "--" + arg.Name + "=" + arg.Value
 	}
 	return quorate.Public(fmt.Appendf(nil, "[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS=%s\"\n", strings.Join(parts, " "))), nil
 }
 
-// documents checks the Config and gives every part of it its place.
+// documents checks the Config as kubeadm would, and puts every part of it into its
+// place.
 func (c Config) documents() (documents, api, error) {
-	problems := c.check()
+	var problems quorate.Problems
+	docs, a := c.encode(&problems, false)
+	return docs, a, problems.Err(c.what())
+}
+
+func (c Config) what() string { return "kubeadm configuration of node " + c.Registration.Name }
+
+// encode adds what kubeadm would refuse and what the version cannot express to the
+// problems. The latter refuses a Config, and is a warning for a foreign one, of a
+// file that somebody else wrote.
+func (c Config) encode(problems *quorate.Problems, foreign bool) (documents, api) {
+	*problems = append(*problems, c.faults()...)
+	return c.place(problems, foreign)
+}
+
+// place puts every part of the Config into its place.
+func (c Config) place(problems *quorate.Problems, foreign bool) (documents, api) {
 	a, why := chooseAPI(c.APIVersion, c.Version)
 	if why != "" {
 		problems.Refuse("apiVersion", "%s", why)
 	}
-	var docs documents
-	if a != 0 && (c.Init == nil) != (c.Join == nil) {
-		if a == v1alpha1 && c.Init != nil {
-			c = c.asV1alpha1(&problems)
-		}
-		docs = encode(&c, a, &problems)
-		checkDropIn(&problems, docs)
+	docs := documents{}
+	if a == 0 || (c.Init == nil) == (c.Join == nil) {
+		return docs, a
 	}
-	return docs, a, problems.Err("kubeadm configuration of node " + c.Registration.Name)
+	if a == v1alpha1 && c.Init != nil {
+		c = c.asV1alpha1(problems)
+	}
+	encoding{config: &c, api: a, out: docs, problems: problems, foreign: foreign}.encode()
+	checkDropIn(problems, docs)
+	return docs, a
 }
 
 // asV1alpha1 takes the port off the endpoint, which v1alpha1 takes to be that of
@@ -141,10 +167,13 @@ func (c Config) asV1alpha1(p *quorate.Problems) Config {
 
 // checkDropIn refuses what systemd would take apart or expand.
 func checkDropIn(p *quorate.Problems, docs documents) {
-	args, _ := docs[inDropIn][kubeletArgsPath].(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		if value, _ := args[name].(string); strings.ContainsAny(value, " \t\n\"'\\%$") {
-			p.Refuse(key("registration.kubeletArgs", name), "it stands in the kubelet's unit, which takes no spaces, quotes, backslashes, %% or $ in it")
+	args, err := argsCodec.dec(docs[inDropIn][kubeletArgsPath])
+	if err != nil {
+		return // there is none
+	}
+	for _, arg := range args {
+		if strings.ContainsAny(arg.Value, " \t\n\"'\\%$") {
+			p.Refuse(key("registration.kubeletArgs", arg.Name), "it stands in the kubelet's unit, which takes no spaces, quotes, backslashes, %% or $ in it")
 		}
 	}
 }
@@ -169,17 +198,24 @@ func overlay(base, over map[string]any) map[string]any {
 	return out
 }
 
-// kubeletArgs are the flags a registration needs: node-ip and node-labels have
-// no field in KubeletConfiguration.
-func (r Registration) kubeletArgs() map[string]string {
-	args := map[string]string{}
-	maps.Copy(args, r.KubeletArgs)
-	if len(r.NodeIPs) > 0 {
-		args["node-ip"] = joinAddrs(r.NodeIPs)
+// kubeletArgs are the arguments that a registration needs: node-ip and node-labels
+// have no field in KubeletConfiguration. What is among the arguments already and
+// says the same stays as it is; with what is not, they are in the order of their
+// names.
+func (r Registration) kubeletArgs() Args {
+	args, added := slices.Clone(r.KubeletArgs), false
+	if len(r.NodeIPs) > 0 && !slices.Equal(nodeIPsOf(args.Values(nodeIPArg)), r.NodeIPs) {
+		args = append(args.Without(nodeIPArg), Arg{nodeIPArg, joinAddrs(r.NodeIPs)})
+		added = true
 	}
-	if len(r.Labels) > 0 {
-		args["node-labels"] = joinLabels(r.Labels)
+	if len(r.Labels) > 0 && !maps.Equal(labelsOf(args.Values(nodeLabelsArg)), r.Labels) {
+		args = append(args.Without(nodeLabelsArg), Arg{nodeLabelsArg, joinLabels(r.Labels)})
+		added = true
 	}
+	if !added {
+		return args
+	}
+	slices.SortStableFunc(args, func(a, b Arg) int { return strings.Compare(a.Name, b.Name) })
 	return args
 }
 

@@ -98,9 +98,9 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 		{"1.34.4", "", func(c *kubeadm.Config) { c.Init.Etcd.HTTPEndpoints = []string{"http://10.0.0.1:2381"} },
 			[]string{"init.etcd.httpEndpoints: kubeadm of Kubernetes v1.34.4 (v1beta4) cannot express it: leave it out, or target Kubernetes v1.35 or later"}},
 		{"1.30.3", "", func(c *kubeadm.Config) {
-			c.Init.APIServer.Env = map[string]string{"A": "b"}
+			c.Init.APIServer.Env = []kubeadm.EnvVar{{Name: "A", Value: "b"}}
 			c.Registration.ImagePullSerial = &no
-			c.Timeouts.Kubelet = 1e9
+			c.Timeouts.Kubelet = new(quorate.Duration(1e9))
 		}, []string{
 			"registration.imagePullSerial: kubeadm of Kubernetes v1.30.3 (v1beta3) cannot express it: leave it out, or target Kubernetes v1.31 or later",
 			"init.apiServer.env: kubeadm of Kubernetes v1.30.3 (v1beta3)",
@@ -112,14 +112,16 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 			[]string{"registration.imagePullPolicy: ", "patchesDir: kubeadm of Kubernetes v1.21.14 (v1beta2) cannot express it: leave it out, or target Kubernetes v1.22 or later"}},
 		{"1.14.10", "", func(c *kubeadm.Config) { c.CertificateKey = quorate.Sensitive([]byte(markerKey)) },
 			[]string{"certificateKey: kubeadm of Kubernetes v1.14.10 (v1beta1) cannot express it: leave it out, or target Kubernetes v1.15 or later"}},
-		{"1.12.10", "", func(c *kubeadm.Config) { c.Init.DNS.ImageTag, c.Init.LocalEtcd.ImageTag = "v1", "v2" },
+		{"1.12.10", "", func(c *kubeadm.Config) {
+			c.Init.Etcd, c.Init.DNS.ImageTag, c.Init.LocalEtcd.ImageTag = nil, "v1", "v2"
+		},
 			[]string{"init.localEtcd.imageTag: ", "init.dns.imageTag: "}},
 		{"1.10.4", "", func(c *kubeadm.Config) {
 			c.Init.Endpoint = "10.0.0.100:443"
 			c.Init.ClusterName, c.Init.TokenDescription = "prod", "x"
 			c.Init.Kubelet = map[string]any{"failSwapOn": false}
 			c.Registration.Taints = []kubeadm.Taint{{Key: "a", Effect: "NoExecute"}}
-			c.Registration.KubeletArgs["root-dir"] = "/a b"
+			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("root-dir", "/a b")
 			c.Init.Scheduler.Volumes = []kubeadm.Volume{{Name: "a", HostPath: "/a", MountPath: "/a"}}
 		}, []string{
 			"init.endpoint: kubeadm of Kubernetes v1.10.4 (v1alpha1) cannot express it: its port is that of every API server, 6443",

@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -14,11 +15,15 @@ import (
 type fieldMapping struct {
 	// field is the path in Config, as problems name it.
 	field string
+	// vital is a field without which the file would mean another kind of node.
+	vital bool
 	// get gives the field's value in its common form, false if it is not set.
 	get func(*Config) (any, bool)
 	// put sets the field from its common form.
 	put func(*Config, any) error
-	at  []location
+	// absent, if set, reports that the object that the field is in is not there.
+	absent func(*Config) bool
+	at     []location
 }
 
 // location is where versions of the API have a field.
@@ -30,8 +35,13 @@ type location struct {
 	conversion
 	// minor of Kubernetes from which kubeadm reads it, if it came within an API.
 	minor int
-	// implied says that another field's location tells this one too.
+	// implied says that another field's location holds this one too.
 	implied bool
+	// presence is an object that counts by being there, whatever is in it.
+	presence bool
+	// readOnly is a location where the field is read and never written, writeOnly
+	// one where another field's mapping reads it.
+	readOnly, writeOnly bool
 }
 
 // at is a location in one or more versions.
@@ -39,12 +49,14 @@ func at(first, last api, in docSet, path string) location {
 	return location{first: first, last: last, docs: in, path: path}
 }
 
-// implied is a field that is told by another one's location.
+// implied is a field that another one's location holds.
 func implied(first, last api, in docSet) location {
 	return location{first: first, last: last, docs: in, implied: true}
 }
 
 func (p location) as(c conversion) location { p.conversion = c; return p }
+func (p location) toWrite() location        { p.writeOnly = true; return p }
+func (p location) toRead() location         { p.readOnly = true; return p }
 func (p location) fromMinor(m int) location { p.minor = m; return p }
 func (p location) holds(a api) bool         { return a >= p.first && a <= p.last }
 
@@ -65,11 +77,28 @@ func mappingOf[T any](field string, f valueCodec[T], ptr func(*Config) *T, locat
 			if err != nil {
 				return err
 			}
-			p := ptr(c)
-			if p == nil {
-				return misread("no such field here")
+			*ptr(c) = value
+			return nil
+		},
+		absent: func(c *Config) bool { return ptr(c) == nil },
+	}
+}
+
+// present ties an object that counts by being there. has reports whether the
+// Config has it, and add adds it.
+func present(field string, has func(*Config) bool, add func(*Config), locations ...location) fieldMapping {
+	for i := range locations {
+		locations[i].presence = true
+	}
+	return fieldMapping{
+		field: field,
+		at:    locations,
+		get:   func(c *Config) (any, bool) { return map[string]any{}, has(c) },
+		put: func(c *Config, v any) error {
+			if _, object := v.(map[string]any); !object {
+				return misread("an object")
 			}
-			*p = value
+			add(c)
 			return nil
 		},
 	}
@@ -86,31 +115,91 @@ func (c Config) roles() docSet {
 	return inInit | inCluster | inKubelet | inKubeProxy
 }
 
+// encoding is a Config on its way into documents.
+type encoding struct {
+	config *Config
+	api    api
+	out    documents
+	// refused are the fields that the version cannot express. In a foreign file
+	// they are left out, and it is a warning.
+	problems *quorate.Problems
+	foreign  bool
+}
+
 // encode writes every field that is set to its location, or to the problems if the
 // version has none for it.
-func encode(c *Config, a api, p *quorate.Problems) documents {
-	out := documents{}
+func (e encoding) encode() {
 	for _, l := range fieldMappings {
-		v, set := l.get(c)
-		if !set {
-			continue
-		}
-		where, why := l.location(c, a)
-		if where.implied {
-			continue
-		}
-		if why == "" && where.to != nil {
-			v, why = where.to(v, c.Version.Minor)
-		}
-		if why != "" {
-			p.Refuse(l.field, "kubeadm of Kubernetes %s (%s) cannot express it: %s", c.Version, a, why)
-			continue
-		}
-		if v != omitted {
-			out.set(where.only(c.roles(), a), where.path, v)
+		if v, set := l.get(e.config); set {
+			e.field(l, v)
 		}
 	}
-	return out
+	for _, d := range e.config.Others {
+		e.other(d)
+	}
+}
+
+func (e encoding) field(l fieldMapping, v any) {
+	where, why := l.location(e.config, e.api)
+	if where.implied {
+		return
+	}
+	usable := why == ""
+	if usable && where.to != nil {
+		v, why = where.to(v, e.config.Version.Minor)
+		usable = why == "" || where.partial
+	}
+	if why != "" {
+		e.inexpressible(l, why)
+	}
+	if v == omitted || !usable || why != "" && !e.foreign {
+		return
+	}
+	d := where.only(e.config.roles(), e.api)
+	if e.foreign && d&(inFlag|inDropIn) != 0 {
+		e.elsewhere(l, where)
+		return
+	}
+	e.out.set(d, where.path, v)
+}
+
+func (e encoding) inexpressible(l fieldMapping, why string) {
+	if e.foreign && !l.vital {
+		e.problems.Warn(l.field, "left out, kubeadm of Kubernetes %s (%s) cannot express it: %s", e.config.Version, e.api, why)
+		return
+	}
+	e.problems.Refuse(l.field, "kubeadm of Kubernetes %s (%s) cannot express it: %s", e.config.Version, e.api, why)
+}
+
+// elsewhere warns of what a file has no place for beside kubeadm's command line
+// and the kubelet's unit, which are nobody's to write who has the file alone.
+func (e encoding) elsewhere(l fieldMapping, where location) {
+	if where.docs == inFlag {
+		e.problems.Warn(l.field, "left out, kubeadm of Kubernetes %s (%s) takes it as its argument --%s", e.config.Version, e.api, where.path)
+		return
+	}
+	e.problems.Warn(l.field, "left out, kubelets of Kubernetes %s take it from their unit, as KUBELET_EXTRA_ARGS", e.config.Version)
+}
+
+// other keeps a document of a kind that the version has.
+func (e encoding) other(d Document) {
+	at := "others[" + strconv.Quote(d.Kind) + "]"
+	where := otherKinds[d.Kind]
+	switch {
+	case where == 0:
+		e.problems.Refuse(at, "kubeadm has no documents of this kind: want ResetConfiguration or UpgradeConfiguration")
+	case d.APIVersion != v1beta4.groupVersion():
+		e.problems.Refuse(at, "is of %s: want %s", d.APIVersion, v1beta4.groupVersion())
+	case e.api < v1beta4 && e.foreign:
+		e.problems.Warn(at, "left out, kubeadm of Kubernetes %s (%s) has no such document", e.config.Version, e.api)
+	case e.api < v1beta4:
+		e.problems.Refuse(at, "kubeadm of Kubernetes %s (%s) has no such document: leave it out", e.config.Version, e.api)
+	default:
+		e.out[where] = maps.Clone(d.Fields)
+		if e.out[where] == nil {
+			e.out[where] = map[string]any{}
+		}
+	}
 }
 
 // only is the one document of a location that a file has, or the place beside the file.
@@ -133,7 +222,7 @@ func (l fieldMapping) location(c *Config, a api) (location, string) {
 	later := 0
 	for _, p := range l.at {
 		switch {
-		case p.docs&roles == 0:
+		case p.docs&roles == 0 || p.readOnly:
 		case p.holds(a) && c.Version.Minor >= p.minor:
 			return p, ""
 		case p.first > a || p.minor > c.Version.Minor:
@@ -170,7 +259,18 @@ func (d documents) set(in docSet, path string, v any) {
 	m[names[len(names)-1]] = v
 }
 
-// take removes and gives the value at a path, and what becomes empty by that.
+// peek returns the value at a path.
+func peek(m map[string]any, path string) (any, bool) {
+	name, rest, deeper := strings.Cut(path, ".")
+	v, found := m[name]
+	if !found || !deeper {
+		return v, found
+	}
+	below, _ := v.(map[string]any)
+	return peek(below, rest)
+}
+
+// take removes and returns the value at a path, and what becomes empty by that.
 func take(m map[string]any, path string) (any, bool) {
 	name, rest, deeper := strings.Cut(path, ".")
 	v, found := m[name]

@@ -1,10 +1,14 @@
 package kubeadm
 
 import (
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -31,8 +35,8 @@ var fieldMappings = []fieldMapping{
 		put: putKubeletArgs,
 		at: []location{
 			at(v1alpha1, v1alpha1, inDropIn, kubeletArgsPath),
-			at(v1alpha2, v1beta3, inInit|inJoin, "nodeRegistration.kubeletExtraArgs"),
-			at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.kubeletExtraArgs").as(asArgList),
+			at(v1alpha2, v1beta3, inInit|inJoin, "nodeRegistration.kubeletExtraArgs").as(asArgMap),
+			at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.kubeletExtraArgs"),
 		},
 	},
 	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]Taint { return &c.Registration.Taints },
@@ -48,16 +52,31 @@ var fieldMappings = []fieldMapping{
 		at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.imagePullSerial")),
 
 	{
-		// Whether a joining node is a control plane; later versions say it by
-		// the object that holds its API server.
+		// Whether a joining node is a control plane, which later versions say by an
+		// object that is there.
 		field: "apiServer",
+		vital: true,
 		get:   func(c *Config) (any, bool) { return true, c.Join != nil && c.APIServer != nil },
-		put:   func(*Config, any) error { return nil }, // Parse has seen it
+		put: func(c *Config, v any) error {
+			on, err := boolCodec.dec(v)
+			if on && c.APIServer == nil {
+				c.APIServer = &APIServer{}
+			}
+			return err
+		},
 		at: []location{
 			at(v1alpha3, v1alpha3, inJoin, "controlPlane"),
 			implied(v1beta1, v1beta4, inJoin),
 		},
 	},
+	present("apiServer", func(c *Config) bool { return c.Join != nil && c.APIServer != nil },
+		func(c *Config) {
+			if c.APIServer == nil {
+				c.APIServer = &APIServer{}
+			}
+		},
+		implied(v1alpha1, v1alpha3, inJoin),
+		at(v1beta1, v1beta4, inJoin, "controlPlane")),
 	mappingOf("apiServer.address", addrCodec, func(c *Config) *netip.Addr { return apiServer(c, func(a *APIServer) *netip.Addr { return &a.Address }) },
 		endpointAt("advertiseAddress")...),
 	mappingOf("apiServer.port", intCodec, func(c *Config) *int { return apiServer(c, func(a *APIServer) *int { return &a.Port }) },
@@ -69,12 +88,13 @@ var fieldMappings = []fieldMapping{
 			if c.Init == nil {
 				return nil, false
 			}
-			return c.bootstrapToken(), true
+			tokens := c.bootstrapTokens()
+			return tokens, len(tokens) > 0
 		},
-		put: putBootstrapToken,
+		put: putBootstrapTokens,
 		at: []location{
 			implied(v1alpha1, v1alpha1, inInit),
-			at(v1alpha2, v1beta4, inInit, "bootstrapTokens").as(asSoleItem),
+			at(v1alpha2, v1beta4, inInit, "bootstrapTokens"),
 		},
 	},
 	mappingOf("token", contentCodec, func(c *Config) *quorate.Content { return ofInit(c, func(*Init) *quorate.Content { return &c.Token }) },
@@ -89,6 +109,13 @@ var fieldMappings = []fieldMapping{
 		at(v1alpha1, v1alpha1, inInit, "tokenGroups"), implied(v1alpha2, v1beta4, inInit)),
 	initMapping("init.tokenDescription", textCodec, func(i *Init) *string { return &i.TokenDescription },
 		implied(v1alpha2, v1beta4, inInit)),
+	initMapping("init.tokenExpires", timeCodec, func(i *Init) *time.Time { return &i.TokenExpires },
+		implied(v1alpha2, v1beta4, inInit)),
+	initMapping("init.otherTokens", valueCodec[[]BootstrapToken]{
+		set: func(t []BootstrapToken) bool { return len(t) > 0 },
+		enc: func([]BootstrapToken) any { return nil },
+	}, func(i *Init) *[]BootstrapToken { return &i.OtherTokens },
+		implied(v1alpha2, v1beta4, inInit)),
 	joinMapping("token", contentCodec, func(c *Config, _ *Join) *quorate.Content { return &c.Token },
 		at(v1alpha1, v1alpha3, inJoin, "token"),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.token")),
@@ -96,9 +123,49 @@ var fieldMappings = []fieldMapping{
 		at(v1beta2, v1beta4, inInit, "certificateKey"),
 		at(v1beta2, v1beta4, inJoin, "controlPlane.certificateKey")),
 
-	joinMapping("join.endpoint", textCodec, func(_ *Config, j *Join) *string { return &j.Endpoint },
-		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenAPIServers").as(asSoleItem),
-		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.apiServerEndpoint")),
+	{
+		field: "join.endpoint",
+		get: func(c *Config) (any, bool) {
+			if c.Join == nil {
+				return nil, false
+			}
+			return c.Join.Endpoint, c.Join.Endpoint != ""
+		},
+		put: func(c *Config, v any) error {
+			endpoints, err := listOf(v)
+			if len(endpoints) > 0 {
+				c.Join.Endpoint, c.Join.OtherEndpoints = endpoints[0], endpoints[1:]
+			}
+			return err
+		},
+		at: []location{
+			at(v1alpha1, v1alpha3, inJoin, "discoveryTokenAPIServers").as(asFirstItem),
+			at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.apiServerEndpoint").as(asOnlyItem),
+		},
+	},
+	{
+		field: "join.otherEndpoints",
+		get: func(c *Config) (any, bool) {
+			if c.Join == nil || len(c.Join.OtherEndpoints) == 0 {
+				return nil, false
+			}
+			return texts(append([]string{c.Join.Endpoint}, c.Join.OtherEndpoints...)), true
+		},
+		at: []location{at(v1alpha1, v1alpha3, inJoin, "discoveryTokenAPIServers").toWrite()},
+	},
+	joinMapping("join.unsafeSkipCAVerification", boolCodec, func(_ *Config, j *Join) *bool { return &j.UnsafeSkipCAVerification },
+		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenUnsafeSkipCAVerification"),
+		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.unsafeSkipCAVerification")),
+	joinMapping("join.file", textCodec, func(_ *Config, j *Join) *string { return &j.File },
+		at(v1alpha1, v1alpha3, inJoin, "discoveryFile"),
+		at(v1beta1, v1beta4, inJoin, "discovery.file.kubeConfigPath")),
+	joinMapping("join.tlsBootstrapToken", contentCodec, func(_ *Config, j *Join) *quorate.Content { return &j.TLSBootstrapToken },
+		at(v1alpha1, v1alpha3, inJoin, "tlsBootstrapToken"),
+		at(v1beta1, v1beta4, inJoin, "discovery.tlsBootstrapToken")),
+	joinMapping("join.caCertPath", textCodec, func(_ *Config, j *Join) *string { return &j.CACertPath },
+		at(v1alpha1, v1beta4, inJoin, "caCertPath")),
+	joinMapping("join.featureGates", gatesCodec, func(_ *Config, j *Join) *map[string]bool { return &j.FeatureGates },
+		at(v1alpha1, v1alpha3, inJoin, "featureGates")),
 	joinMapping("join.caHashes", listCodec, func(_ *Config, j *Join) *[]string { return &j.CAHashes },
 		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenCACertHashes"),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.caCertHashes")),
@@ -120,6 +187,14 @@ var fieldMappings = []fieldMapping{
 			at(v1alpha3, v1beta4, inCluster, "controlPlaneEndpoint"),
 		},
 	},
+	present("init.etcd", func(c *Config) bool { return c.Init != nil && c.Init.Etcd != nil },
+		func(c *Config) {
+			if c.Init.Etcd == nil {
+				c.Init.Etcd = &ExternalEtcd{}
+			}
+		},
+		implied(v1alpha1, v1alpha1, inCluster),
+		at(v1alpha2, v1beta4, inCluster, "etcd.external")),
 	etcdMapping("endpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.Endpoints }),
 	etcdMapping("httpEndpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.HTTPEndpoints }),
 	etcdMapping("caFile", textCodec, func(e *ExternalEtcd) *string { return &e.CAFile }),
@@ -130,10 +205,15 @@ var fieldMappings = []fieldMapping{
 	localEtcdMapping("imageTag", textCodec, v1beta1, func(l *LocalEtcd) *string { return &l.ImageTag }),
 	localEtcdMapping("serverCertSANs", listCodec, v1alpha1, func(l *LocalEtcd) *[]string { return &l.ServerCertSANs }),
 	localEtcdMapping("peerCertSANs", listCodec, v1alpha1, func(l *LocalEtcd) *[]string { return &l.PeerCertSANs }),
-	initMapping("init.localEtcd.args", argsCodec, func(i *Init) *map[string]string { return &i.LocalEtcd.Args },
-		at(v1alpha1, v1alpha1, inCluster, "etcd.extraArgs"),
-		at(v1alpha2, v1beta3, inCluster, "etcd.local.extraArgs"),
-		at(v1beta4, v1beta4, inCluster, "etcd.local.extraArgs").as(asArgList)),
+	initMapping("init.localEtcd.image", textCodec, func(i *Init) *string { return &i.LocalEtcd.Image },
+		at(v1alpha1, v1alpha1, inCluster, "etcd.image"),
+		at(v1alpha2, v1alpha3, inCluster, "etcd.local.image")),
+	initMapping("init.localEtcd.args", argsCodec, func(i *Init) *Args { return &i.LocalEtcd.Args },
+		at(v1alpha1, v1alpha1, inCluster, "etcd.extraArgs").as(asArgMap),
+		at(v1alpha2, v1beta3, inCluster, "etcd.local.extraArgs").as(asArgMap),
+		at(v1beta4, v1beta4, inCluster, "etcd.local.extraArgs")),
+	initMapping("init.localEtcd.env", envCodec, func(i *Init) *[]EnvVar { return &i.LocalEtcd.Env },
+		at(v1beta4, v1beta4, inCluster, "etcd.local.extraEnvs")),
 
 	initMapping("init.pods", prefixesCodec, func(i *Init) *[]netip.Prefix { return &i.Pods },
 		at(v1alpha1, v1beta4, inCluster, "networking.podSubnet")),
@@ -154,15 +234,17 @@ var fieldMappings = []fieldMapping{
 		at(v1beta1, v1beta4, inCluster, "dns.imageRepository")),
 	initMapping("init.dns.imageTag", textCodec, func(i *Init) *string { return &i.DNS.ImageTag },
 		at(v1beta1, v1beta4, inCluster, "dns.imageTag")),
+	initMapping("init.dns.type", textCodec, func(i *Init) *string { return &i.DNS.Type },
+		at(v1beta1, v1beta2, inCluster, "dns.type")),
 	initMapping("init.dns.disabled", boolCodec, func(i *Init) *bool { return &i.DNS.Disabled },
 		at(v1beta4, v1beta4, inCluster, "dns.disabled")),
 	initMapping("init.proxyDisabled", boolCodec, func(i *Init) *bool { return &i.ProxyDisabled },
 		at(v1beta4, v1beta4, inCluster, "proxy.disabled")),
 	initMapping("init.encryptionAlgorithm", textCodec, func(i *Init) *string { return &i.EncryptionAlgorithm },
 		at(v1beta4, v1beta4, inCluster, "encryptionAlgorithm")),
-	initMapping("init.certificateValidity", durationCodec, func(i *Init) *quorate.Duration { return &i.CertificateValidity },
+	initMapping("init.certificateValidity", durationCodec, func(i *Init) **quorate.Duration { return &i.CertificateValidity },
 		at(v1beta4, v1beta4, inCluster, "certificateValidityPeriod")),
-	initMapping("init.caCertificateValidity", durationCodec, func(i *Init) *quorate.Duration { return &i.CACertificateValidity },
+	initMapping("init.caCertificateValidity", durationCodec, func(i *Init) **quorate.Duration { return &i.CACertificateValidity },
 		at(v1beta4, v1beta4, inCluster, "caCertificateValidityPeriod")),
 
 	argsMapping("apiServer", func(i *Init) *Component { return &i.APIServer }),
@@ -176,11 +258,23 @@ var fieldMappings = []fieldMapping{
 	envMapping("scheduler", func(i *Init) *Component { return &i.Scheduler }),
 
 	initMapping("init.kubelet", fieldsCodec, func(i *Init) *map[string]any { return &i.Kubelet },
+		at(v1alpha1, v1alpha1, inCluster, "kubeletConfiguration.baseConfig").toRead(), // without effect but for a feature gate
 		at(v1alpha2, v1alpha2, inCluster, "kubeletConfiguration.baseConfig"),
 		at(v1alpha3, v1beta4, inKubelet, "")),
 	initMapping("init.kubeProxy", fieldsCodec, func(i *Init) *map[string]any { return &i.KubeProxy },
 		at(v1alpha1, v1alpha2, inCluster, "kubeProxy.config"),
 		at(v1alpha3, v1beta4, inKubeProxy, "")),
+
+	initMapping("init.unifiedControlPlaneImage", textCodec, func(i *Init) *string { return &i.UnifiedControlPlaneImage },
+		at(v1alpha1, v1alpha3, inCluster, "unifiedControlPlaneImage")),
+	initMapping("init.useHyperKubeImage", boolCodec, func(i *Init) *bool { return &i.UseHyperKubeImage },
+		at(v1beta1, v1beta2, inCluster, "useHyperKubeImage")),
+	initMapping("init.auditPolicy.path", textCodec, func(i *Init) *string { return &i.AuditPolicy.Path },
+		at(v1alpha1, v1alpha3, inCluster, "auditPolicy.path")),
+	initMapping("init.auditPolicy.logDir", textCodec, func(i *Init) *string { return &i.AuditPolicy.LogDir },
+		at(v1alpha1, v1alpha3, inCluster, "auditPolicy.logDir")),
+	initMapping("init.auditPolicy.logMaxAge", optionalIntCodec, func(i *Init) **int { return &i.AuditPolicy.LogMaxAge },
+		at(v1alpha1, v1alpha3, inCluster, "auditPolicy.logMaxAge")),
 
 	mappingOf("skipPhases", listCodec, func(c *Config) *[]string { return &c.SkipPhases },
 		at(v1beta1, v1beta2, inFlag, "skip-phases"),
@@ -188,21 +282,25 @@ var fieldMappings = []fieldMapping{
 	mappingOf("patchesDir", textCodec, func(c *Config) *string { return &c.PatchesDir },
 		at(v1beta3, v1beta4, inInit|inJoin, "patches.directory")),
 
-	mappingOf("timeouts.controlPlane", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.ControlPlane },
+	mappingOf("timeouts.controlPlane", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.ControlPlane },
 		at(v1beta1, v1beta3, inCluster, "apiServer.timeoutForControlPlane"),
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.controlPlaneComponentHealthCheck")),
-	mappingOf("timeouts.kubelet", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.Kubelet },
+	mappingOf("timeouts.kubelet", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.Kubelet },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.kubeletHealthCheck")),
-	mappingOf("timeouts.apiCall", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.APICall },
+	mappingOf("timeouts.apiCall", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.APICall },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.kubernetesAPICall")),
-	mappingOf("timeouts.etcdCall", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.EtcdCall },
+	mappingOf("timeouts.etcdCall", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.EtcdCall },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.etcdAPICall")),
-	mappingOf("timeouts.tlsBootstrap", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.TLSBootstrap },
+	mappingOf("timeouts.tlsBootstrap", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.TLSBootstrap },
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.tlsBootstrap")),
-	mappingOf("timeouts.discovery", durationCodec, func(c *Config) *quorate.Duration { return &c.Timeouts.Discovery },
+	mappingOf("timeouts.discovery", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.Discovery },
 		at(v1alpha2, v1alpha3, inJoin, "discoveryTimeout"),
 		at(v1beta1, v1beta3, inJoin, "discovery.timeout"),
 		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.discovery")),
+	mappingOf("timeouts.upgradeManifests", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.UpgradeManifests },
+		at(v1beta4, v1beta4, inInit|inJoin, "timeouts.upgradeManifests")),
+	mappingOf("dryRun", boolCodec, func(c *Config) *bool { return &c.DryRun },
+		at(v1beta4, v1beta4, inInit|inJoin, "dryRun")),
 }
 
 func ofInit[T any](c *Config, ptr func(*Init) *T) *T {
@@ -249,7 +347,12 @@ func etcdMapping[T any](name string, f valueCodec[T], ptr func(*ExternalEtcd) *T
 	if name == "httpEndpoints" {
 		locations = []location{at(v1beta4, v1beta4, inCluster, "etcd.external."+name).fromMinor(35)}
 	}
-	return initMapping("init.etcd."+name, f, func(i *Init) *T { return ptr(&i.Etcd) }, locations...)
+	return initMapping("init.etcd."+name, f, func(i *Init) *T {
+		if i.Etcd == nil {
+			return nil
+		}
+		return ptr(i.Etcd)
+	}, locations...)
 }
 
 func localEtcdMapping[T any](name string, f valueCodec[T], first api, ptr func(*LocalEtcd) *T) fieldMapping {
@@ -261,10 +364,10 @@ func localEtcdMapping[T any](name string, f valueCodec[T], first api, ptr func(*
 }
 
 func argsMapping(name string, component func(*Init) *Component) fieldMapping {
-	return initMapping("init."+name+".args", argsCodec, func(i *Init) *map[string]string { return &component(i).Args },
-		at(v1alpha1, v1alpha3, inCluster, name+"ExtraArgs"),
-		at(v1beta1, v1beta3, inCluster, name+".extraArgs"),
-		at(v1beta4, v1beta4, inCluster, name+".extraArgs").as(asArgList))
+	return initMapping("init."+name+".args", argsCodec, func(i *Init) *Args { return &component(i).Args },
+		at(v1alpha1, v1alpha3, inCluster, name+"ExtraArgs").as(asArgMap),
+		at(v1beta1, v1beta3, inCluster, name+".extraArgs").as(asArgMap),
+		at(v1beta4, v1beta4, inCluster, name+".extraArgs"))
 }
 
 func volumesMapping(name string, component func(*Init) *Component) fieldMapping {
@@ -275,20 +378,20 @@ func volumesMapping(name string, component func(*Init) *Component) fieldMapping 
 }
 
 func envMapping(name string, component func(*Init) *Component) fieldMapping {
-	return initMapping("init."+name+".env", argsCodec, func(i *Init) *map[string]string { return &component(i).Env },
-		at(v1beta4, v1beta4, inCluster, name+".extraEnvs").as(asArgList))
+	return initMapping("init."+name+".env", envCodec, func(i *Init) *[]EnvVar { return &component(i).Env },
+		at(v1beta4, v1beta4, inCluster, name+".extraEnvs"))
 }
 
 // ttlCodec is a token's life, which kubeadm ends at zero when it is to have none.
 var ttlCodec = valueCodec[quorate.Duration]{
 	set: func(quorate.Duration) bool { return true },
-	enc: func(d quorate.Duration) any { return Init{TokenTTL: d}.tokenTTL().String() },
+	enc: func(d quorate.Duration) any { return kubeadmTTL(d).String() },
 	dec: func(v any) (quorate.Duration, error) {
-		d, err := durationCodec.dec(v)
+		d, err := durationOf(v)
 		switch {
 		case err != nil:
 			return 0, err
-		case d == 0:
+		case d <= 0:
 			return -1, nil
 		case d == defaultTokenTTL:
 			return 0, nil
@@ -297,80 +400,177 @@ var ttlCodec = valueCodec[quorate.Duration]{
 	},
 }
 
-// bootstrapToken is the token as an object, from v1alpha2 on.
-func (c *Config) bootstrapToken() map[string]any {
-	token := map[string]any{
-		"token": string(c.Token.Bytes()),
-		"ttl":   ttlCodec.enc(c.Init.TokenTTL),
+// timeCodec is a moment, to the second.
+var timeCodec = valueCodec[time.Time]{
+	set: func(t time.Time) bool { return !t.IsZero() },
+	enc: func(t time.Time) any { return t.UTC().Format(time.RFC3339) },
+	dec: func(v any) (time.Time, error) {
+		s, ok := v.(string)
+		t, err := time.Parse(time.RFC3339, s)
+		if !ok || err != nil {
+			return time.Time{}, misread("a moment, as in 2026-01-02T15:04:05Z")
+		}
+		return t.UTC(), nil
+	},
+}
+
+// bootstrapTokens are the tokens as objects, from v1alpha2 on; none if kubeadm is
+// to make one by itself.
+func (c *Config) bootstrapTokens() []any {
+	first := BootstrapToken{
+		Token: c.Token, TTL: c.Init.TokenTTL, Expires: c.Init.TokenExpires,
+		Usages: c.Init.TokenUsages, Groups: c.Init.TokenGroups, Description: c.Init.TokenDescription,
 	}
-	if c.Init.TokenDescription != "" {
-		token["description"] = c.Init.TokenDescription
+	if len(c.Init.OtherTokens) == 0 && first.unset() {
+		return nil
 	}
-	if len(c.Init.TokenUsages) > 0 {
-		token["usages"] = texts(c.Init.TokenUsages)
+	return anyList(append([]BootstrapToken{first}, c.Init.OtherTokens...), BootstrapToken.object)
+}
+
+func (b BootstrapToken) unset() bool {
+	return b.Token.Len() == 0 && b.TTL == 0 && b.Expires.IsZero() && len(b.Usages) == 0 && len(b.Groups) == 0 && b.Description == ""
+}
+
+func (b BootstrapToken) object() any {
+	token := map[string]any{}
+	if b.Token.Len() > 0 {
+		token["token"] = string(b.Token.Bytes())
 	}
-	if len(c.Init.TokenGroups) > 0 {
-		token["groups"] = texts(c.Init.TokenGroups)
+	if b.Expires.IsZero() || b.TTL != 0 {
+		token["ttl"] = ttlCodec.enc(b.TTL)
+	}
+	if !b.Expires.IsZero() {
+		token["expires"] = timeCodec.enc(b.Expires)
+	}
+	if b.Description != "" {
+		token["description"] = b.Description
+	}
+	if len(b.Usages) > 0 {
+		token["usages"] = texts(b.Usages)
+	}
+	if len(b.Groups) > 0 {
+		token["groups"] = texts(b.Groups)
 	}
 	return token
 }
 
-func putBootstrapToken(c *Config, v any) (err error) {
+func bootstrapTokenOf(v any) (b BootstrapToken, err error) {
 	token, ok := v.(map[string]any)
-	if !ok {
-		return misread("a token with its fields")
+	if !ok && v != nil {
+		return b, misread("a list of tokens with their fields")
 	}
-	for name, value := range token {
-		switch name {
+	for _, name := range slices.Sorted(maps.Keys(token)) {
+		switch value := token[name]; name {
 		case "token":
-			c.Token, err = contentCodec.dec(value)
+			b.Token, err = contentCodec.dec(value)
 		case "description":
-			c.Init.TokenDescription, err = textOf(value)
+			b.Description, err = textOf(value)
 		case "ttl":
-			c.Init.TokenTTL, err = ttlCodec.dec(value)
+			b.TTL, err = ttlCodec.dec(value)
+		case "expires":
+			b.Expires, err = timeCodec.dec(value)
 		case "usages":
-			c.Init.TokenUsages, err = listOf(value)
+			b.Usages, err = listOf(value)
 		case "groups":
-			c.Init.TokenGroups, err = listOf(value)
+			b.Groups, err = listOf(value)
 		default:
-			err = misread("a token without " + name)
+			return b, misread("a token's own fields: token, ttl, expires, usages, groups, description")
 		}
 		if err != nil {
-			return err
+			return b, fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	return b, nil
+}
+
+func putBootstrapTokens(c *Config, v any) error {
+	items, ok := v.([]any)
+	if !ok {
+		return misread("a list of tokens with their fields")
+	}
+	var tokens []BootstrapToken
+	for i, item := range items {
+		token, err := bootstrapTokenOf(item)
+		if err != nil {
+			return fmt.Errorf("token %d: %w", i+1, err)
+		}
+		tokens = append(tokens, token)
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	first := tokens[0]
+	c.Token = first.Token
+	c.Init.TokenTTL, c.Init.TokenExpires, c.Init.TokenDescription = first.TTL, first.Expires, first.Description
+	c.Init.TokenUsages, c.Init.TokenGroups = first.Usages, first.Groups
+	c.Init.OtherTokens = tokens[1:]
+	if len(tokens) == 1 {
+		c.Init.OtherTokens = nil
 	}
 	return nil
 }
 
-// putKubeletArgs takes the arguments apart that a Registration has fields for.
+// putKubeletArgs reads into their own fields the arguments that a Registration has
+// fields for. They stay among the arguments too where the fields would not be
+// written as the same text.
 func putKubeletArgs(c *Config, v any) error {
 	args, err := argsCodec.dec(v)
 	if err != nil {
 		return err
 	}
 	r := &c.Registration
-	if ips, given := args["node-ip"]; given {
-		for ip := range strings.SplitSeq(ips, ",") {
-			a, err := netip.ParseAddr(ip)
-			if err != nil {
-				return misread("addresses in node-ip")
-			}
-			r.NodeIPs = append(r.NodeIPs, a)
-		}
-		delete(args, "node-ip")
+	ips := args.Values(nodeIPArg)
+	if r.NodeIPs = nodeIPsOf(ips); slices.Equal(ips, []string{joinAddrs(r.NodeIPs)}) {
+		args = args.Without(nodeIPArg)
 	}
-	if labels, given := args["node-labels"]; given {
-		r.Labels = map[string]string{}
-		for label := range strings.SplitSeq(labels, ",") {
-			name, value, _ := strings.Cut(label, "=")
-			r.Labels[name] = value
-		}
-		delete(args, "node-labels")
+	labels := args.Values(nodeLabelsArg)
+	if r.Labels = labelsOf(labels); len(r.Labels) > 0 && slices.Equal(labels, []string{joinLabels(r.Labels)}) {
+		args = args.Without(nodeLabelsArg)
 	}
 	if len(args) > 0 {
 		r.KubeletArgs = args
 	}
 	return nil
+}
+
+const (
+	nodeIPArg     = "node-ip"
+	nodeLabelsArg = "node-labels"
+)
+
+// nodeIPsOf are the addresses in the last of the arguments, nil if there are none
+// or if they are not all addresses.
+func nodeIPsOf(values []string) (ips []netip.Addr) {
+	if len(values) == 0 {
+		return nil
+	}
+	for text := range strings.SplitSeq(values[len(values)-1], ",") {
+		ip, err := netip.ParseAddr(strings.TrimSpace(text))
+		if err != nil {
+			return nil
+		}
+		ips = append(ips, ip)
+	}
+	return ips
+}
+
+// labelsOf reads labels as the kubelet does, which passes over empty items, from
+// k8s.io/component-base cli/flag/configuration_map.go.
+func labelsOf(values []string) map[string]string {
+	var labels map[string]string
+	for _, value := range values {
+		for label := range strings.SplitSeq(value, ",") {
+			if label == "" {
+				continue
+			}
+			name, value, _ := strings.Cut(label, "=")
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		}
+	}
+	return labels
 }
 
 // splitEndpoint takes the port off v1alpha1's endpoint, which there is bindPort.

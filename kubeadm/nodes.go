@@ -74,6 +74,13 @@ func unreported(before, more quorate.Problems) quorate.Problems {
 // *quorate.InvalidError that names every field of Config that is wrong or that
 // this version of kubeadm cannot express.
 func (n Node) Files() ([]quorate.File, error) {
+	problems := n.Config.Problems()
+	var wrong quorate.Problems
+	n.Config.encode(&wrong, false)
+	problems = append(problems, unreported(problems, wrong)...)
+	if err := problems.Err(n.Config.what()); err != nil {
+		return nil, err
+	}
 	content, err := n.Config.YAML()
 	if err != nil {
 		return nil, err
@@ -125,7 +132,7 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 		Token: s.Token,
 	}
 	if kubeletByFlags(c) {
-		cfg.Registration.KubeletArgs = asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet))
+		cfg.Registration.KubeletArgs = ArgsOf(asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet)))
 	}
 	if n.Role == quorate.ControlPlane {
 		cfg.APIServer = &APIServer{Address: n.Address(), Port: c.Endpoint.APIServerPort()}
@@ -147,9 +154,9 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 		CertSANs:          certSANs(c),
 		ImageRepository:   k.ImageRepository,
 		FeatureGates:      eraGates(c),
-		APIServer:         Component{Args: defaultAPIServerArgs(c)},
-		ControllerManager: Component{Args: k.ControllerManagerArgs},
-		Scheduler:         Component{Args: k.SchedulerArgs},
+		APIServer:         Component{Args: ArgsOf(defaultAPIServerArgs(c))},
+		ControllerManager: Component{Args: ArgsOf(k.ControllerManagerArgs)},
+		Scheduler:         Component{Args: ArgsOf(k.SchedulerArgs)},
 		KubeProxy:         overlay(nil, k.KubeProxy),
 	}
 	if c.Etcd.Stacked {
@@ -258,8 +265,8 @@ func asKubeletFlags(fields map[string]any) map[string]string {
 // found dead (TCP_USER_TIMEOUT of its etcd client). With its own alone, it is
 // either well or not ready, and then the VIP goes elsewhere. Members without TLS
 // are reached at every address, as walk-throughs of their time have it.
-func externalEtcd(c quorate.Cluster) ExternalEtcd {
-	e := ExternalEtcd{CAFile: hostpath.EtcdCAOfAPIServer, CertFile: hostpath.APIServerEtcdClientCert, KeyFile: hostpath.APIServerEtcdClientKey}
+func externalEtcd(c quorate.Cluster) *ExternalEtcd {
+	e := &ExternalEtcd{CAFile: hostpath.EtcdCAOfAPIServer, CertFile: hostpath.APIServerEtcdClientCert, KeyFile: hostpath.APIServerEtcdClientKey}
 	port := strconv.Itoa(c.Etcd.ClientPort)
 	if c.Etcd.PlainHTTP {
 		for _, n := range c.ControlPlanes() {
@@ -278,22 +285,24 @@ func externalEtcd(c quorate.Cluster) ExternalEtcd {
 // localEtcd gives kubeadm's own members what the description tunes.
 func localEtcd(c quorate.Cluster) LocalEtcd {
 	e, own := c.Etcd, quorate.Etcd{Stacked: true}.WithDefaults(c.Version)
-	l := LocalEtcd{Args: map[string]string{}}
+	var l LocalEtcd
+	args := map[string]string{}
 	if e.DataDir != own.DataDir {
 		l.DataDir = e.DataDir
 	}
 	if e.Heartbeat != own.Heartbeat {
-		l.Args["heartbeat-interval"] = strconv.FormatInt(e.Heartbeat.Std().Milliseconds(), 10)
+		args["heartbeat-interval"] = strconv.FormatInt(e.Heartbeat.Std().Milliseconds(), 10)
 	}
 	if e.Election != own.Election {
-		l.Args["election-timeout"] = strconv.FormatInt(e.Election.Std().Milliseconds(), 10)
+		args["election-timeout"] = strconv.FormatInt(e.Election.Std().Milliseconds(), 10)
 	}
 	if e.QuotaBytes != own.QuotaBytes {
-		l.Args["quota-backend-bytes"] = strconv.FormatInt(e.QuotaBytes, 10)
+		args["quota-backend-bytes"] = strconv.FormatInt(e.QuotaBytes, 10)
 	}
 	if e.SnapshotCount != own.SnapshotCount {
-		l.Args["snapshot-count"] = strconv.FormatInt(e.SnapshotCount, 10)
+		args["snapshot-count"] = strconv.FormatInt(e.SnapshotCount, 10)
 	}
+	l.Args = ArgsOf(args)
 	return l
 }
 
@@ -338,10 +347,10 @@ func kubeletDefaults() map[string]any {
 	return map[string]any{"cgroupDriver": cgroupDriverSystemd}
 }
 
-// tokenTTL in kubeadm's words, where zero means for ever.
-func (i Init) tokenTTL() quorate.Duration {
-	if i.TokenTTL < 0 {
+// kubeadmTTL is a token's life in kubeadm's words, where zero means for ever.
+func kubeadmTTL(ttl quorate.Duration) quorate.Duration {
+	if ttl < 0 {
 		return 0
 	}
-	return cmp.Or(i.TokenTTL, defaultTokenTTL)
+	return cmp.Or(ttl, defaultTokenTTL)
 }

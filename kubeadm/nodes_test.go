@@ -340,7 +340,7 @@ func TestDefaultAPIServerArguments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, nodes[0].Config.Init.APIServer.Args); diff != "" {
+			if diff := cmp.Diff(kubeadm.ArgsOf(tt.want), nodes[0].Config.Init.APIServer.Args); diff != "" {
 				t.Error(diff)
 			}
 		})

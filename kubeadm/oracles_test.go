@@ -244,20 +244,16 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 		},
 		"no taints": func(c *kubeadm.Config) { c.Registration.Taints = []kubeadm.Taint{} },
 		"kubelet args": func(c *kubeadm.Config) {
-			c.Registration.KubeletArgs = maps.Clone(c.Registration.KubeletArgs)
-			if c.Registration.KubeletArgs == nil {
-				c.Registration.KubeletArgs = map[string]string{}
-			}
-			c.Registration.KubeletArgs["v"] = "3"
+			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("v", "3")
 		},
 		"pull policy":           func(c *kubeadm.Config) { c.Registration.ImagePullPolicy = "IfNotPresent" },
 		"pull serial":           func(c *kubeadm.Config) { c.Registration.ImagePullSerial = &no },
 		"phases":                func(c *kubeadm.Config) { c.SkipPhases = []string{"preflight"} },
 		"patches":               func(c *kubeadm.Config) { c.PatchesDir = "/etc/kubernetes/patches" },
-		"timeouts":              func(c *kubeadm.Config) { c.Timeouts.Discovery = quorate.Duration(7 * time.Minute) },
-		"control plane timeout": func(c *kubeadm.Config) { c.Timeouts.ControlPlane = quorate.Duration(6 * time.Minute) },
+		"timeouts":              func(c *kubeadm.Config) { c.Timeouts.Discovery = new(quorate.Duration(7 * time.Minute)) },
+		"control plane timeout": func(c *kubeadm.Config) { c.Timeouts.ControlPlane = new(quorate.Duration(6 * time.Minute)) },
 		"more timeouts": func(c *kubeadm.Config) {
-			c.Timeouts.ControlPlane, c.Timeouts.EtcdCall = quorate.Duration(7*time.Minute), quorate.Duration(time.Minute)
+			c.Timeouts.ControlPlane, c.Timeouts.EtcdCall = new(quorate.Duration(7*time.Minute)), new(quorate.Duration(time.Minute))
 		},
 		"volumes": func(c *kubeadm.Config) {
 			c.Init.APIServer.Volumes = []kubeadm.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"},
@@ -267,7 +263,7 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 			c.Init.Scheduler.Volumes = []kubeadm.Volume{{Name: "x", HostPath: "/x", MountPath: "/x", ReadOnly: true}}
 		},
 		"environment": func(c *kubeadm.Config) {
-			c.Init.ControllerManager.Env = map[string]string{"HTTPS_PROXY": "http://proxy:3128"}
+			c.Init.ControllerManager.Env = []kubeadm.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy:3128"}}
 		},
 		"feature gate": func(c *kubeadm.Config) {
 			c.Init.FeatureGates = with(c.Init.FeatureGates, "RootlessControlPlane", false)
@@ -279,7 +275,7 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 		},
 		"no add-ons": func(c *kubeadm.Config) { c.Init.DNS.Disabled, c.Init.ProxyDisabled = true, true },
 		"keys": func(c *kubeadm.Config) {
-			c.Init.EncryptionAlgorithm, c.Init.CertificateValidity, c.Init.CACertificateValidity = "ECDSA-P256", quorate.Duration(100*time.Hour), quorate.Duration(1000*time.Hour)
+			c.Init.EncryptionAlgorithm, c.Init.CertificateValidity, c.Init.CACertificateValidity = "ECDSA-P256", new(quorate.Duration(100*time.Hour)), new(quorate.Duration(1000*time.Hour))
 		},
 		"token": func(c *kubeadm.Config) {
 			c.Init.TokenUsages, c.Init.TokenGroups = []string{"signing", "authentication"}, []string{"system:bootstrappers:quorate"}
@@ -294,7 +290,7 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 	for _, name := range slices.Sorted(maps.Keys(changes)) {
 		ofInit := slices.Contains([]string{"volumes", "read-only volumes", "environment", "feature gate", "feature gate2", "certificates", "DNS", "no add-ons", "keys", "token", "etcd image", "etcd SANs"}, name)
 		local := strings.HasPrefix(name, "etcd ")
-		if ofInit && c.Init == nil || local && len(c.Init.Etcd.Endpoints) > 0 || !rapid.Bool().Draw(t, name) {
+		if ofInit && c.Init == nil || local && c.Init.Etcd != nil || !rapid.Bool().Draw(t, name) {
 			continue
 		}
 		next := c

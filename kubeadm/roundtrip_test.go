@@ -41,13 +41,26 @@ func anyText() *rapid.Generator[string] {
 func argValue() *rapid.Generator[string] {
 	return nasty().Filter(func(s string) bool {
 		var p quorate.Problems
-		checkArgs(&p, "", map[string]string{"a": s}, knownArgs{}, quorate.Version{})
+		checkArgs(&p, "", Args{{"a", s}}, knownArgs{}, quorate.Version{})
 		return len(p) == 0
 	})
 }
 
-func args(names ...string) *rapid.Generator[map[string]string] {
-	return rapid.MapOfN(rapid.SampledFrom(names), argValue(), 0, len(names))
+// env draws a variable with a value, or with a source of it.
+func env() *rapid.Generator[EnvVar] {
+	return rapid.Custom(func(t *rapid.T) EnvVar {
+		e := EnvVar{Name: nasty().Draw(t, "name")}
+		if rapid.Bool().Draw(t, "from") {
+			e.ValueFrom = map[string]any{"fieldRef": map[string]any{"fieldPath": nasty().Draw(t, "path")}}
+		} else {
+			e.Value = nasty().Draw(t, "value")
+		}
+		return e
+	})
+}
+
+func args(names ...string) *rapid.Generator[Args] {
+	return rapid.Map(rapid.MapOfN(rapid.SampledFrom(names), argValue(), 0, len(names)), ArgsOf)
 }
 
 // tree is a value as YAML carries it, maps and lists to a small depth.
@@ -79,7 +92,7 @@ func (d drawer) can(field string) bool {
 			continue
 		}
 		for _, p := range l.at {
-			if p.holds(d.api) && p.docs&d.roles != 0 && d.minor >= p.minor {
+			if p.holds(d.api) && p.docs&d.roles != 0 && d.minor >= p.minor && !p.readOnly {
 				return true
 			}
 		}
@@ -123,7 +136,7 @@ func (d drawer) component(name string) Component {
 			{{Name: "audit", HostPath: "/a b: c", MountPath: "/etc/audit", ReadOnly: true, PathType: "File"}},
 			{{Name: "x", HostPath: "/x", MountPath: "/y"}, {Name: "z", HostPath: "/x", MountPath: "/z", ReadOnly: true}},
 		})),
-		Env: maybe(d, "init."+name+".env", rapid.MapOfN(nasty(), nasty(), 0, 2)),
+		Env: maybe(d, "init."+name+".env", rapid.SliceOfN(env(), 0, 2)),
 	}
 	if d.api == v1alpha1 {
 		for i := range c.Volumes {
@@ -134,11 +147,12 @@ func (d drawer) component(name string) Component {
 }
 
 func (d drawer) timeouts() Timeouts {
-	duration := rapid.Map(rapid.Int64Range(0, 1<<40), func(n int64) quorate.Duration { return quorate.Duration(n) })
+	duration := rapid.Map(rapid.Int64Range(0, 1<<40), func(n int64) *quorate.Duration { return new(quorate.Duration(n)) })
 	return Timeouts{
 		ControlPlane: maybe(d, "timeouts.controlPlane", duration), Kubelet: maybe(d, "timeouts.kubelet", duration),
 		APICall: maybe(d, "timeouts.apiCall", duration), EtcdCall: maybe(d, "timeouts.etcdCall", duration),
-		TLSBootstrap: maybe(d, "timeouts.tlsBootstrap", duration), Discovery: maybe(d, "timeouts.discovery", duration),
+		UpgradeManifests: maybe(d, "timeouts.upgradeManifests", rapid.Just(new(quorate.Duration(time.Minute)))),
+		TLSBootstrap:     maybe(d, "timeouts.tlsBootstrap", duration), Discovery: maybe(d, "timeouts.discovery", duration),
 	}
 }
 
@@ -167,8 +181,8 @@ func (d drawer) init() *Init {
 		},
 		ProxyDisabled:         maybe(d, "init.proxyDisabled", rapid.Bool()),
 		EncryptionAlgorithm:   maybe(d, "init.encryptionAlgorithm", nasty()),
-		CertificateValidity:   maybe(d, "init.certificateValidity", rapid.Just(quorate.Duration(time.Hour))),
-		CACertificateValidity: maybe(d, "init.caCertificateValidity", rapid.Just(quorate.Duration(time.Hour))),
+		CertificateValidity:   maybe(d, "init.certificateValidity", rapid.Just(new(quorate.Duration(time.Hour)))),
+		CACertificateValidity: maybe(d, "init.caCertificateValidity", rapid.Just(new(quorate.Duration(time.Hour)))),
 		Kubelet:               maybe(d, "init.kubelet", rapid.SampledFrom([]map[string]any{{"cgroupDriver": "systemd"}})),
 		KubeProxy:             maybe(d, "init.kubeProxy", rapid.SampledFrom([]map[string]any{{"mode": "iptables", "clientConnection": map[string]any{"qps": json.Number("1.5")}}})),
 	}
@@ -179,7 +193,7 @@ func (d drawer) init() *Init {
 		i.TokenDescription = rapid.SampledFrom([]string{"", "x: y"}).Draw(d.T, "description")
 	}
 	if rapid.Bool().Draw(d.T, "external etcd") {
-		i.Etcd = ExternalEtcd{
+		i.Etcd = &ExternalEtcd{
 			Endpoints: list().Draw(d.T, "etcd"), CAFile: nasty().Draw(d.T, "ca"), CertFile: nasty().Draw(d.T, "cert"), KeyFile: nasty().Draw(d.T, "key"),
 			HTTPEndpoints: maybe(d, "init.etcd.httpEndpoints", list()),
 		}
@@ -187,6 +201,7 @@ func (d drawer) init() *Init {
 		i.LocalEtcd = LocalEtcd{
 			DataDir: nasty().Draw(d.T, "data"), Args: args("quota-backend-bytes").Draw(d.T, "etcd args"),
 			ImageRepository: maybe(d, "init.localEtcd.imageRepository", nasty()), ImageTag: maybe(d, "init.localEtcd.imageTag", nasty()),
+			Image: maybe(d, "init.localEtcd.image", nasty()), Env: maybe(d, "init.localEtcd.env", rapid.SliceOfN(env(), 0, 2)),
 			ServerCertSANs: maybe(d, "init.localEtcd.serverCertSANs", list()), PeerCertSANs: maybe(d, "init.localEtcd.peerCertSANs", list()),
 		}
 	}
@@ -233,10 +248,7 @@ func TestParseGivesBackWhatWasRendered(t *testing.T) {
 	for _, join := range []bool{false, true} {
 		rapid.Check(t, func(t *rapid.T) {
 			c := drawConfig(t, join)
-			content, err := c.YAML()
-			if err != nil {
-				t.Fatal(err)
-			}
+			content := written(t, c)
 			back, left, err := Parse(content.Bytes(), c.Version)
 			if err != nil || len(left) > 0 {
 				t.Fatalf("%v, left %v, of\n%s", err, left, content.Bytes())
@@ -251,12 +263,26 @@ func TestParseGivesBackWhatWasRendered(t *testing.T) {
 			if (back.Registration.Taints == nil) != (c.Registration.Taints == nil) {
 				t.Fatal("no taints and default taints were mixed up")
 			}
-			again, err := back.YAML()
-			if err != nil || !again.Equal(content) {
-				t.Fatalf("same Config, other bytes (%v)", err)
+			if !written(t, back).Equal(content) {
+				t.Fatal("same Config, other bytes")
 			}
 		})
 	}
+}
+
+// written is what YAML writes of a Config, whether or not kubeadm would take the
+// text in it.
+func written(t *rapid.T, c Config) quorate.Content {
+	var problems quorate.Problems
+	docs, a := c.place(&problems, false)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	content, err := docs.yaml(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // A laid-over document reads back as the overlay wherever the overlay speaks,

@@ -99,12 +99,17 @@ func NewCertificateKey(random io.Reader) (quorate.Content, error) {
 	return quorate.Sensitive([]byte(hex.EncodeToString(key))), nil
 }
 
+var (
+	tokenForm          = fmt.Sprintf("bootstrap token: want %d characters, a dot and %d characters, all of a-z and 0-9 (not shown here: it is a secret)", tokenIDLen, tokenSecretLen)
+	certificateKeyForm = fmt.Sprintf("certificate key: want %d hex digits (not shown here: it is a secret)", 2*certificateKeyLen)
+)
+
 func checkToken(c quorate.Content) error {
 	switch {
 	case c.Len() == 0:
 		return errors.New("no bootstrap token: make one with NewToken")
 	case !tokenPattern.Match(c.Bytes()):
-		return fmt.Errorf("bootstrap token: want %d characters, a dot and %d characters, all of a-z and 0-9 (not shown here: it is a secret)", tokenIDLen, tokenSecretLen)
+		return errors.New(tokenForm)
 	case !c.IsSensitive():
 		return errors.New("bootstrap token: hold it in quorate.Sensitive content, as ParseToken does")
 	}

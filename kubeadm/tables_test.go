@@ -187,7 +187,7 @@ func TestPreflightChecksByVersion(t *testing.T) {
 func TestKubeletArgumentsByVersion(t *testing.T) {
 	for minor, want := range map[int]int{23: 0, 24: 1} {
 		var p quorate.Problems
-		checkArgs(&p, "x", map[string]string{"network-plugin": "cni", "v": "2"}, kubeletArgs, quorate.Version{Major: 1, Minor: minor})
+		checkArgs(&p, "x", ArgsOf(map[string]string{"network-plugin": "cni", "v": "2"}), kubeletArgs, quorate.Version{Major: 1, Minor: minor})
 		if len(p) != want {
 			t.Errorf("1.%d: %v", minor, p)
 		}

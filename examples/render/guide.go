@@ -212,7 +212,7 @@ func (g guide) kubeadm(i int) ([]quorate.File, error) {
 	config.Registration = kubeadm.Registration{}
 	config.Init = &kubeadm.Init{
 		Endpoint: config.Init.Endpoint,
-		Etcd: kubeadm.ExternalEtcd{
+		Etcd: &kubeadm.ExternalEtcd{
 			Endpoints: etcd.ClientEndpoints(g.members),
 			CAFile:    path.Join(guidePKI, "ca.pem"), CertFile: path.Join(guidePKI, "client.pem"), KeyFile: path.Join(guidePKI, "client-key.pem"),
 		},

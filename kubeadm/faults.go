@@ -1,0 +1,406 @@
+package kubeadm
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// faults is everything for which kubeadm of the Config's version would refuse the
+// file or stop at it, from cmd/kubeadm/app/apis/kubeadm/validation of a release of
+// every minor, and what YAML cannot hold.
+func (c Config) faults() quorate.Problems {
+	var p quorate.Problems
+	if apiFor(c.Version) == 0 {
+		p.Refuse("version", "no kubeadm configuration for Kubernetes %q: want 1.%d to 1.%d", c.Version, quorate.MinMinor, quorate.MaxMinor)
+	}
+	notText(&p, "", reflect.ValueOf(c))
+	if (c.Init == nil) == (c.Join == nil) {
+		p.Refuse("", "set exactly one of init and join")
+		return p
+	}
+	c.Registration.faults(&p, c.Version)
+	c.APIServer.faults(&p)
+	if c.Token.Len() > 0 && !tokenPattern.Match(c.Token.Bytes()) {
+		p.Refuse("token", "%s", tokenForm)
+	}
+	if c.CertificateKey.Len() > 0 && !certificateKeyTaken.Match(c.CertificateKey.Bytes()) {
+		p.Refuse("certificateKey", "%s", certificateKeyForm)
+	}
+	if c.Join != nil {
+		c.Join.faults(&p, c)
+		if c.CertificateKey.Len() > 0 && c.APIServer == nil {
+			p.Refuse("certificateKey", "it makes a control plane of the node, and there is no apiServer: set it, or leave the key out")
+		}
+		return p
+	}
+	if c.APIServer == nil {
+		p.Refuse("apiServer", "init makes a control plane: set its address and port")
+	}
+	c.Init.faults(&p, c.Version)
+	return p
+}
+
+// notText refuses text that no file can hold as it is: everything in it is UTF-8.
+func notText(p *quorate.Problems, at string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		if !utf8.ValidString(v.String()) {
+			p.Refuse(at, "not UTF-8, which a file cannot hold as it is")
+		}
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			notText(p, at, v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				notText(p, strings.TrimPrefix(at+"."+fieldName(f.Name), "."), v.Field(i))
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			notText(p, fmt.Sprintf("%s[%d]", at, i), v.Index(i))
+		}
+	case reflect.Map:
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			if !utf8.ValidString(k.String()) {
+				p.Refuse(at, "a name in it is not UTF-8, which a file cannot hold as it is")
+				continue
+			}
+			notText(p, key(at, k.String()), v.MapIndex(k))
+		}
+	}
+}
+
+// fieldName is a field of Config as paths have it.
+func fieldName(name string) string {
+	for i, r := range name {
+		if r < 'A' || r > 'Z' {
+			head := max(i-1, 1)
+			return strings.ToLower(name[:head]) + name[head:]
+		}
+	}
+	return strings.ToLower(name)
+}
+
+func (r Registration) faults(p *quorate.Problems, v quorate.Version) {
+	const at = "registration"
+	if name := strings.ToLower(strings.TrimSpace(r.Name)); r.Name != "" && !isSubdomain(name) {
+		p.Refuse(at+".name", "%q is no lower-case RFC 1123 subdomain", r.Name)
+	}
+	if r.CRISocket != "" && !isSocket(r.CRISocket, v) {
+		p.Refuse(at+".criSocket", "%q: want a socket, as in unix:///run/containerd/containerd.sock", r.CRISocket)
+	}
+	argNames(p, at+".kubeletArgs", r.KubeletArgs)
+	if r.ImagePullPolicy != "" {
+		oneOf(p, at+".imagePullPolicy", r.ImagePullPolicy, "Always", "IfNotPresent", "Never")
+	}
+}
+
+// isSocket follows ValidateSocketPath and what kubeadm puts before a path.
+func isSocket(socket string, v quorate.Version) bool {
+	u, err := url.Parse(socket)
+	switch {
+	case err != nil:
+		return false
+	case v.AtLeast(1, 24):
+		return u.Scheme == "unix" || !strings.HasPrefix(socket, "unix") && !strings.Contains(socket, "://")
+	case !v.AtLeast(1, 11):
+		return true
+	case u.Scheme == "":
+		return path.IsAbs(u.Path)
+	}
+	return u.Scheme == "unix"
+}
+
+func (a *APIServer) faults(p *quorate.Problems) {
+	if a == nil {
+		return
+	}
+	if ip := a.Address.Unmap(); ip.IsValid() && (ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
+		p.Refuse("apiServer.address", "%s: kubeadm takes no multicast, broadcast or link-local address", a.Address)
+	}
+	if a.Port < 0 || a.Port > 65535 {
+		p.Refuse("apiServer.port", "%d: want a port from 1 to 65535", a.Port)
+	}
+}
+
+func (j *Join) faults(p *quorate.Problems, c Config) {
+	if j.File != "" {
+		if j.Endpoint != "" || len(j.CAHashes) > 0 || j.UnsafeSkipCAVerification || c.Token.Len() > 0 {
+			p.Refuse("join.file", "kubeadm discovers the cluster by a file or by a token, not by both")
+		}
+		if u, err := url.Parse(j.File); err != nil || u.Scheme != "" && u.Scheme != "https" {
+			p.Refuse("join.file", "want a path on the host, or an https URL")
+		}
+	} else {
+		if c.Token.Len() == 0 {
+			p.Refuse("token", "no bootstrap token: make one with NewToken")
+		}
+		for i, endpoint := range append([]string{j.Endpoint}, j.OtherEndpoints...) {
+			at := "join.endpoint"
+			if i > 0 {
+				at = fmt.Sprintf("join.otherEndpoints[%d]", i-1)
+			}
+			if _, _, err := net.SplitHostPort(endpoint); err != nil {
+				p.Refuse(at, "%q: want host:port, as in api.example.org:6443", endpoint)
+			}
+		}
+		if len(j.CAHashes) == 0 && !j.UnsafeSkipCAVerification {
+			p.Refuse("join.caHashes", "none: a joining node cannot tell the cluster from an impostor; give the hash of every certificate of the CA file")
+		}
+	}
+	if j.TLSBootstrapToken.Len() > 0 && !tokenPattern.Match(j.TLSBootstrapToken.Bytes()) {
+		p.Refuse("join.tlsBootstrapToken", "%s", tokenForm)
+	}
+	if j.CACertPath != "" && (!path.IsAbs(j.CACertPath) || !strings.HasSuffix(j.CACertPath, ".crt")) {
+		p.Refuse("join.caCertPath", "%q: want an absolute path that ends in .crt", j.CACertPath)
+	}
+}
+
+var (
+	groupPattern        = regexp.MustCompile(`\Asystem:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]\z`)
+	subdomainPattern    = regexp.MustCompile(`\A[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\z`)
+	repositoryPattern   = regexp.MustCompile(`\A([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[A-Fa-f0-9:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\z`)
+	certificateKeyTaken = regexp.MustCompile(`\A[0-9A-Fa-f]{64}\z`)
+)
+
+func isSubdomain(s string) bool { return len(s) <= 253 && subdomainPattern.MatchString(s) }
+
+func (i Init) faults(p *quorate.Problems, v quorate.Version) {
+	i.tokenFaults(p)
+	if i.Endpoint != "" {
+		checkEndpoint(p, "init.endpoint", i.Endpoint)
+	}
+	i.etcdFaults(p, v)
+	i.networkFaults(p, v)
+	checkSANs(p, "init.certSANs", lower(i.CertSANs), v)
+	if i.CertificatesDir != "" && !path.IsAbs(i.CertificatesDir) {
+		p.Refuse("init.certificatesDir", "%q: want an absolute path", i.CertificatesDir)
+	}
+	for _, r := range []struct{ at, repository string }{
+		{"init.imageRepository", i.ImageRepository}, {"init.dns.imageRepository", i.DNS.ImageRepository}, {"init.localEtcd.imageRepository", i.LocalEtcd.ImageRepository},
+	} {
+		if r.repository != "" && v.AtLeast(1, 25) && !repositoryPattern.MatchString(r.repository) {
+			p.Refuse(r.at, "%q: want an image repository, as in registry.example.org/kubernetes", r.repository)
+		}
+	}
+	if i.EncryptionAlgorithm != "" {
+		algorithms := []string{"RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256"}
+		if v.AtLeast(1, 34) {
+			algorithms = append(algorithms, "ECDSA-P384")
+		}
+		oneOf(p, "init.encryptionAlgorithm", i.EncryptionAlgorithm, algorithms...)
+	}
+	checkFeatureGates(p, "init.featureGates", i.FeatureGates, v)
+	for _, component := range []struct {
+		at string
+		of Component
+	}{{"init.apiServer", i.APIServer}, {"init.controllerManager", i.ControllerManager}, {"init.scheduler", i.Scheduler}} {
+		argNames(p, component.at+".args", component.of.Args)
+		envNames(p, component.at+".env", component.of.Env)
+	}
+	argNames(p, "init.localEtcd.args", i.LocalEtcd.Args)
+	envNames(p, "init.localEtcd.env", i.LocalEtcd.Env)
+	checkComponentConfig(p, "init.kubelet", i.Kubelet, kubeletSchema, v, faults)
+	checkComponentConfig(p, "init.kubeProxy", i.KubeProxy, kubeProxySchema, v, faults)
+}
+
+func (i Init) tokenFaults(p *quorate.Problems) {
+	first := BootstrapToken{TTL: i.TokenTTL, Expires: i.TokenExpires, Usages: i.TokenUsages, Groups: i.TokenGroups}
+	for n, t := range append([]BootstrapToken{first}, i.OtherTokens...) {
+		at := func(field string) string {
+			if n == 0 {
+				return "init.token" + strings.ToUpper(field[:1]) + field[1:]
+			}
+			return fmt.Sprintf("init.otherTokens[%d].%s", n-1, field)
+		}
+		if n > 0 && t.Token.Len() > 0 && !tokenPattern.Match(t.Token.Bytes()) {
+			p.Refuse(at("token"), "%s", tokenForm)
+		}
+		if t.TTL != 0 && !t.Expires.IsZero() {
+			p.Refuse(at("expires"), "kubeadm takes a moment or a life of the token, not both")
+		}
+		for k, usage := range t.Usages {
+			oneOf(p, fmt.Sprintf("%s[%d]", at("usages"), k), usage, "signing", "authentication")
+		}
+		for k, group := range t.Groups {
+			if !groupPattern.MatchString(group) {
+				p.Refuse(fmt.Sprintf("%s[%d]", at("groups"), k), "%q: want a group below system:bootstrappers:, in lower case", group)
+			}
+		}
+		if len(t.Groups) > 0 && len(t.Usages) > 0 && !slices.Contains(t.Usages, "authentication") {
+			p.Refuse(at("groups"), "a token has groups only if its usages have authentication")
+		}
+	}
+}
+
+// checkEndpoint follows ParseHostPort in cmd/kubeadm/app/util/endpoint.go.
+func checkEndpoint(p *quorate.Problems, at, endpoint string) {
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		host, port = endpoint, ""
+	}
+	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
+		p.Refuse(at, "%q: want a port from 1 to 65535", endpoint)
+	}
+	if _, err := parseAddr(host); err != nil && !isSubdomain(host) {
+		p.Refuse(at, "%q: want an address or a lower-case DNS name, and a port, as in api.example.org:6443", endpoint)
+	}
+}
+
+func (i Init) etcdFaults(p *quorate.Problems, v quorate.Version) {
+	l := i.LocalEtcd
+	if i.Etcd == nil {
+		if l.DataDir != "" && !path.IsAbs(l.DataDir) {
+			p.Refuse("init.localEtcd.dataDir", "%q: want an absolute path", l.DataDir)
+		}
+		checkSANs(p, "init.localEtcd.serverCertSANs", l.ServerCertSANs, v)
+		checkSANs(p, "init.localEtcd.peerCertSANs", l.PeerCertSANs, v)
+		return
+	}
+	if !reflect.ValueOf(l).IsZero() {
+		p.Refuse("init.localEtcd", "etcd is external or kubeadm's own, not both: leave one of them out")
+	}
+	e := i.Etcd
+	if len(e.Endpoints) == 0 {
+		p.Refuse("init.etcd.endpoints", "none: the API servers would have no etcd")
+	}
+	secure := (e.CAFile != "" || e.CertFile != "" || e.KeyFile != "") && v.AtLeast(1, 11)
+	checkURLs(p, "init.etcd.endpoints", e.Endpoints, secure)
+	checkURLs(p, "init.etcd.httpEndpoints", e.HTTPEndpoints, false)
+	if (e.CertFile == "") != (e.KeyFile == "") {
+		p.Refuse("init.etcd.certFile", "a certificate and its key go together: set certFile and keyFile, or neither")
+	} else if e.CertFile != "" && e.CAFile == "" {
+		p.Refuse("init.etcd.caFile", "kubeadm wants it beside certFile and keyFile")
+	}
+	for _, f := range []struct{ at, file string }{{"caFile", e.CAFile}, {"certFile", e.CertFile}, {"keyFile", e.KeyFile}} {
+		if f.file != "" && !path.IsAbs(f.file) {
+			p.Refuse("init.etcd."+f.at, "%q: want an absolute path", f.file)
+		}
+	}
+}
+
+func checkURLs(p *quorate.Problems, at string, urls []string, secure bool) {
+	for i, text := range urls {
+		here := fmt.Sprintf("%s[%d]", at, i)
+		switch u, err := url.Parse(text); {
+		case err != nil || u.Scheme == "" || u.Host == "":
+			p.Refuse(here, "%q: want a URL, as in https://10.0.0.1:2379", text)
+		case u.Scheme != "https" && secure:
+			p.Refuse(here, "%q: want https, since certificates are set", text)
+		case u.Scheme != "https" && u.Scheme != "http":
+			p.Refuse(here, "%q: want https or http", text)
+		}
+	}
+}
+
+func lower(in []string) []string {
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = strings.ToLower(s)
+	}
+	return out
+}
+
+// checkSANs takes wildcards from 1.15 on.
+func checkSANs(p *quorate.Problems, at string, sans []string, v quorate.Version) {
+	for i, san := range sans {
+		name := san
+		if v.AtLeast(1, 15) {
+			name = strings.TrimPrefix(san, "*.")
+		}
+		if _, err := parseAddr(san); err != nil && !isSubdomain(name) {
+			p.Refuse(fmt.Sprintf("%s[%d]", at, i), "%q: want an address or a DNS name", san)
+		}
+	}
+}
+
+// Limits from cmd/kubeadm/app/constants, the same since 1.22.
+const (
+	leastAddresses   = 10
+	mostServiceBits  = 20
+	mostNodeMaskDiff = 16
+)
+
+func (i Init) networkFaults(p *quorate.Problems, v quorate.Version) {
+	if i.DNSDomain != "" && !isSubdomain(i.DNSDomain) {
+		p.Refuse("init.dnsDomain", "%q: want a lower-case DNS name", i.DNSDomain)
+	}
+	checkRanges(p, "init.pods", i.Pods, v)
+	checkRanges(p, "init.services", i.Services, v)
+	if !v.AtLeast(1, 22) {
+		return
+	}
+	for n, r := range i.Services {
+		if r.Addr().BitLen()-r.Bits() > mostServiceBits {
+			p.Refuse(fmt.Sprintf("init.services[%d]", n), "%s: want at most %d bits of it for addresses", r, mostServiceBits)
+		}
+	}
+	if allocate, _ := i.ControllerManager.Args.Value("allocate-node-cidrs"); allocate == "false" {
+		return
+	}
+	for n, r := range i.Pods {
+		arg, mask := "node-cidr-mask-size-ipv4", 24
+		if r.Addr().Is6() {
+			arg, mask = "node-cidr-mask-size-ipv6", 64
+		}
+		at := fmt.Sprintf("init.pods[%d]", n)
+		if text, set := i.ControllerManager.Args.Value(arg); set && text != "" {
+			var err error
+			if mask, err = strconv.Atoi(text); err != nil {
+				p.Refuse(key("init.controllerManager.args", arg), "want a whole number")
+				continue
+			}
+		}
+		if r.Bits() > mask || mask-r.Bits() > mostNodeMaskDiff {
+			p.Refuse(at, "%s: want from 1 to %d times the /%d of a node (argument %s of the controller manager)", r, 1<<mostNodeMaskDiff, mask, arg)
+		}
+	}
+}
+
+func checkRanges(p *quorate.Problems, at string, ranges []netip.Prefix, v quorate.Version) {
+	if len(ranges) > 2 || len(ranges) == 2 && ranges[0].Addr().Is4() == ranges[1].Addr().Is4() {
+		p.Refuse(at, "want one range, or one of each family")
+	}
+	if len(ranges) == 2 && !v.AtLeast(1, 16) {
+		p.Refuse(at, "kubeadm of Kubernetes %s takes one range: two are there from v1.16 on", v)
+	}
+	for i, r := range ranges {
+		if bits := r.Addr().BitLen() - r.Bits(); bits < 4 && 1<<bits < leastAddresses {
+			p.Refuse(fmt.Sprintf("%s[%d]", at, i), "%s: want at least %d addresses", r, leastAddresses)
+		}
+	}
+}
+
+func argNames(p *quorate.Problems, at string, args Args) {
+	for i, arg := range args {
+		if arg.Name == "" {
+			p.Refuse(fmt.Sprintf("%s[%d].name", at, i), "an argument without a name")
+		}
+	}
+}
+
+func envNames(p *quorate.Problems, at string, env []EnvVar) {
+	for i, e := range env {
+		if e.Name == "" {
+			p.Refuse(fmt.Sprintf("%s[%d].name", at, i), "a variable without a name")
+		}
+		if e.Value != "" && len(e.ValueFrom) > 0 {
+			p.Refuse(fmt.Sprintf("%s[%d].valueFrom", at, i), "a variable has a value or a source of it, not both")
+		}
+	}
+}

@@ -1,0 +1,446 @@
+package kubeadm
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	yamlnode "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// maxFile is far beyond any file that kubeadm is given, in bytes.
+const maxFile = 4 << 20
+
+// sourceDoc is a document of a file, with the lines where its fields are.
+type sourceDoc struct {
+	apiVersion, kind string
+	api              api
+	fields           map[string]any
+	// line where the document begins, and lines of its fields by their paths.
+	line  int
+	lines map[string]int
+}
+
+// lineOf is the line of the field at a path, or of the nearest one above it.
+func (d *sourceDoc) lineOf(path string) int {
+	for path != "" {
+		if line, found := d.lines[path]; found {
+			return line
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return d.line
+}
+
+// rawDoc is the text of a document before it is read, and where it is in its file.
+type rawDoc struct {
+	text []byte
+	// name in problems: "document 2".
+	name string
+	// line of the text's first one. fixed says that the whole text is on it, as a
+	// quoted string of another document is.
+	line  int
+	fixed bool
+}
+
+// splitDocuments cuts at the lines that YAML begins a document with.
+func splitDocuments(data []byte) (docs []rawDoc) {
+	begin, beginLine, line := 0, 1, 1
+	add := func(end int) {
+		docs = append(docs, rawDoc{text: data[begin:end], name: fmt.Sprintf("document %d", len(docs)+1), line: beginLine})
+	}
+	for at := 0; at < len(data); line++ {
+		end := len(data)
+		if i := bytes.IndexByte(data[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		if text := data[at:end]; bytes.HasPrefix(text, []byte("---")) && (len(bytes.TrimSpace(text)) == 3 || text[3] == ' ' || text[3] == '\t') {
+			// What a file begins with is no document if it is empty.
+			if len(docs) > 0 || !blank(data[begin:at]) {
+				add(at)
+			}
+			begin, beginLine = at+3, line
+		}
+		at = end
+	}
+	add(len(data))
+	return docs
+}
+
+// blank reports whether there are but comments and empty lines.
+func blank(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// readFile takes a file apart into its documents, without those that are empty. A
+// ConfigMap, as a cluster keeps its configuration in, is the documents in it.
+func readFile(data []byte, p *quorate.Problems) []*sourceDoc {
+	if len(data) > maxFile {
+		p.Refuse("", "more than %d bytes: no kubeadm reads such a file", maxFile)
+		return nil
+	}
+	if line := invalidUTF8(data); line > 0 {
+		*p = append(*p, quorate.Problem{Line: line, Message: "not UTF-8", Severity: quorate.Refused})
+		return nil
+	}
+	var docs []*sourceDoc
+	for _, raw := range splitDocuments(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+		docs = append(docs, raw.read(p, true)...)
+	}
+	return docs
+}
+
+// invalidUTF8 is the first line that is not UTF-8, zero if all are.
+func invalidUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return 0
+	}
+	line := 1
+	for text := range bytes.Lines(data) {
+		if !utf8.Valid(text) {
+			return line
+		}
+		line++
+	}
+	return line
+}
+
+// read reads a document, and what is in it if it is a ConfigMap.
+func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
+	refuse := func(line int, format string, args ...any) []*sourceDoc {
+		*p = append(*p, quorate.Problem{Path: r.name, Line: line, Message: fmt.Sprintf(format, args...), Severity: quorate.Refused})
+		return nil
+	}
+	fields, err := r.fields()
+	if err != nil {
+		return refuse(r.errorLine(err), "cannot be read as YAML: %s", reasonOf(err))
+	}
+	if fields == nil {
+		return nil
+	}
+	object, ok := fields.(map[string]any)
+	if !ok {
+		return refuse(r.line, "want fields with values")
+	}
+	root := r.nodes()
+	doc := &sourceDoc{line: r.line, lines: map[string]int{}}
+	doc.apiVersion, _ = object["apiVersion"].(string)
+	doc.kind, _ = object["kind"].(string)
+	twice := false
+	if root != nil {
+		doc.line = r.lineOf(root)
+		walkNodes(root, "", func(path string, key *yamlnode.Node, first *yamlnode.Node) {
+			if first != nil {
+				twice = true
+				refuse(r.lineOf(key), "%s is there twice, first in line %d", describeKey(key.Value), r.lineOf(first))
+				return
+			}
+			doc.lines[path] = r.lineOf(key)
+		})
+	}
+	if !twice {
+		if _, err := yaml.YAMLToJSONStrict(r.padded()); err != nil {
+			return refuse(r.errorLine(err), "a key is there twice")
+		}
+	}
+	if twice {
+		return nil
+	}
+	if path := replaced(object, ""); path != "" && bytes.Contains(r.text, []byte("binary")) {
+		return refuse(doc.lineOf(path), "a value that is not UTF-8")
+	}
+	if outer && doc.kind == "ConfigMap" && doc.apiVersion == "v1" {
+		if inner, found := r.configMap(object, root, p); found {
+			return inner
+		}
+	}
+	prune(object, "")
+	delete(object, "apiVersion")
+	delete(object, "kind")
+	doc.fields = object
+	return []*sourceDoc{doc}
+}
+
+// configMap reads the documents that are values of a ConfigMap's data; found
+// reports whether there is any.
+func (r rawDoc) configMap(object map[string]any, root *yamlnode.Node, p *quorate.Problems) (docs []*sourceDoc, found bool) {
+	data, _ := object["data"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		text, _ := data[name].(string)
+		if !configuration.MatchString(text) {
+			continue
+		}
+		found = true
+		inner := rawDoc{text: []byte(text), name: r.name + ", data." + name, line: r.line, fixed: true}
+		if !harmless(name) {
+			inner.name = r.name + ", data"
+		}
+		if node := childNode(childNode(root, "data"), name); node != nil && !r.fixed {
+			inner.line = node.Line
+			if node.Style&yamlnode.LiteralStyle != 0 {
+				inner.line, inner.fixed = node.Line+1, false
+			}
+		}
+		docs = append(docs, inner.read(p, false)...)
+	}
+	return docs, found
+}
+
+// configuration is text that has a document of kubeadm, the kubelet or kube-proxy.
+var configuration = regexp.MustCompile(`(?m)^"?apiVersion"?:\s*"?(kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)/`)
+
+// padded is the text with as many lines before it as its file has, so that the
+// parsers count the file's own.
+func (r rawDoc) padded() []byte {
+	if r.fixed {
+		return r.text
+	}
+	return append(bytes.Repeat([]byte("\n"), r.line-1), r.text...)
+}
+
+// fields are the values as kubeadm's own parser reads them.
+func (r rawDoc) fields() (any, error) {
+	asJSON, err := yaml.YAMLToJSON(r.padded())
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(asJSON))
+	decoder.UseNumber()
+	var v any
+	err = decoder.Decode(&v)
+	return v, err
+}
+
+// nodes are the same with their lines; nil if this parser, which is stricter in
+// places, does not read them.
+func (r rawDoc) nodes() *yamlnode.Node {
+	var doc yamlnode.Node
+	if yamlnode.Unmarshal(r.padded(), &doc) != nil || len(doc.Content) == 0 {
+		return nil
+	}
+	return doc.Content[0]
+}
+
+func (r rawDoc) lineOf(n *yamlnode.Node) int {
+	if r.fixed {
+		return r.line
+	}
+	return n.Line
+}
+
+// walkNodes calls f for every key and every item, with its path, and with the first
+// one for a key that is there twice. What an alias stands for is not walked again.
+func walkNodes(n *yamlnode.Node, path string, f func(path string, key, first *yamlnode.Node)) {
+	switch n.Kind {
+	case yamlnode.MappingNode:
+		seen := map[string]*yamlnode.Node{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			here := strings.TrimPrefix(path+"."+key.Value, ".")
+			f(here, key, seen[key.Value])
+			if seen[key.Value] == nil {
+				seen[key.Value] = key
+				walkNodes(n.Content[i+1], here, f)
+			}
+		}
+	case yamlnode.SequenceNode:
+		for i, item := range n.Content {
+			here := fmt.Sprintf("%s[%d]", path, i)
+			f(here, item, nil)
+			walkNodes(item, here, f)
+		}
+	}
+}
+
+func childNode(n *yamlnode.Node, name string) *yamlnode.Node {
+	if n == nil || n.Kind != yamlnode.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// replaced finds a string with the sign for unreadable bytes, which the parser has
+// put there for those of a binary value; "" if there is none.
+func replaced(v any, path string) string {
+	switch v := v.(type) {
+	case string:
+		if strings.ContainsRune(v, utf8.RuneError) {
+			return path
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if found := replaced(v[name], strings.TrimPrefix(path+"."+name, ".")); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for i, item := range v {
+			if found := replaced(item, fmt.Sprintf("%s[%d]", path, i)); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
+// prune drops fields that are null, which to kubeadm are not there. An argument
+// without a value is there.
+func prune(v any, name string) {
+	switch v := v.(type) {
+	case map[string]any:
+		args := strings.HasSuffix(name, "ExtraArgs") || name == "extraArgs"
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if v[name] == nil && !args {
+				delete(v, name)
+				continue
+			}
+			prune(v[name], name)
+		}
+	case []any:
+		for _, item := range v {
+			prune(item, "")
+		}
+	}
+}
+
+var (
+	lineInError = regexp.MustCompile(`line (\d+): `)
+	// noticedAfter are the reasons that the parser has a line too early for, since
+	// it counts those before the token that it did not expect.
+	noticedAfter = []string{
+		"did not find expected node content", "did not find expected '-' indicator", "did not find expected key",
+		"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected <document start>",
+		"found undefined tag handle", "found duplicate %YAML directive", "found incompatible YAML document",
+	}
+)
+
+// errorLine is the file's line of a parser's error.
+func (r rawDoc) errorLine(err error) int {
+	found := lineInError.FindStringSubmatch(err.Error())
+	if found == nil || r.fixed {
+		if i := bytes.IndexFunc(r.text, isControl); i >= 0 && !r.fixed {
+			return r.line + bytes.Count(r.text[:i], []byte("\n"))
+		}
+		return r.line
+	}
+	line, _ := strconv.Atoi(found[1]) // the pattern has digits alone
+	if slices.ContainsFunc(noticedAfter, func(reason string) bool { return strings.Contains(err.Error(), reason) }) {
+		line++
+	}
+	last := r.line + bytes.Count(bytes.TrimRight(r.text, " \t\r\n"), []byte("\n"))
+	return max(min(line, last), r.line)
+}
+
+func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }
+
+// reasonOf is the parser's own reason, but for what would quote the text.
+func reasonOf(err error) string {
+	reason := strings.TrimPrefix(err.Error(), "yaml: ")
+	if at := lineInError.FindStringIndex(reason); at != nil {
+		reason = reason[at[1]:]
+	}
+	switch {
+	case strings.Contains(reason, "unknown anchor"):
+		return "an alias of an anchor that is not there"
+	case strings.Contains(reason, "map key"):
+		return "a mapping's key is no text"
+	case strings.ContainsAny(reason, "\"`\n") || len(reason) > 80:
+		return "a value does not fit its tag"
+	}
+	return reason
+}
+
+// describeKey names a key if that can be no secret.
+func describeKey(name string) string {
+	if harmless(name) {
+		return fmt.Sprintf("key %q", name)
+	}
+	return "a key"
+}
+
+var (
+	// plainName is a name of words, as fields and arguments have, with few digits.
+	plainName = regexp.MustCompile(`\A[A-Za-z]+([-._/]?[A-Za-z]+|[0-9]{1,3})*\z`)
+	// Forms of secrets, whole or in part: tokens, keys and their encodings.
+	tokenAnywhere = regexp.MustCompile(`[a-z0-9]{6}\.[a-z0-9]{16}`)
+	longSecret    = regexp.MustCompile(`[0-9A-Za-z]{32,}`)
+	hashBefore    = regexp.MustCompile(`(?i)sha256:[0-9a-f]*\z`)
+)
+
+// harmless reports whether a text that a file has in the place of a name may be
+// shown: anything may be a secret that has come there by mistake.
+func harmless(name string) bool {
+	return len(name) <= 63 && plainName.MatchString(name) && !tokenAnywhere.MatchString(name)
+}
+
+const hidden = "(hidden)"
+
+// secretNames are the fields whose values no message has.
+var secretNames = []string{"token", "tlsBootstrapToken", "discoveryToken", "certificateKey"}
+
+// secretsOf are the values of secret fields of all documents.
+func secretsOf(docs []*sourceDoc) (secrets []string) {
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, value := range v {
+				if text, ok := value.(string); ok && len(text) >= 6 && slices.ContainsFunc(secretNames, func(s string) bool { return strings.EqualFold(s, name) }) {
+					secrets = append(secrets, text)
+				}
+				walk(value)
+			}
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		}
+	}
+	for _, d := range docs {
+		walk(d.fields)
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(secrets)
+}
+
+// redact takes out of problems whatever is a secret of the file or looks like one.
+func redact(problems quorate.Problems, secrets []string) quorate.Problems {
+	for i := range problems {
+		problems[i].Path = redactText(problems[i].Path, secrets)
+		problems[i].Message = redactText(problems[i].Message, secrets)
+	}
+	return problems
+}
+
+func redactText(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, hidden)
+	}
+	text = tokenAnywhere.ReplaceAllString(text, hidden)
+	for _, at := range slices.Backward(longSecret.FindAllStringIndex(text, -1)) {
+		if !hashBefore.MatchString(text[:at[0]]) && !plainName.MatchString(text[at[0]:at[1]]) && strings.ContainsAny(text[at[0]:at[1]], "0123456789") {
+			text = text[:at[0]] + hidden + text[at[1]:]
+		}
+	}
+	return text
+}
