@@ -150,7 +150,7 @@ func (e encoding) field(l fieldMapping, v any) {
 		usable = why == "" || where.partial
 	}
 	if why != "" {
-		e.inexpressible(l, why)
+		e.inexpressible(l, why, usable)
 	}
 	if v == omitted || !usable || why != "" && !e.foreign {
 		return
@@ -163,9 +163,13 @@ func (e encoding) field(l fieldMapping, v any) {
 	e.out.set(d, where.path, v)
 }
 
-func (e encoding) inexpressible(l fieldMapping, why string) {
+func (e encoding) inexpressible(l fieldMapping, why string, usable bool) {
 	if e.foreign && !l.vital {
-		e.problems.Warn(l.field, "left out, kubeadm of Kubernetes %s (%s) cannot express it: %s", e.config.Version, e.api, why)
+		what := "left out"
+		if usable {
+			what = "left out in part"
+		}
+		e.problems.Warn(l.field, "%s, kubeadm of Kubernetes %s (%s) cannot express it: %s", what, e.config.Version, e.api, strings.TrimPrefix(why, "leave it out, or "))
 		return
 	}
 	e.problems.Refuse(l.field, "kubeadm of Kubernetes %s (%s) cannot express it: %s", e.config.Version, e.api, why)

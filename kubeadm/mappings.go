@@ -520,7 +520,7 @@ func putKubeletArgs(c *Config, v any) error {
 	}
 	r := &c.Registration
 	ips := args.Values(nodeIPArg)
-	if r.NodeIPs = nodeIPsOf(ips); slices.Equal(ips, []string{joinAddrs(r.NodeIPs)}) {
+	if r.NodeIPs = nodeIPsOf(ips); len(r.NodeIPs) > 0 && slices.Equal(ips, []string{joinAddrs(r.NodeIPs)}) {
 		args = args.Without(nodeIPArg)
 	}
 	labels := args.Values(nodeLabelsArg)

@@ -84,6 +84,9 @@ func Migrate(data []byte, to quorate.Version) (quorate.Content, quorate.Problems
 		found = append(found, c.outdated()...)
 		docs, a := c.encode(&found, true)
 		found = append(found, unreported(found, warnings(c.Problems()))...)
+		if c.Init != nil && c.Token.Len() == 0 {
+			found = slices.DeleteFunc(found, func(p quorate.Problem) bool { return p.Path == "token" }) // kubeadm makes one
+		}
 		problems = append(problems, r.located(found, c)...)
 		maps.Copy(out, docs)
 		written = a
@@ -101,12 +104,16 @@ func Migrate(data []byte, to quorate.Version) (quorate.Content, quorate.Problems
 // of somebody else's these may be anything.
 func warnings(problems quorate.Problems) quorate.Problems {
 	for i, p := range problems {
-		problems[i].Severity = quorate.Warned
-		if value := leadingValue.FindString(p.Message); value != "" {
+		message := p.Message
+		if value := leadingValue.FindString(message); value != "" {
 			if text, err := strconv.Unquote(strings.TrimRight(value, ": ")); err != nil || !harmless(text) {
-				problems[i].Message = "the value " + strings.TrimLeft(p.Message[len(value):], ": ")
+				message = message[len(value):]
+				if !strings.HasPrefix(message, "want") {
+					message = "the value " + message
+				}
 			}
 		}
+		problems[i].Severity, problems[i].Message = quorate.Warned, "Quorate would refuse it in a cluster of its own: "+message
 	}
 	return problems
 }

@@ -151,6 +151,10 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 				return
 			}
 			doc.lines[path] = r.lineOf(key)
+			if name := childNode(key, "name"); name != nil {
+				// An argument of a list is found by its name too.
+				doc.lines[path[:strings.LastIndex(path, "[")]+"."+name.Value] = r.lineOf(key)
+			}
 		})
 	}
 	if !twice {
