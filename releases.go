@@ -58,6 +58,9 @@ const (
 	ResetPhases
 	// Readyz: the API server answers /readyz and /livez.
 	Readyz
+	// SecureProbes: kubeadm's probes of controller manager and scheduler ask their
+	// secure ports.
+	SecureProbes
 	// DualStackServices: Services of two families as they are today.
 	DualStackServices
 	// ControlPlaneLabelled: control planes have the label
@@ -119,6 +122,7 @@ var facts = [...]factRow{
 	StackedMembers:          {"StackedMembers", kubernetesMajor, 13, 0, "kubeadm: phases/etcd/local.go, CreateStackedEtcdStaticPodManifestFile"},
 	ResetPhases:             {"ResetPhases", kubernetesMajor, 15, 0, "kubeadm: cmd/phases/reset"},
 	Readyz:                  {"Readyz", kubernetesMajor, 16, 0, "apiserver: pkg/server/healthz; KEP 1693"},
+	SecureProbes:            {"SecureProbes", kubernetesMajor, 17, 0, "kubeadm: phases/controlplane/manifests.go; kubernetes/kubernetes#85043"},
 	DualStackServices:       {"DualStackServices", kubernetesMajor, 20, 0, "KEP 563, second form of the API"},
 	ControlPlaneLabelled:    {"ControlPlaneLabelled", kubernetesMajor, 20, 0, "kubeadm: constants.LabelNodeRoleControlPlane; KEP 2067"},
 	DualStackUnasked:        {"DualStackUnasked", kubernetesMajor, 21, 0, "kubeadm: features.IPv6DualStack on by default"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"slices"
 	"strings"
 
@@ -14,6 +15,9 @@ func (v *validator) kubeadm() {
 	k := v.c.Kubeadm
 	if !v.c.Version.Has(Dockershim) && IsDockershim(k.CRISocket) {
 		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves %s: give containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, Dockershim.When())
+	}
+	if program := noRuntime(k.CRISocket); program != "" {
+		v.Refuse("kubeadm.criSocket", "%q is %s, which no kubelet can use: give the socket of containerd, CRI-O or cri-dockerd", k.CRISocket, program)
 	}
 	if socket, ok := strings.CutPrefix(k.CRISocket, socketScheme); !ok || !syntax.IsPath(socket) {
 		v.Refuse("kubeadm.criSocket", "%q: want unix:// and an absolute path, as in unix:///var/run/containerd/containerd.sock", k.CRISocket)
@@ -44,6 +48,23 @@ func (v *validator) kubeadm() {
 	v.args("kubeadm.schedulerArgs", k.SchedulerArgs)
 	v.component("kubeadm.kubelet", k.Kubelet)
 	v.component("kubeadm.kubeProxy", k.KubeProxy)
+	v.settings()
+}
+
+// noRuntime names what is behind a socket that is well known not to speak CRI,
+// "" if it may.
+func noRuntime(socket string) string {
+	switch name := path.Base(socket); {
+	case name == "docker.sock":
+		return "Docker's own API"
+	case name == "podman.sock":
+		return "Podman's own API"
+	case strings.HasPrefix(name, "buildkitd"):
+		return "BuildKit's own API"
+	case strings.HasSuffix(name, ".ttrpc") || strings.HasSuffix(name, ".sock.debug"):
+		return "containerd's socket for its own shims"
+	}
+	return ""
 }
 
 func (v *validator) args(at string, args map[string]string) {

@@ -93,7 +93,7 @@ func (v *validator) podSize(at string, r netip.Prefix) {
 	if args["allocate-node-cidrs"] == "false" {
 		return
 	}
-	mask := nodeMask(args, is4(r))
+	mask := nodeMask(args, is4(r), dualStack(v.c.Pods))
 	switch bits := mask - r.Bits(); {
 	case bits < 0 || bits < maxPodBits && 1<<bits < len(v.c.Nodes):
 		v.Refuse(at, "%s is too small: each of the %d nodes takes a /%d of it", r, len(v.c.Nodes), mask)
@@ -104,12 +104,16 @@ func (v *validator) podSize(at string, r netip.Prefix) {
 
 // nodeMask is the prefix length of a node's pod range: the controller
 // manager's defaults, or what its arguments say.
-func nodeMask(args map[string]string, v4 bool) int {
+func nodeMask(args map[string]string, v4, dual bool) int {
 	mask, flag := 64, "node-cidr-mask-size-ipv6"
 	if v4 {
 		mask, flag = 24, "node-cidr-mask-size-ipv4"
 	}
-	for _, name := range []string{flag, "node-cidr-mask-size"} {
+	names := []string{flag}
+	if !dual {
+		names = append(names, "node-cidr-mask-size")
+	}
+	for _, name := range names {
 		if n, err := strconv.Atoi(args[name]); err == nil {
 			return n
 		}

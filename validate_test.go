@@ -71,6 +71,8 @@ func TestValidClustersHaveNoProblems(t *testing.T) {
 	}
 }
 
+var supportedRange = fmt.Sprintf("v1.%d to v1.%d", quorate.MinMinor, quorate.MaxMinor)
+
 // TestEachRule breaks a valid cluster in one way and wants exactly that
 // problem, at its path, with a message that names what is wrong.
 func TestEachRule(t *testing.T) {
@@ -86,9 +88,9 @@ func TestEachRule(t *testing.T) {
 		{"name", "label", three, func(c *cluster) { c.Name = long }},
 		{"name", "label", three, func(c *cluster) { c.Name = "a\n" }},
 		{"version", "required", three, func(c *cluster) { c.Version = quorate.Version{} }},
-		{"version", "v1.10 to v1.37", three, func(c *cluster) { c.Version = version("1.9.11") }},
-		{"version", "v1.10 to v1.37", three, func(c *cluster) { c.Version = version("1.38.0") }},
-		{"version", "not supported", three, func(c *cluster) { c.Version.Minor = 38 }},
+		{"version", supportedRange, three, func(c *cluster) { c.Version = version("1.9.11") }},
+		{"version", supportedRange, three, func(c *cluster) { c.Version = quorate.Version{Major: 1, Minor: quorate.MaxMinor + 1} }},
+		{"version", "not supported", three, func(c *cluster) { c.Version.Minor = quorate.MaxMinor + 1 }},
 		{"version", "not supported", three, func(c *cluster) { c.Version.Major = 2 }},
 		{"version", "no version", three, func(c *cluster) { c.Version.Patch = -1 }},
 		{"version", "no version", three, func(c *cluster) { c.Version.Pre = "rc 1" }},

@@ -221,7 +221,7 @@ func TestConfigRefused(t *testing.T) {
 		change func(*kubeadm.Config)
 		want   []string
 	}{
-		"version": {func(c *kubeadm.Config) { c.Version.Minor = 38 }, []string{"version"}},
+		"version": {func(c *kubeadm.Config) { c.Version.Minor = quorate.MaxMinor + 1 }, []string{"version"}},
 		"neither": {func(c *kubeadm.Config) { c.Init = nil }, []string{""}},
 		"both":    {func(c *kubeadm.Config) { c.Join = &kubeadm.Join{CAHashes: []string{caHash}} }, []string{""}},
 		"no API server": {

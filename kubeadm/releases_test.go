@@ -1,9 +1,12 @@
 package kubeadm
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/settings"
 )
 
 // The last minor of the newest version of the API is the newest that is
@@ -33,6 +36,58 @@ func TestTablesKeepToTheSupportedMinors(t *testing.T) {
 			if life.first < quorate.MinMinor || max(life.first, life.last) > quorate.MaxMinor {
 				t.Errorf("%s, %s: %+v", name, entry, life)
 			}
+		}
+	}
+}
+
+// Every setting of the tables is classed, and nothing else is. Where this fails
+// with a new minor, decide for each name whether one value can suit every host
+// and what it must agree with (internal/settings, Class), by reading what the
+// component does with it.
+func TestEverySettingIsClassed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		table   map[string]lifetime
+		classes settings.Table
+	}{
+		"KubeletFields": {lifetimes(kubeletFields), settings.KubeletFields}, "KubeProxyFields": {lifetimes(kubeProxyFields), settings.KubeProxyFields},
+		"APIServerArgs": {apiServerFlags.flags, settings.APIServerArgs}, "ControllerManagerArgs": {controllerManagerFlags.flags, settings.ControllerManagerArgs},
+		"SchedulerArgs": {schedulerFlags.flags, settings.SchedulerArgs},
+	} {
+		for entry := range tt.table {
+			if tt.classes.Class(entry) == settings.Unknown {
+				t.Errorf("%s: %s has no class", name, entry)
+			}
+		}
+		for _, entry := range tt.classes.Names() {
+			if _, known := tt.table[entry]; !known {
+				t.Errorf("%s: %s is classed, and no release has it", name, entry)
+			}
+		}
+	}
+}
+
+// What the description decides elsewhere is refused here, and what is refused
+// here is classed so.
+func TestElsewhereIsOwned(t *testing.T) {
+	for name, tt := range map[string]struct {
+		owned   []string
+		classes settings.Table
+	}{
+		"kubelet":            {slices.Sorted(maps.Keys(kubeletSchema.owned)), settings.KubeletFields},
+		"kube-proxy":         {slices.Sorted(maps.Keys(kubeProxySchema.owned)), settings.KubeProxyFields},
+		"API server":         {slices.Sorted(maps.Keys(apiServerArgs.owned)), settings.APIServerArgs},
+		"controller manager": {slices.Sorted(maps.Keys(controllerManagerArgs.owned)), settings.ControllerManagerArgs},
+		"scheduler":          {slices.Sorted(maps.Keys(schedulerArgs.owned)), settings.SchedulerArgs},
+	} {
+		var elsewhere []string
+		for _, entry := range tt.classes.Names() {
+			if tt.classes.Class(entry) == settings.Elsewhere {
+				elsewhere = append(elsewhere, entry)
+			}
+		}
+		owned := slices.DeleteFunc(tt.owned, func(s string) bool { return s == "apiVersion" || s == "kind" })
+		if !slices.Equal(elsewhere, owned) {
+			t.Errorf("%s: classed %v, owned %v", name, elsewhere, owned)
 		}
 	}
 }

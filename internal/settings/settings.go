@@ -1,0 +1,77 @@
+// Package settings classes every setting of the components that a description
+// makes for all hosts at once: whether one value can suit all of them, and what
+// it must agree with. A test of package kubeadm holds the names against the
+// generated tables: what is new there must be classed here.
+package settings
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Class of a setting.
+type Class int
+
+const (
+	// Unknown is a name that no release has; package kubeadm refuses it.
+	Unknown Class = iota
+	// Plain values suit every host alike, or depend on hosts being alike.
+	Plain
+	// Elsewhere is what another part of the description decides; package kubeadm
+	// refuses it, and names that part.
+	Elsewhere
+	// PerHost values belong to one host, whatever they are.
+	PerHost
+	// ListenPublic is an address to listen on for other hosts.
+	ListenPublic
+	// ListenAny is an address to listen on for this host at least.
+	ListenAny
+	// ListenAnyPort is ListenAny with a port.
+	ListenAnyPort
+	// Port must be one, and nobody else's.
+	Port
+	// PortOrOff may also be 0.
+	PortOrOff
+	// ProbePort is a port that kubeadm's probes ask, and cannot be told.
+	ProbePort
+	// On must not be turned off.
+	On
+	// Off must not be turned on.
+	Off
+	// ClusterDNS are addresses of services.
+	ClusterDNS
+	// NodeRanges are ranges of which every host needs an address.
+	NodeRanges
+	// ControlPlanes is how many there are.
+	ControlPlanes
+	// OneFamily is for clusters of one family of addresses.
+	OneFamily
+)
+
+// Table has the class of each setting of one component. Fields are paths: .name
+// for a field, [] for a list's items, {} for a map's values.
+type Table struct{ classes map[string]Class }
+
+// Class of a setting.
+func (t Table) Class(name string) Class { return t.classes[name] }
+
+// Names of all settings, sorted.
+func (t Table) Names() []string { return slices.Sorted(maps.Keys(t.classes)) }
+
+// table adds the plain names to the others.
+func table(classes map[string]Class, plain string) Table {
+	for name := range strings.FieldsSeq(plain) {
+		classes[name] = Plain
+	}
+	return Table{classes}
+}
+
+// The tables, made once.
+var (
+	KubeletFields         = newKubeletFields()
+	KubeProxyFields       = newKubeProxyFields()
+	APIServerArgs         = newAPIServerArgs()
+	ControllerManagerArgs = newControllerManagerArgs()
+	SchedulerArgs         = newSchedulerArgs()
+)

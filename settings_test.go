@@ -1,0 +1,181 @@
+package quorate_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/quorate-dev/quorate"
+)
+
+// Values that suit one host, or contradict the rest of the description, in
+// settings that hold for every host: each class of setting, with what is refused
+// and what passes.
+func TestSettingsOfEveryHost(t *testing.T) {
+	type cluster = quorate.Cluster
+	api := func(name, value string) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.APIServerArgs = map[string]string{name: value} }
+	}
+	manager := func(name, value string) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.ControllerManagerArgs = map[string]string{name: value} }
+	}
+	scheduler := func(name, value string) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.SchedulerArgs = map[string]string{name: value} }
+	}
+	kubelet := func(name string, value any) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.Kubelet = map[string]any{name: value} }
+	}
+	proxy := func(name string, value any) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.KubeProxy = map[string]any{name: value} }
+	}
+	const args, fields = "kubeadm.apiServerArgs", "kubeadm.kubelet"
+	for _, tt := range []struct {
+		path, refused string // refused is part of the message, "" for none, "warning: ..." for a warning
+		with          func(*cluster)
+	}{
+		{args + `["bind-address"]`, "192.0.2.11 is at most one host's address, nodes[0].addresses[0], and kube-apiserver", api("bind-address", "192.0.2.11")},
+		{args + `["bind-address"]`, "at most one host's", api("bind-address", "203.0.113.7")},
+		{args + `["bind-address"]`, "no other host would reach", api("bind-address", "127.0.0.1")},
+		{args + `["bind-address"]`, "no other host would reach", api("bind-address", "::1")},
+		{args + `["bind-address"]`, "is no address", api("bind-address", "eth0")},
+		{"", "", api("bind-address", "0.0.0.0")},
+		{"", "", api("bind-address", "::")},
+		{args + `["bind-address"]`, "IPv4 alone", func(c *cluster) { *c = dual(); api("bind-address", "0.0.0.0")(c) }},
+		{args + `["insecure-bind-address"]`, "at most one host's", api("insecure-bind-address", "192.0.2.12")},
+		{"", "", api("insecure-bind-address", "127.0.0.1")},
+		{args + `["peer-advertise-ip"]`, "belongs to one host", api("peer-advertise-ip", "192.0.2.12")},
+		{args + `["apiserver-count"]`, "there are 3 control planes", api("apiserver-count", "1")},
+		{"", "", api("apiserver-count", "3")},
+		{args + `["allow-privileged"]`, "no cluster", api("allow-privileged", "false")},
+		{"", "", api("allow-privileged", "true")},
+		{args + `["external-hostname"]`, "warning: 192.0.2.21 is one node's address, nodes[3].addresses[0]", api("external-hostname", "192.0.2.21")},
+		{args + `["oidc-issuer-url"]`, "warning: 192.0.2.13 is one node's", api("oidc-issuer-url", "https://192.0.2.13:8443/dex")},
+		{"", "", api("oidc-issuer-url", "https://dex.example.com")},
+
+		{`kubeadm.controllerManagerArgs["bind-address"]`, "at most one host's", manager("bind-address", "192.0.2.11")},
+		{"", "", manager("bind-address", "127.0.0.1")},
+		{"", "", manager("bind-address", "0.0.0.0")},
+		{`kubeadm.controllerManagerArgs["secure-port"]`, "probes", manager("secure-port", "0")},
+		{`kubeadm.controllerManagerArgs["secure-port"]`, "probes", manager("secure-port", "10259")},
+		{"", "", manager("secure-port", "10257")},
+		{"", "", func(c *cluster) { c.Version = version("1.16.15"); manager("secure-port", "0")(c) }},
+		{`kubeadm.controllerManagerArgs["node-cidr-mask-size"]`, "masks of their own", func(c *cluster) { *c = dual(); manager("node-cidr-mask-size", "64")(c) }},
+		{`kubeadm.schedulerArgs["bind-address"]`, "at most one host's", scheduler("bind-address", "192.0.2.13")},
+		{`kubeadm.schedulerArgs["address"]`, "at most one host's", scheduler("address", "192.0.2.13")},
+		{"", "", scheduler("bind-address", "::1")},
+		{`kubeadm.schedulerArgs["secure-port"]`, "probes", scheduler("secure-port", "10260")},
+
+		{fields + `["address"]`, "at most one host's address, nodes[0].addresses[0]", kubelet("address", "192.0.2.11")},
+		{fields + `["address"]`, "no other host would reach kubelet", kubelet("address", "127.0.0.1")},
+		{"", "", kubelet("address", "0.0.0.0")},
+		{fields + `["healthzBindAddress"]`, "at most one host's", kubelet("healthzBindAddress", "192.0.2.12")},
+		{"", "", kubelet("healthzBindAddress", "127.0.0.1")},
+		{fields + `["healthzPort"]`, "kubeadm waits for", kubelet("healthzPort", int64(0))},
+		{fields + `["healthzPort"]`, "no port", kubelet("healthzPort", -1)},
+		{fields + `["healthzPort"]`, "port of kube-proxy", kubelet("healthzPort", 10256)},
+		{fields + `["healthzPort"]`, "the API server's port", kubelet("healthzPort", 6443)},
+		{"", "", kubelet("healthzPort", 10248)},
+		{fields + `["port"]`, "turns it off", kubelet("port", 0)},
+		{fields + `["port"]`, "etcd.clientPort", kubelet("port", int64(2379))},
+		{fields + `["readOnlyPort"]`, "etcd.metricsPort", kubelet("readOnlyPort", 2381)},
+		{"", "", kubelet("readOnlyPort", 0)},
+		{fields + `["clusterDNS"][0]`, "lies outside services 10.96.0.0/12", kubelet("clusterDNS", []any{"10.244.0.10"})},
+		{fields + `["clusterDNS"][1]`, "lies outside services", kubelet("clusterDNS", []any{"10.96.0.10", "192.0.2.53"})},
+		{fields + `["clusterDNS"][0]`, "lies outside services", kubelet("clusterDNS", []string{"fd00::a"})},
+		{fields + `["clusterDNS"][0]`, "the second the API's", kubelet("clusterDNS", []any{"10.96.0.1"})},
+		{fields + `["clusterDNS"][0]`, "is no address", kubelet("clusterDNS", []any{"kube-dns"})},
+		{fields + `["clusterDNS"][0]`, "warning: 10.96.0.53 is not where", kubelet("clusterDNS", []any{"10.96.0.53"})},
+		{"", "", kubelet("clusterDNS", []any{"10.96.0.10"})},
+		{"", "", kubelet("clusterDNS", []any{"169.254.20.10"})}, // a cache on every host
+		{fields + `["podCIDR"]`, "belongs to one host", kubelet("podCIDR", "10.244.3.0/24")},
+		{fields + `["providerID"]`, "belongs to one host", kubelet("providerID", "cloud:///7")},
+		{fields + `["enableServer"]`, "no cluster", kubelet("enableServer", false)},
+		{fields + `["registerNode"]`, "no cluster", kubelet("registerNode", false)},
+		{fields + `["runOnce"]`, "no cluster", kubelet("runOnce", true)},
+		{fields + `["tracing"]["endpoint"]`, "warning: 192.0.2.21 is one node's", kubelet("tracing", map[string]any{"endpoint": "192.0.2.21:4317"})},
+		{"", "", kubelet("maxPods", 200)},
+
+		{`kubeadm.kubeProxy["bindAddress"]`, "at most one host's", proxy("bindAddress", "192.0.2.11")},
+		{"", "", proxy("bindAddress", "0.0.0.0")},
+		{`kubeadm.kubeProxy["healthzBindAddress"]`, "at most one host's", proxy("healthzBindAddress", "192.0.2.11:10256")},
+		{`kubeadm.kubeProxy["healthzBindAddress"]`, "port of kubelet", proxy("healthzBindAddress", "0.0.0.0:10250")},
+		{"", "", proxy("healthzBindAddress", "0.0.0.0:10256")},
+		{`kubeadm.kubeProxy["metricsBindAddress"]`, "at most one host's", proxy("metricsBindAddress", "192.0.2.12")},
+		{"", "", proxy("metricsBindAddress", "[::]:10249")},
+		{`kubeadm.kubeProxy["nodePortAddresses"][0]`, "one host's address, nodes[1].addresses[0]", proxy("nodePortAddresses", []any{"192.0.2.12/32"})},
+		{"", "", proxy("nodePortAddresses", []any{"192.0.2.0/24", "127.0.0.1/32"})},
+		{"", "", proxy("nodePortAddresses", []any{"primary"})},
+		{`kubeadm.kubeProxy["winkernel"]["sourceVip"]`, "belongs to one host", proxy("winkernel", map[string]any{"sourceVip": "10.244.1.2"})},
+	} {
+		c := three()
+		tt.with(&c)
+		name := fmt.Sprint(tt.path, " ", c.Kubeadm.APIServerArgs, c.Kubeadm.ControllerManagerArgs, c.Kubeadm.SchedulerArgs, c.Kubeadm.Kubelet, c.Kubeadm.KubeProxy)
+		t.Run(name, func(t *testing.T) {
+			got := c.Problems()
+			want, warned := strings.CutPrefix(tt.refused, "warning: ")
+			switch {
+			case tt.refused == "" && len(got) != 0:
+				t.Errorf("want none, got %v", got)
+			case tt.refused == "":
+			case len(got) != 1 || got[0].Path != tt.path || !strings.Contains(got[0].Message, want) || (got[0].Severity == quorate.Warned) != warned:
+				t.Errorf("got %v\nwant one at %s: %s", got, tt.path, tt.refused)
+			}
+		})
+	}
+}
+
+// An endpoint that is not one for all nodes, a socket without CRI, a VIP out of
+// reach, a name that is no interface's.
+func TestContradictions(t *testing.T) {
+	type cluster = quorate.Cluster
+	for _, tt := range []struct {
+		path, message string
+		with          func(*cluster)
+	}{
+		{"endpoint.host", `"cp-1" leads to the node cp-1 alone`, func(c *cluster) { c.Endpoint = external("cp-1") }},
+		{"endpoint.host", "cp-2 alone", func(c *cluster) { c.Endpoint = external("cp-2.example.com") }},
+		{"endpoint.host", "worker-1 alone", func(c *cluster) { c.Endpoint = external("worker-1") }},
+		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("localhost") }},
+		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("localhost.localdomain") }},
+		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("api.localhost") }},
+		{"endpoint.host", "every node would ask itself", func(c *cluster) { c.Endpoint = external("127.0.0.1") }},
+		{"endpoint.host", "every node would ask itself", func(c *cluster) { c.Endpoint = external("::1") }},
+		{"kubeadm.criSocket", "Docker's own API", func(c *cluster) { c.Kubeadm.CRISocket = "unix:///var/run/docker.sock" }},
+		{"kubeadm.criSocket", "Docker's own API", func(c *cluster) { c.Version, c.Kubeadm.CRISocket = version("1.18.20"), "unix:///run/docker.sock" }},
+		{"kubeadm.criSocket", "Podman's", func(c *cluster) { c.Kubeadm.CRISocket = "unix:///run/podman/podman.sock" }},
+		{"kubeadm.criSocket", "shims", func(c *cluster) { c.Kubeadm.CRISocket = "unix:///run/containerd/containerd.sock.ttrpc" }},
+		{"endpoint.vip.subnet", "does not share a /24 with cp-1, cp-2, cp-3", func(c *cluster) { *c = noSubnet(); c.Endpoint.Host = "198.51.100.10" }},
+		{"endpoint.vip.subnet", "does not share a /24 with cp-3,", func(c *cluster) { *c = noSubnet(); c.Nodes[2].Addresses = []netip.Addr{addr("203.0.113.13")} }},
+		{"endpoint.vip.subnet", "does not share a /64 with", func(c *cluster) {
+			*c = dual()
+			c.Endpoint.Host, c.Endpoint.VIP.Subnet = "2001:db8:0:1::10", noSubnet().Endpoint.VIP.Subnet
+		}},
+		{"endpoint.vip.interface", "altname", func(c *cluster) { c.Endpoint.VIP.Interface = "enxaabbccddeeff0011" }},
+		{"nodes[0].interface", "altname", func(c *cluster) { c.Nodes[0].Interface = "ens-of-the-first-slot" }},
+	} {
+		c := three()
+		tt.with(&c)
+		t.Run(tt.path+" "+tt.message, func(t *testing.T) {
+			got := c.Problems().Only(quorate.Refused)
+			if len(got) != 1 || got[0].Path != tt.path || !strings.Contains(got[0].Message, tt.message) {
+				t.Errorf("got %v\nwant one at %s: %s", got, tt.path, tt.message)
+			}
+		})
+	}
+	for name, with := range map[string]func(*cluster){
+		"subnet given": func(c *cluster) {
+			c.Endpoint.VIP.Subnet, c.Nodes[0].Addresses[0] = ranges("192.0.0.0/16")[0], addr("192.0.7.1")
+		},
+		"same /24":               func(c *cluster) { *c = noSubnet() },
+		"external name of none":  func(c *cluster) { c.Endpoint = external("cp-10.example.com") },
+		"cri-dockerd":            func(c *cluster) { c.Kubeadm.CRISocket = "unix:///var/run/cri-dockerd.sock" },
+		"containerd under other": func(c *cluster) { c.Kubeadm.CRISocket = "unix:///run/k3s/containerd/containerd.sock" },
+	} {
+		c := three()
+		with(&c)
+		if p := c.Problems(); len(p) != 0 {
+			t.Errorf("%s: %v", name, p)
+		}
+	}
+}

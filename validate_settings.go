@@ -1,0 +1,276 @@
+package quorate
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-dev/quorate/internal/settings"
+	"github.com/quorate-dev/quorate/internal/syntax"
+)
+
+// settings of the components hold for every host at once: refused is what can
+// only suit one of them, and what contradicts the rest of the description. That
+// a component has such a setting, and which follow from elsewhere, is package
+// kubeadm's to say.
+func (v *validator) settings() {
+	k := v.c.Kubeadm
+	for _, s := range []settingsOf{
+		{v, "kube-apiserver", "kubeadm.apiServerArgs", settings.APIServerArgs},
+		{v, "kube-controller-manager", "kubeadm.controllerManagerArgs", settings.ControllerManagerArgs},
+		{v, "kube-scheduler", "kubeadm.schedulerArgs", settings.SchedulerArgs},
+	} {
+		args := map[string]map[string]string{
+			"kube-apiserver": k.APIServerArgs, "kube-controller-manager": k.ControllerManagerArgs, "kube-scheduler": k.SchedulerArgs,
+		}[s.component]
+		for _, name := range slices.Sorted(maps.Keys(args)) {
+			s.setting(key(s.at, name), name, args[name])
+		}
+	}
+	settingsOf{v, "kubelet", "kubeadm.kubelet", settings.KubeletFields}.object("kubeadm.kubelet", "", k.Kubelet, 0)
+	settingsOf{v, "kube-proxy", "kubeadm.kubeProxy", settings.KubeProxyFields}.object("kubeadm.kubeProxy", "", k.KubeProxy, 0)
+}
+
+// settingsOf goes over what is set for one component.
+type settingsOf struct {
+	*validator
+	component, at string
+	table         settings.Table
+}
+
+// object goes down to the values that are none of an object's or a list's.
+func (s settingsOf) object(at, path string, fields map[string]any, depth int) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		s.field(key(at, name), strings.TrimPrefix(path+"."+name, "."), fields[name], depth)
+	}
+}
+
+func (s settingsOf) field(at, path string, value any, depth int) {
+	if depth > maxDepth {
+		return // refused by its form
+	}
+	switch x := value.(type) {
+	case nil:
+	case map[string]any:
+		s.object(at, path, x, depth+1)
+	case []any:
+		for i, item := range x {
+			s.field(index(at, i), path+"[]", item, depth+1)
+		}
+	case []string:
+		for i, item := range x {
+			s.field(index(at, i), path+"[]", item, depth+1)
+		}
+	default:
+		s.setting(at, path, fmt.Sprint(x))
+	}
+}
+
+func (s settingsOf) setting(at, name, value string) {
+	switch class := s.table.Class(name); class {
+	case settings.PerHost:
+		s.Refuse(at, "%q: it belongs to one host, and this setting holds for every one", value)
+	case settings.ListenPublic, settings.ListenAny:
+		s.listen(at, value, class == settings.ListenPublic)
+	case settings.ListenAnyPort:
+		s.listenPort(at, value)
+	case settings.Port, settings.PortOrOff:
+		s.port(at, value, class == settings.PortOrOff)
+	case settings.ProbePort:
+		s.probePort(at, value)
+	case settings.On, settings.Off:
+		s.toggle(at, value, class == settings.On)
+	case settings.ClusterDNS:
+		s.clusterDNS(at, value)
+	case settings.NodeRanges:
+		s.nodeRange(at, value)
+	case settings.ControlPlanes:
+		if n := len(s.c.ControlPlanes()); value != strconv.Itoa(n) {
+			s.Refuse(at, "%q: there are %d control planes, and so API servers: leave it out", value, n)
+		}
+	case settings.OneFamily:
+		if dualStack(s.c.Pods) {
+			s.Refuse(at, "pods is dual-stack, and the two families have masks of their own: set node-cidr-mask-size-ipv4 and node-cidr-mask-size-ipv6")
+		}
+	case settings.Plain, settings.Unknown:
+		s.ofOneNode(at, value)
+	}
+}
+
+// listen checks an address to listen on. Where it is for other hosts, loopback
+// keeps those away.
+func (s settingsOf) listen(at, value string, public bool) {
+	a, err := netip.ParseAddr(value)
+	want := "0.0.0.0 or ::"
+	if !public {
+		want += " or a loopback address"
+	}
+	primary := len(s.c.Pods) > 0 && s.c.Pods[0].Addr().Is6()
+	switch {
+	case err != nil:
+		s.Refuse(at, "%q is no address: want %s, or leave it out", value, want)
+	case a.IsUnspecified() && a.Is4() && primary && public:
+		s.Refuse(at, "%s is IPv4 alone, but pods[0] is IPv6: want ::, or leave it out", a)
+	case a.IsUnspecified(), a.IsLoopback() && !public:
+	case a.IsLoopback():
+		s.Refuse(at, "%s: no other host would reach %s: want %s, or leave it out", a, s.component, want)
+	default:
+		s.Refuse(at, "%s is at most one host's address%s, and %s of every host would listen on it: want %s, or leave it out", a, s.whose(a), s.component, want)
+	}
+}
+
+// listenPort checks an address with a port, or without, to listen on.
+func (s settingsOf) listenPort(at, value string) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		host, port = value, ""
+	}
+	if host != "" {
+		s.listen(at, host, false)
+	}
+	if port != "" {
+		s.port(at, port, true)
+	}
+}
+
+// port checks a port that another program of the host may have.
+func (s settingsOf) port(at, value string, off bool) {
+	n, err := strconv.Atoi(value)
+	switch {
+	case err == nil && n == 0 && off:
+	case err == nil && n == 0 && s.component == "kubelet":
+		s.Refuse(at, "0 turns it off, and kubeadm waits for the kubelet's answer there, the API server for its logs: want 1 to 65535, or leave it out")
+	case err != nil || !syntax.IsPort(n):
+		s.Refuse(at, "%q is no port: want 1 to 65535", value)
+	default:
+		if owner := componentOf(n); owner != "" && owner != s.component {
+			s.Refuse(at, "%d is the port of %s", n, owner)
+		}
+		for _, c := range s.c.hostPorts() {
+			if c.port == n {
+				s.Refuse(at, "%d is also %s", n, c.path)
+			}
+		}
+	}
+}
+
+// hostPorts are those that the description gives to programs of control planes.
+func (c Cluster) hostPorts() []claim {
+	ports := []claim{
+		{c.Endpoint.APIServerPort(), "the API server's port"}, {c.Etcd.ClientPort, "etcd.clientPort"},
+		{c.Etcd.PeerPort, "etcd.peerPort"}, {c.Etcd.MetricsPort, "etcd.metricsPort"},
+	}
+	if !c.Endpoint.External && c.Endpoint.Port != c.Endpoint.APIServerPort() {
+		ports = append(ports, claim{c.Endpoint.Port, "endpoint.port"})
+	}
+	return ports
+}
+
+// probePort checks a port that kubeadm writes into a static pod's probes
+// whatever the arguments say: the kubelet would restart the component for ever.
+func (s settingsOf) probePort(at, value string) {
+	n, err := strconv.Atoi(value)
+	if s.c.Version.Has(SecureProbes) && (err != nil || componentOf(n) != s.component) {
+		s.Refuse(at, "%q: the probes that kubeadm writes ask %s at its default port, and would have it restarted: leave it out", value, s.component)
+	}
+}
+
+func (s settingsOf) toggle(at, value string, on bool) {
+	if set, err := strconv.ParseBool(value); err == nil && set != on {
+		s.Refuse(at, "%s: no cluster that kubeadm makes works with it: leave it out", value)
+	}
+}
+
+// clusterDNS checks where pods look for names: a service, or a cache of the host
+// at a link-local address, which every host can have.
+func (s settingsOf) clusterDNS(at, value string) {
+	a, err := netip.ParseAddr(value)
+	if err != nil {
+		s.Refuse(at, "%q is no address", value)
+		return
+	}
+	if a.IsLinkLocalUnicast() {
+		return
+	}
+	for _, r := range s.c.Services {
+		if !usable(r) || !r.Contains(a) {
+			continue
+		}
+		if a == r.Addr() || a == r.Addr().Next() {
+			s.Refuse(at, "%s is no address for a DNS service: of %s the first is none's and the second the API's", a, r)
+		} else if own := nth(r, dnsService); a != own {
+			s.Warn(at, "%s is not where kubeadm puts the DNS service, %s: give that service the address yourself", a, own)
+		}
+		return
+	}
+	s.Refuse(at, "%s lies outside services %s: no pod would find a name; leave it out, kubeadm sets it", a, joinRanges(s.c.Services))
+}
+
+// dnsService is which address of the services' range kubeadm gives to DNS
+// (constants.GetDNSIP).
+const dnsService = 10
+
+func nth(r netip.Prefix, n int) netip.Addr {
+	a := r.Addr()
+	for range n {
+		a = a.Next()
+	}
+	return a
+}
+
+func joinRanges(ranges []netip.Prefix) string {
+	texts := make([]string, len(ranges))
+	for i, r := range ranges {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// nodeRange checks a range that kube-proxy takes a node's addresses from for
+// node ports.
+func (s settingsOf) nodeRange(at, value string) {
+	if value == "primary" {
+		return
+	}
+	r, err := netip.ParsePrefix(value)
+	if err != nil {
+		s.Refuse(at, "%q is no range: want an address and a prefix length, as in 192.0.2.0/24", value)
+		return
+	}
+	if r.IsSingleIP() && !r.Addr().IsLoopback() {
+		s.Refuse(at, "%s is one host's address%s: no other host would answer at node ports; give the range of them all", r, s.whose(r.Addr()))
+	}
+}
+
+// ofOneNode warns of a value that is one node's: in settings that may well name
+// another host, but not a node that can go away.
+func (s settingsOf) ofOneNode(at, value string) {
+	host := value
+	if _, rest, ok := strings.Cut(value, "://"); ok {
+		host, _, _ = strings.Cut(rest, "/")
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return
+	}
+	if whose := s.whose(a); whose != "" {
+		s.Warn(at, "%s is one node's address%s, and this setting holds for every host: it is gone when that node is", a, whose)
+	}
+}
+
+// whose names the node that has an address, as an aside.
+func (s settingsOf) whose(a netip.Addr) string {
+	for i, n := range s.c.Nodes {
+		if j := slices.Index(n.Addresses, a); j >= 0 {
+			return ", " + index(index("nodes", i)+".addresses", j)
+		}
+	}
+	return ""
+}
