@@ -30,10 +30,10 @@ host: ## Real daemons in network namespaces, a real browser, and real time; Linu
 	QUORATE_HOST=1 go test -count=1 -p 1 -parallel 8 -timeout 15m -v -run '^TestReal' $(HOSTED)
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
-	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan
+	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan/ha
 
 scale: ## A run that changes nothing on 3 to 1,000 hosts behind SSH servers in this process: what a host costs.
-	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan
+	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan/ha
 
 lint: $(LINT) ## Vet and lint every module.
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

@@ -123,13 +123,13 @@ func TestTransportsKnowNothingOfKubernetes(t *testing.T) {
 	}
 }
 
-// Only plan joins renderers and transports, and it takes certificates through
-// an interface: its users do not link cfssl.
-func TestOnlyPlanJoins(t *testing.T) {
+// Only the recipes join renderers and transports, and they take certificates
+// through an interface: their users do not link cfssl.
+func TestOnlyRecipesJoin(t *testing.T) {
 	all := loadPackages(t)
 	renderers := []string{"pki", "etcd", "vip", "kubeadm"}
 	for path, p := range all {
-		if !within(path, module) || p.Name == "main" || within(path, module+"/plan") || within(path, module+"/examples") {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/plan/ha") || within(path, module+"/plan/drill") || within(path, module+"/examples") {
 			continue
 		}
 		transports := slices.ContainsFunc(p.Deps, func(d string) bool { return within(d, module+"/transport") })
@@ -138,12 +138,96 @@ func TestOnlyPlanJoins(t *testing.T) {
 		})
 		require.False(t, transports && renders, "%s joins renderers and transports", path)
 	}
-	for _, name := range []string{"plan", "plan/drill"} {
+	for _, name := range []string{"plan/ha", "plan/drill"} {
+		require.Contains(t, all, module+"/"+name)
 		for _, dep := range all[module+"/"+name].Deps {
 			require.False(t, within(dep, "github.com/cloudflare/cfssl"), "%s links %s", name, dep)
 			require.NotEqual(t, module+"/pki", dep, "%s links pki", name)
 			require.False(t, within(dep, "k8s.io"), "%s links %s", name, dep)
 		}
+	}
+}
+
+// The engine knows hosts, and nothing of what recipes make of them: whoever runs
+// plans of their own links this module's vocabulary, transport and what transport
+// needs.
+func TestEngineLinksNoRecipe(t *testing.T) {
+	all := loadPackages(t)
+	engine := all[module+"/plan"]
+	require.NotEmpty(t, engine.Deps)
+	needed := map[string]bool{}
+	for _, dep := range all[module+"/transport"].Deps {
+		needed[dep] = true
+	}
+	for _, dep := range engine.Deps {
+		switch {
+		case all[dep].Standard || needed[dep] || dep == module || dep == module+"/transport":
+		case dep == "al.essio.dev/pkg/shellescape": // by which transport/ssh quotes commands too
+		case within(dep, module+"/plan/internal") || within(dep, module+"/internal"):
+		default:
+			t.Errorf("plan links %s", dep)
+		}
+	}
+}
+
+// What each package of plan may import of this module, besides what is internal
+// to plan or to the module.
+func TestPlanImports(t *testing.T) {
+	all := loadPackages(t)
+	for name, allowed := range map[string][]string{
+		"plan":                     {"", "transport"},
+		"plan/events":              {"", "plan", "transport"},
+		"plan/ha/software":         {"", "plan", "plan/events", "transport", "vip"},
+		"plan/ha/internal/kube":    {"", "plan", "transport", "kubeadm"},
+		"plan/ha/internal/members": {"", "plan", "plan/events", "etcd", "etcd/etcdclient"},
+		"plan/ha/preflight":        {"", "plan", "plan/events", "plan/ha/software", "transport", "etcd"},
+		"plan/ha": {
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/kube", "plan/ha/internal/members",
+			"transport", "kubeadm", "etcd", "vip",
+		},
+		"plan/filejournal": {"plan"},
+		"plan/journaltest": {"", "plan", "transport", "transport/faketransport"},
+		"plan/clusterfile": {""},
+	} {
+		p, ok := all[module+"/"+name]
+		require.True(t, ok, "no package %s", name)
+		for _, imp := range p.Imports {
+			own, ours := strings.CutPrefix(imp+"/", module+"/")
+			own = strings.TrimSuffix(own, "/")
+			if !ours || within(own, "internal") || within(own, "plan/internal") {
+				continue
+			}
+			require.Contains(t, allowed, own, "%s imports %s", name, imp)
+		}
+	}
+	for _, p := range ours(all, "plan/drill") {
+		for _, imp := range p.Imports {
+			require.False(t, imp == module+"/plan" || within(imp, module+"/plan/ha"), "%s imports %s", p.ImportPath, imp)
+		}
+	}
+	for _, dir := range []string{"plan/etcdjournal", "plan/otelplan"} {
+		for _, p := range ours(loadPackagesIn(t, dir), dir) {
+			for _, imp := range p.Imports {
+				require.False(t, within(imp, module+"/plan/ha"), "%s imports %s", p.ImportPath, imp)
+			}
+		}
+	}
+}
+
+// A recipe says which steps in which order: its own files hold neither a script
+// nor an Action, but for what only marks a place in the order.
+func TestRecipesHoldNoScripts(t *testing.T) {
+	p := loadPackages(t)[module+"/plan/ha"]
+	require.NotEmpty(t, p.GoFiles)
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				require.False(t, strings.HasPrefix(strings.Trim(lit.Value, "`\""), "#"), "plan/ha/%s holds a script: %s", name, lit.Value)
+			}
+			return true
+		})
 	}
 }
 
@@ -186,6 +270,11 @@ func TestTracesAreApart(t *testing.T) {
 	}
 }
 
+// forTests reports whether a package is there for the tests of this module alone.
+func forTests(path string) bool {
+	return path == module+"/internal/tier" || strings.HasSuffix(path, "/internal/shelltest") || strings.HasSuffix(path, "/internal/fixture") || strings.HasSuffix(path, "/internal/hafixture")
+}
+
 // Libraries neither print nor exit nor read the environment nor make contexts
 // of their own nor sleep regardless of one.
 func TestLibrariesKeepToThemselves(t *testing.T) {
@@ -200,7 +289,7 @@ func TestLibrariesKeepToThemselves(t *testing.T) {
 	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
 	maps.Copy(all, loadPackagesIn(t, "plan/otelplan"))
 	for path, p := range all {
-		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || path == module+"/internal/tier" {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || forTests(path) {
 			continue
 		}
 		require.NotContains(t, p.Imports, module+"/internal/tier", "%s: only tests import it", path)

@@ -21,10 +21,14 @@
 //	    transport/local     this machine
 //	    transport/faketransport  hosts in memory, for tests without hosts
 //	    transport/transporttest  the suite that every transport passes
-//	  plan                  steps, their order, the runner, and the HA recipe
+//	  plan                  the engine: steps, their order, the runner, previews, rollback
+//	    plan/events         a run's events as JSON Lines
+//	    plan/ha             the recipes: which steps in which order, for a whole cluster
+//	      plan/ha/preflight whether hosts are fit for it
+//	      plan/ha/software  how programs come to hosts
+//	      plan/ha/hatest    hosts in memory that a recipe turns into a cluster
 //	    plan/drill          a cluster broken on purpose, and what its clients felt
 //	    plan/drill/drilltest  a fake cluster to drill
-//	    plan/plantest       hosts in memory that the recipe turns into a cluster
 //	    plan/clusterfile    a Cluster from YAML, strictly
 //	    plan/filejournal    what runs did, in a file on this machine
 //	    plan/etcdjournal    the same in etcd, for several operators (own module)
@@ -34,21 +38,22 @@
 //
 // Data flows one way:
 //
-//	Cluster -> pki.Bundle -> artifacts -> plan.Plan -> transport -> hosts
+//	Cluster -> pki.Bundle -> files -> ha.Cluster -> plan.Plan -> transport -> hosts
 //
 // Three rules make that hold; TestTransportsKnowNothingOfKubernetes and its
 // neighbours enforce them:
 //
 //   - renderers (pki, etcd, vip, kubeadm) do no I/O: same input, same bytes;
-//   - transports know nothing of Kubernetes;
-//   - only plan joins the two, and takes certificates by an interface, so that a
+//   - transports and the engine, package plan, know nothing of Kubernetes;
+//   - only plan/ha joins them, and takes certificates by an interface, so that a
 //     program with its own authority does not link cfssl.
 //
 // # Reading on
 //
-// Start with Cluster, then plan.HA, whose comment lists the steps in their
-// order, then plan.Runner. To see what would be written without touching any
-// host, use plan.Files. To write tests, use faketransport.
+// Start with Cluster, then ha.New and ha.Cluster.Plan, whose comment lists the
+// steps in their order, then plan.Runner. To see what would be written without
+// touching any host, use ha.Cluster.Files. To write tests, use hatest, or
+// faketransport for Actions of your own.
 //
 // # Promises
 //

@@ -26,7 +26,7 @@ type Secrets struct {
 	CAHashes []string
 	// CertificateKey from NewCertificateKey. Optional: without it the control
 	// planes expect their certificates in place, which is how the rest of the
-	// SDK does it, and plan.HA refuses one. kubeadm's uploaded copy expires after
+	// SDK does it, and ha.New refuses one. kubeadm's uploaded copy expires after
 	// two hours.
 	CertificateKey quorate.Content
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -119,8 +120,8 @@ func fakeHosts(names ...string) *faketransport.Transport {
 }
 
 // blurts is an action whose command complains about what it was given, as many do.
-func blurts() action {
-	return action{check: func(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+func blurts() fixture.Action {
+	return fixture.Action{OnCheck: func(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		_, err := h.Run(ctx, "blurt")
 		return nil, err
 	}}
@@ -181,7 +182,7 @@ func TestSecretsThatBeginAlike(t *testing.T) {
 		for _, s := range rapid.Permutation(parts).Draw(rt, "order") {
 			p = p.WithSecrets(quorate.Sensitive([]byte(s)))
 		}
-		boom := action{check: func(context.Context, *plan.Host) (plan.Diff, error) { panic("with " + long) }}
+		boom := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { panic("with " + long) }}
 		q, err := p.With(plan.Step{ID: "boom", Host: "h", Action: boom})
 		require.NoError(rt, err)
 		_, err = (&plan.Runner{Transport: &idle{}}).Run(t.Context(), q)
@@ -213,13 +214,13 @@ func TestPanicIsAStepsFailure(t *testing.T) {
 		phase  plan.Phase
 		keep   string
 	}{
-		"Check": {action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) { panic("boom") }}, phase: plan.Checking},
-		"Apply": {action: action{check: differs, apply: func(context.Context, *plan.Host) error { panic("boom") }}, phase: plan.Applying},
-		"nil pointer": {action: action{check: differs, apply: func(context.Context, *plan.Host) error {
+		"Check": {action: fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { panic("boom") }}, phase: plan.Checking},
+		"Apply": {action: fixture.Action{OnCheck: differs, OnApply: func(context.Context, *plan.Host) error { panic("boom") }}, phase: plan.Applying},
+		"nil pointer": {action: fixture.Action{OnCheck: differs, OnApply: func(context.Context, *plan.Host) error {
 			var h *plan.Host
 			return errors.New(h.Name)
 		}}, phase: plan.Applying},
-		"Goexit":   {action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) { runtime.Goexit(); return nil, nil }}, phase: plan.Checking},
+		"Goexit":   {action: fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { runtime.Goexit(); return nil, nil }}, phase: plan.Checking},
 		"Describe": {action: describes{}, phase: plan.Checking},
 		"Keep":     {action: undoable{}, phase: plan.Recording, keep: "run"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -27,7 +28,7 @@ type Deploy struct {
 	Units []Unit
 	// made is what the units make by themselves: when a first start is undone it is
 	// put aside, as PATH.kept.
-	made []string
+	Creates []string
 }
 
 // Unit is a systemd unit that a Deploy keeps.
@@ -42,11 +43,11 @@ type Unit struct {
 	NoBlock bool
 }
 
-// stampDir keeps, for each Deploy with units, the hash of the files that its
+// StateDir keeps, for each Deploy with units, the hash of the files that its
 // units were last started with: so a run that ended between writing and
 // restarting is made good by the next, which a comparison of files alone
 // could not see.
-const stampDir = "/var/lib/quorate"
+const StateDir = "/var/lib/quorate"
 
 func (d Deploy) stamp() (quorate.File, bool) {
 	if len(d.Units) == 0 || len(d.Files) == 0 {
@@ -58,7 +59,7 @@ func (d Deploy) stamp() (quorate.File, bool) {
 		_, _ = fmt.Fprintf(h, "%s %o %s %s %x\n", f.Path, f.Mode.Perm(), f.Owner, f.Group, sum)
 	}
 	return quorate.File{
-		Path:    path.Join(stampDir, d.Name+".sha256"),
+		Path:    path.Join(StateDir, d.Name+".sha256"),
 		Mode:    0o600,
 		Content: quorate.Public([]byte(hex.EncodeToString(h.Sum(nil)) + "\n")),
 	}, true
@@ -67,7 +68,7 @@ func (d Deploy) stamp() (quorate.File, bool) {
 // Check compares the files by mode, owner and hash, and the units by state, in
 // two round trips.
 func (d Deploy) Check(ctx context.Context, h *Host) (Diff, error) {
-	diff, err := fileDiff(ctx, h, d.Files)
+	diff, err := h.DiffFiles(ctx, d.Files...)
 	if err != nil || len(d.Units) == 0 {
 		return diff, err
 	}
@@ -75,16 +76,13 @@ func (d Deploy) Check(ctx context.Context, h *Host) (Diff, error) {
 	return append(diff, units...), err
 }
 
-// fileDiff says which files differ.
-func fileDiff(ctx context.Context, h *Host, files []quorate.File) (Diff, error) {
+// DiffFiles returns which files differ from those on the host, by hash, mode and
+// owner, in one round trip.
+func (h *Host) DiffFiles(ctx context.Context, files ...quorate.File) (Diff, error) {
 	if len(files) == 0 {
 		return nil, nil
 	}
-	paths := make([]string, 0, len(files))
-	for _, f := range files {
-		paths = append(paths, f.Path)
-	}
-	found, err := h.Stat(ctx, paths...)
+	found, err := h.Stat(ctx, pathsOfFiles(files)...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +96,13 @@ func fileDiff(ctx context.Context, h *Host, files []quorate.File) (Diff, error) 
 }
 
 func compare(want quorate.File, found transport.FileInfo) (Change, bool) {
-	return compareTo(transport.File{
+	return CompareFile(transport.File{
 		Path: want.Path, Mode: fileMode(want), Owner: orRoot(want.Owner), Group: orRoot(want.Group),
 	}, want.Content.SHA256(), found)
 }
 
-// compareTo compares by the hash of the content that is wanted.
-func compareTo(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
+// CompareFile compares by the hash of the content that is wanted.
+func CompareFile(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
 	if !found.Exists {
 		return Change{Verb: "create", Subject: want.Path}, true
 	}
@@ -140,6 +138,12 @@ func orRoot(name string) string {
 	return name
 }
 
+// WriteFiles is Write for what renderers make: a mode of 0 means 0600, no owner
+// or group root.
+func (h *Host) WriteFiles(ctx context.Context, files ...quorate.File) error {
+	return h.Write(ctx, asTransport(files)...)
+}
+
 // asTransport turns artifacts' files into what transports write.
 func asTransport(files []quorate.File) []transport.File {
 	out := make([]transport.File, 0, len(files))
@@ -169,7 +173,7 @@ func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, erro
 	}
 	var stamped Diff
 	if stamp, ok := d.stamp(); ok {
-		if stamped, err = fileDiff(ctx, h, []quorate.File{stamp}); err != nil {
+		if stamped, err = h.DiffFiles(ctx, stamp); err != nil {
 			return nil, err
 		}
 	}
@@ -229,7 +233,7 @@ func unitNames(units []Unit) []string {
 func parseUnits(out []byte) map[string]unitState {
 	states := map[string]unitState{}
 	for block := range strings.SplitSeq(string(out), "\n\n") {
-		f := fields([]byte(block))
+		f := keyval.Parse([]byte(block))
 		states[f["Id"]] = unitState{load: f["LoadState"], active: f["ActiveState"], enabled: f["UnitFileState"]}
 	}
 	return states
@@ -244,7 +248,7 @@ func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 			stamp.Content = quorate.Public([]byte("outdated\n"))
 			files = append([]quorate.File{stamp}, files...)
 		}
-		if err := h.Write(ctx, asTransport(files)...); err != nil {
+		if err := h.WriteFiles(ctx, files...); err != nil {
 			return err
 		}
 	}
@@ -258,7 +262,7 @@ func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 	if !ok {
 		return nil
 	}
-	return h.Write(ctx, asTransport([]quorate.File{stamp})...)
+	return h.WriteFiles(ctx, stamp)
 }
 
 func (d Deploy) differing(diff Diff) []quorate.File {
@@ -329,4 +333,92 @@ func unitFailure(ctx context.Context, h *Host, units []string, cause error) erro
 	argv := append([]string{"systemctl", "status", "--no-pager", "--full", "--lines=15"}, units...)
 	status, _ := h.Run(ctx, argv...) // its exit status is the units' state, its output what is wanted
 	return fmt.Errorf("%w\n%s", cause, strings.TrimSpace(string(status)))
+}
+
+func pathsOfFiles(files []quorate.File) []string {
+	out := make([]string, 0, len(files))
+	for _, f := range files {
+		out = append(out, f.Path)
+	}
+	return out
+}
+
+// Describe gives the files and the units.
+func (d Deploy) Describe() Description {
+	out := Description{Files: d.Files}
+	for _, u := range d.Units {
+		out.Inputs = append(out.Inputs, InputText(u.Name, fmt.Sprint(u.EnableOnly), fmt.Sprint(u.NoBlock)))
+	}
+	return out
+}
+
+// Commands gives what systemctl would be told.
+func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, error) {
+	_, args := d.unitArgs(diff)
+	var out []Command
+	for pair := range slices.Chunk(args, 2) {
+		argv := append([]string{"systemctl"}, strings.Fields(pair[0])...)
+		if pair[1] != "" {
+			argv = append(argv, pair[1])
+		}
+		out = append(out, Command{Argv: argv})
+	}
+	return out, nil
+}
+
+// What the recipe's checks read. Each names what its Check, beside the Action's
+// other methods, asks the host for.
+
+// Reads gives the files, the stamp, and the units.
+func (d Deploy) Reads() Reads {
+	var r Reads
+	for _, f := range d.Files {
+		r.Files = append(r.Files, f.Path)
+	}
+	if len(d.Units) == 0 {
+		return r
+	}
+	if stamp, ok := d.stamp(); ok {
+		r.Files = append(r.Files, stamp.Path)
+	}
+	r.units = unitNames(d.Units)
+	return r
+}
+
+// undoArgs are what keepFiles and putBack are told of a Deploy.
+func (d Deploy) undoArgs(dir string) []string {
+	args := []string{dir}
+	for _, u := range d.Units {
+		args = append(args, "unit", u.Name)
+	}
+	for _, p := range d.Creates {
+		args = append(args, "made", p)
+	}
+	if stamp, ok := d.stamp(); ok {
+		args = append(args, "file", stamp.Path)
+	}
+	for _, f := range d.Files {
+		args = append(args, "file", f.Path)
+	}
+	return args
+}
+
+// Keep copies the files that stand there and notes how the units are.
+func (d Deploy) Keep(ctx context.Context, h *Host, _ Diff, dir string) error {
+	var args []string
+	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(dir)[1:], 2)) {
+		if a[0] == "made" { // not copied, but it keeps its number
+			a[1] = "/nonexistent"
+		}
+		args = append(args, a...)
+	}
+	_, err := h.Script(ctx, keepFiles, append([]string{dir}, args...)...)
+	return err
+}
+
+// Undo puts them back: files with their bytes, modes and owners, units running and
+// enabled as they were. What had not been there is removed.
+func (d Deploy) Undo(ctx context.Context, h *Host, dir string) error {
+	_, err := h.Script(ctx, putBack, d.undoArgs(dir)...)
+	return err
 }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync/atomic"
+	"time"
 
+	"github.com/quorate-dev/quorate/plan/internal/capped"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -31,20 +32,17 @@ type Host struct {
 	ahead    *readings
 	foreseen atomic.Pointer[foreseen]
 	silent   bool
-	// survey is what the preflight of the run has seen, of all its hosts.
-	survey *survey
+	// shared is the run's, of all its hosts.
+	shared *Shared
 }
 
 // NewHost makes a Host of a connection, for testing an Action by itself.
 func NewHost(name string, conn transport.Conn) *Host {
 	return &Host{
 		Name: name, conn: conn, files: transport.FilesOf(conn),
-		report: func(string) {}, redact: func(s string) string { return s }, survey: &survey{},
+		report: func(string) {}, redact: func(s string) string { return s }, shared: &Shared{},
 	}
 }
-
-// outputLimit bounds what one command's output may take in memory.
-const outputLimit = 16 << 20
 
 // Run runs a command and returns its standard output, of which more than 16 MiB
 // is an error. Errors are those of transport.Conn: a *transport.ExitError for a
@@ -72,12 +70,12 @@ func (h *Host) Ask(ctx context.Context, q transport.Query) ([]byte, error) {
 // must not, since events and errors show them.
 func (h *Host) RunInput(ctx context.Context, stdin io.Reader, argv ...string) ([]byte, error) {
 	h.trips.Add(1)
-	out := &limited{limit: outputLimit}
+	out := &capped.Buffer{Limit: capped.Output}
 	err := h.conn.Run(ctx, transport.Cmd{Argv: argv, Stdin: stdin, Stdout: out})
-	if err == nil && out.over {
-		return nil, fmt.Errorf("%s: %s: more than %d bytes of output", h.Name, argv[0], outputLimit)
+	if err == nil && out.Over {
+		return nil, fmt.Errorf("%s: %s: more than %d bytes of output", h.Name, argv[0], capped.Output)
 	}
-	return []byte(h.redact(out.buf.String())), h.redactError(err)
+	return []byte(h.redact(out.Bytes.String())), h.redactError(err)
 }
 
 // redactError hides what a command's complaint quotes of its input.
@@ -94,7 +92,7 @@ func (h *Host) redactError(err error) error {
 // Script runs a POSIX shell script with arguments $1, $2 ... Its first line
 // stands for it in errors: make that a comment.
 func (h *Host) Script(ctx context.Context, text string, args ...string) ([]byte, error) {
-	return h.Run(ctx, script(text, args...)...)
+	return h.Run(ctx, Script(text, args...)...)
 }
 
 // Stat describes files, all in one round trip. Errors of the file operations
@@ -114,7 +112,7 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 // that is not there (fs.ErrNotExist).
 func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 	h.trips.Add(1)
-	return h.files.Read(ctx, path, outputLimit)
+	return h.files.Read(ctx, path, capped.Output)
 }
 
 // ReadAll gives the contents of files, each of limit bytes at most (a larger one
@@ -166,35 +164,18 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	return d.DialContext(ctx, network, addr)
 }
 
+// Shared is what the steps of this run hand to each other; a Host by itself has
+// its own.
+func (h *Host) Shared() *Shared { return h.shared }
+
+// PrefetchedAt returns when the host was asked for what this check has been
+// answered with, and whether any of its answers were read ahead.
+func (h *Host) PrefetchedAt() (time.Time, bool) {
+	if f := h.foreseen.Load(); f != nil && f.wasUsed() {
+		return f.at, true
+	}
+	return time.Time{}, false
+}
+
 // Report tells the run's observer how the step gets on.
 func (h *Host) Report(format string, args ...any) { h.report(fmt.Sprintf(format, args...)) }
-
-// limited keeps the first limit bytes and swallows the rest, so that a command
-// that floods its output still ends.
-type limited struct {
-	buf   bytes.Buffer
-	limit int
-	over  bool
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	room := l.limit - l.buf.Len()
-	if len(p) > room {
-		l.over = true
-		l.buf.Write(p[:room])
-		return len(p), nil
-	}
-	return l.buf.Write(p)
-}
-
-// fields splits "key=value" lines, as systemctl show and the recipe's own
-// scripts print them.
-func fields(out []byte) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
-			m[key] = value
-		}
-	}
-	return m
-}

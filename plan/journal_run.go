@@ -2,9 +2,9 @@ package plan
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/quorate-dev/quorate/plan/internal/truncate"
 )
 
 // journaling is the journal of one run. Workers use intend and conclude at the
@@ -114,13 +114,13 @@ func (j *journaling) intend(ctx context.Context, s Step, attempt int, diff Diff)
 	}
 	r := Record{Kind: RecordIntent, Step: s.ID, Host: s.Host, Inputs: s.Fingerprint(), Attempt: attempt}
 	for i, c := range diff {
-		if i == maxChanges {
-			r.Omitted = len(diff) - maxChanges
+		if i == truncate.MaxChanges {
+			r.Omitted = len(diff) - truncate.MaxChanges
 			break
 		}
 		// Only what is for everyone to see, should a Change ever hold more.
 		r.Changes = append(r.Changes, Change{
-			Verb: j.cut(c.Verb, maxText), Subject: j.cut(c.Subject, maxText), Detail: j.cut(c.Detail, maxText), Disruptive: c.Disruptive,
+			Verb: j.cut(c.Verb, truncate.MaxText), Subject: j.cut(c.Subject, truncate.MaxText), Detail: j.cut(c.Detail, truncate.MaxText), Disruptive: c.Disruptive,
 		})
 	}
 	return j.append(ctx, r)
@@ -138,49 +138,12 @@ func (j *journaling) conclude(ctx context.Context, s Step, res *result) *Journal
 		Attempt: res.attempt, Outcome: res.outcome, Elapsed: res.elapsed,
 	}
 	if res.err != nil {
-		r.Phase, r.Error = res.err.Phase, j.cut(res.err.Err.Error(), maxErrorText)
+		r.Phase, r.Error = res.err.Phase, j.cut(res.err.Err.Error(), truncate.MaxError)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
 	defer cancel()
 	return j.append(ctx, r)
 }
 
-// These keep a record below MaxRecord also when JSON has to escape every byte
-// of it, which takes six.
-const (
-	maxChanges   = 100
-	maxText      = 512
-	maxErrorText = 8 << 10
-)
-
 // cut hides secrets in a text, as WithSecrets has it, and bounds it.
-func (j *journaling) cut(s string, limit int) string { return cutText(j.plan.redact(s), limit) }
-
-// cutMark stands where a text has been cut.
-const cutMark = "..."
-
-// cutText bounds a text, valid or made valid as UTF-8, by its beginning.
-func cutText(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= limit {
-		return s
-	}
-	end := limit - len(cutMark)
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + cutMark
-}
-
-// cutHead bounds a text by its end.
-func cutHead(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= limit {
-		return s
-	}
-	s = s[len(s)-limit+len(cutMark):]
-	for len(s) > 0 && !utf8.RuneStart(s[0]) {
-		s = s[1:]
-	}
-	return cutMark + s
-}
+func (j *journaling) cut(s string, limit int) string { return truncate.Text(j.plan.redact(s), limit) }

@@ -17,25 +17,14 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
+	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/plan/journaltest"
-	"github.com/quorate-dev/quorate/transport/faketransport"
 )
-
-var alice = plan.Operator{Name: "alice", Machine: "laptop", Process: "4711"}
-
-func records(t require.TestingT, j plan.Journal) []plan.Record {
-	var out []plan.Record
-	for r, err := range j.Records(context.Background()) {
-		require.NoError(t, err)
-		out = append(out, r)
-	}
-	return out
-}
 
 // lines are records as text, without what differs from run to run.
 func lines(t require.TestingT, j plan.Journal) []string {
 	var out []string
-	for _, r := range records(t, j) {
+	for _, r := range fixture.Records(t, j) {
 		line := strings.TrimSpace(fmt.Sprintf("%s %s %s", r.Kind, r.Step, r.Outcome))
 		for _, c := range r.Changes {
 			line += ": " + c.String()
@@ -52,27 +41,27 @@ func TestTheJournalHasIntentAndOutcome(t *testing.T) {
 	var done atomic.Bool
 	var j journaltest.Memory
 	make := once(&done)
-	apply := make.apply
+	apply := make.OnApply
 	var before []string
-	make.apply = func(ctx context.Context, h *plan.Host) error {
+	make.OnApply = func(ctx context.Context, h *plan.Host) error {
 		before = lines(t, &j)
 		return apply(ctx, h)
 	}
-	p := mustPlan(t, plan.Step{ID: "make", Host: "h", Action: make}, step("look", "other"))
+	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: make}, step("look", "other"))
 	now := time.Date(2026, 2, 3, 4, 5, 6, 7, time.UTC)
-	r := &plan.Runner{Transport: &idle{}, Journal: &j, Operator: alice, Now: func() time.Time { return now }}
+	r := &plan.Runner{Transport: &idle{}, Journal: &j, Operator: fixture.Alice, Now: func() time.Time { return now }}
 	_, err := r.Run(t.Context(), p)
 	require.NoError(t, err)
 	require.Equal(t, []string{"run-started", "intent make: create /thing"}, before, "before anything is applied")
 	require.Equal(t, []string{"run-started", "intent make: create /thing", "outcome make changed", "run-ended"}, lines(t, &j))
-	all := records(t, &j)
+	all := fixture.Records(t, &j)
 	begun, _ := p.Step("make")
 	for _, r := range all {
 		require.Equal(t, all[0].Run, r.Run)
 		require.Equal(t, now, r.Time)
 		require.Equal(t, plan.RecordSchema, r.Schema)
 	}
-	require.Equal(t, &alice, all[0].Operator)
+	require.Equal(t, &fixture.Alice, all[0].Operator)
 	require.Equal(t, p.Fingerprint(), all[0].Plan)
 	require.Equal(t, 2, all[0].Steps)
 	require.Equal(t, "h", all[1].Host)
@@ -84,14 +73,14 @@ func TestTheJournalHasIntentAndOutcome(t *testing.T) {
 	_, err = r.Run(t.Context(), p)
 	require.NoError(t, err)
 	require.Equal(t, []string{"run-started", "run-ended"}, lines(t, &j)[4:], "nothing was done")
-	require.NotEqual(t, all[0].Run, records(t, &j)[4].Run)
+	require.NotEqual(t, all[0].Run, fixture.Records(t, &j)[4].Run)
 }
 
 // The journal says that it is done; the host says that it is not.
 func TestTheCheckIsTheTruth(t *testing.T) {
 	var done atomic.Bool
 	var j journaltest.Memory
-	p := mustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
+	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
 	r := &plan.Runner{Transport: &idle{}, Journal: &j}
 	for range 2 {
 		done.Store(false)
@@ -109,26 +98,26 @@ func TestAJournalDecidesNothing(t *testing.T) {
 		n := rapid.IntRange(1, 6).Draw(rt, "steps")
 		differs := rapid.SliceOfN(rapid.Bool(), n, n).Draw(rt, "differs")
 		fails := rapid.SliceOfN(rapid.Bool(), n, n).Draw(rt, "fails")
-		run := func(journal plan.Journal) (trace, map[plan.Outcome]int, string) {
+		run := func(journal plan.Journal) (fixture.Trace, map[plan.Outcome]int, string) {
 			var steps []plan.Step
 			for i := range n {
 				var done atomic.Bool
 				done.Store(!differs[i])
 				a := once(&done)
-				if apply := a.apply; fails[i] {
-					a.apply = func(ctx context.Context, h *plan.Host) error { return errors.Join(apply(ctx, h), boom) }
+				if apply := a.OnApply; fails[i] {
+					a.OnApply = func(ctx context.Context, h *plan.Host) error { return errors.Join(apply(ctx, h), boom) }
 				}
 				steps = append(steps, plan.Step{ID: name(i), Host: "h", Action: a})
 				if i > 0 && i%2 == 0 {
 					steps[i].After = []plan.ID{name(i - 1)}
 				}
 			}
-			var tr trace
+			var tr fixture.Trace
 			sum, err := (&plan.Runner{Transport: &idle{}, Journal: journal, Observe: func(e plan.Event) {
 				if e.Kind != plan.StepUnfinished {
-					tr.observe(e)
+					tr.Observe(e)
 				}
-			}}).Run(context.Background(), mustPlan(rt, steps...))
+			}}).Run(context.Background(), fixture.MustPlan(rt, steps...))
 			return tr, sum.Outcomes, fmt.Sprint(err)
 		}
 		events, outcomes, err := run(nil)
@@ -150,12 +139,12 @@ func TestWithoutAnIntentNothingIsApplied(t *testing.T) {
 		return nil
 	}}
 	var done, other atomic.Bool
-	p := mustPlan(t,
+	p := fixture.MustPlan(t,
 		plan.Step{ID: "make", Host: "h", Action: once(&done)}, step("after", "h", "make"),
 		plan.Step{ID: "other", Host: "i", Action: once(&other)},
 	)
-	var events trace
-	sum, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Observe: events.observe}).Run(t.Context(), p)
+	var events fixture.Trace
+	sum, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Observe: events.Observe}).Run(t.Context(), p)
 	require.False(t, done.Load(), "applied")
 	require.True(t, other.Load(), "a sibling was stopped")
 	require.NotContains(t, events, "step-applying make")
@@ -184,9 +173,9 @@ func TestAnOutcomeThatCannotBeKept(t *testing.T) {
 		return nil
 	}}
 	var done atomic.Bool
-	p := mustPlan(t, plan.Step{ID: "make", Title: "make it", Host: "h", Action: once(&done)}, step("after", "h", "make"))
+	p := fixture.MustPlan(t, plan.Step{ID: "make", Title: "make it", Host: "h", Action: once(&done)}, step("after", "h", "make"))
 	var seen []plan.Event
-	r := &plan.Runner{Transport: &idle{}, Journal: &j, Operator: alice, Observe: func(e plan.Event) { seen = append(seen, e) }}
+	r := &plan.Runner{Transport: &idle{}, Journal: &j, Operator: fixture.Alice, Observe: func(e plan.Event) { seen = append(seen, e) }}
 	sum, err := r.Run(t.Context(), p)
 	require.Equal(t, map[plan.Outcome]int{plan.Changed: 1, plan.Unchanged: 1}, sum.Outcomes)
 	var run *plan.RunError
@@ -206,7 +195,7 @@ func TestAnOutcomeThatCannotBeKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, sum.Unfinished, 1)
 	require.Equal(t, plan.Outcome(""), sum.Unfinished[0].Outcome)
-	require.Equal(t, alice, sum.Unfinished[0].Operator)
+	require.Equal(t, fixture.Alice, sum.Unfinished[0].Operator)
 	require.Equal(t, plan.StepUnfinished, seen[1].Kind, "before any step")
 	require.Equal(t, "make it", seen[1].Title)
 	require.Contains(t, seen[1].Message, "of alice (process 4711 on laptop) was interrupted while applying it at ")
@@ -222,7 +211,7 @@ func TestUnfinishedOf(t *testing.T) {
 	add := func(run string, kind plan.RecordKind, step plan.ID, outcome plan.Outcome) {
 		all = append(all, plan.Record{Schema: 1, Run: run, Kind: kind, Step: step, Host: "h", Outcome: outcome})
 	}
-	all = append(all, plan.Record{Schema: 1, Run: "A", Kind: plan.RecordRun, Operator: &alice})
+	all = append(all, plan.Record{Schema: 1, Run: "A", Kind: plan.RecordRun, Operator: &fixture.Alice})
 	add("A", plan.RecordIntent, "interrupted", "")
 	add("A", plan.RecordIntent, "done", "")
 	add("A", plan.RecordOutcome, "done", plan.Changed)
@@ -255,19 +244,19 @@ func TestASecondOperatorIsToldWhoRuns(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		begin := time.Now()
-		bob, other := &idle{}, mustPlan(t, step("s", "h"))
+		bob, other := &idle{}, fixture.MustPlan(t, step("s", "h"))
 		var sum plan.Summary
 		var refused error
-		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
+		p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{OnCheck: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
 			time.Sleep(time.Minute)
 			sum, refused = (&plan.Runner{Transport: bob, Journal: &j, Operator: plan.Operator{Name: "bob"}}).Run(ctx, other)
 			return nil, nil
 		}}})
-		_, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Operator: alice}).Run(t.Context(), p)
+		_, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Operator: fixture.Alice}).Run(t.Context(), p)
 		require.NoError(t, err)
 		var locked *plan.LockedError
 		require.ErrorAs(t, refused, &locked)
-		require.Equal(t, alice, locked.Holder.Operator)
+		require.Equal(t, fixture.Alice, locked.Holder.Operator)
 		require.True(t, locked.Holder.Since.Equal(begin))
 		require.Equal(t, map[plan.Outcome]int{plan.NotReached: 1}, sum.Outcomes)
 		require.Equal(t, "run not begun, 1 not reached\n  journal: begin: the journal is held by alice (process 4711 on laptop) since "+
@@ -281,24 +270,24 @@ func TestALostJournalStopsTheRun(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		expired := errors.New("the lease has run out")
-		differs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+		differs := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			return plan.Diff{{Verb: "run", Subject: "it"}}, nil
 		}}
-		differs.apply = func(ctx context.Context, _ *plan.Host) error {
+		differs.OnApply = func(ctx context.Context, _ *plan.Host) error {
 			j.Lose(expired)
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		p := mustPlan(t, plan.Step{ID: "a", Host: "h", Action: differs}, step("b", "h"))
+		p := fixture.MustPlan(t, plan.Step{ID: "a", Host: "h", Action: differs}, step("b", "h"))
 		begin := time.Now()
-		sum, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Operator: alice}).Run(t.Context(), p)
+		sum, err := (&plan.Runner{Transport: &idle{}, Journal: &j, Operator: fixture.Alice}).Run(t.Context(), p)
 		require.Zero(t, time.Since(begin))
 		require.Equal(t, map[plan.Outcome]int{plan.Failed: 1, plan.NotReached: 1}, sum.Outcomes)
 		var run *plan.RunError
 		require.ErrorAs(t, err, &run)
 		var lost *plan.LockLostError
 		require.ErrorAs(t, run.Canceled, &lost)
-		require.Equal(t, alice, lost.Holder.Operator)
+		require.Equal(t, fixture.Alice, lost.Holder.Operator)
 		require.ErrorIs(t, err, expired)
 		require.Equal(t, []string{"run-started", "intent a: run it"}, lines(t, &j), "nothing more is kept by who does not hold it")
 	})
@@ -309,15 +298,15 @@ func TestACancelledRunKeepsItsOutcomes(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		ctx, cancel := context.WithCancel(t.Context())
-		differs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+		differs := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			return plan.Diff{{Verb: "run", Subject: "it"}}, nil
 		}}
-		differs.apply = func(ctx context.Context, _ *plan.Host) error {
+		differs.OnApply = func(ctx context.Context, _ *plan.Host) error {
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		p := mustPlan(t, plan.Step{ID: "a", Host: "h", Action: differs}, step("b", "h"))
+		p := fixture.MustPlan(t, plan.Step{ID: "a", Host: "h", Action: differs}, step("b", "h"))
 		_, err := (&plan.Runner{Transport: &idle{}, Journal: &j}).Run(ctx, p)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, []string{"run-started", "intent a: run it", "outcome a failed: context canceled", "run-ended"}, lines(t, &j))
@@ -329,26 +318,26 @@ func TestACancelledRunKeepsItsOutcomes(t *testing.T) {
 
 func TestADryRunLeavesTheJournalAlone(t *testing.T) {
 	var j journaltest.Memory
-	s, err := j.Begin(t.Context(), plan.Holder{Operator: alice})
+	s, err := j.Begin(t.Context(), plan.Holder{Operator: fixture.Alice})
 	require.NoError(t, err)
 	var done atomic.Bool
-	p := mustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
+	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
 	sum, err := (&plan.Runner{Transport: &idle{}, Journal: &j, DryRun: true}).Run(t.Context(), p)
 	require.NoError(t, err)
 	require.Equal(t, 1, sum.Outcomes[plan.WouldChange])
 	require.NoError(t, s.End(t.Context()))
-	require.Empty(t, records(t, &j))
+	require.Empty(t, fixture.Records(t, &j))
 }
 
 func TestAJournalThatCannotBeReadStartsNothing(t *testing.T) {
 	var j journaltest.Memory
-	s, err := j.Begin(t.Context(), plan.Holder{Operator: alice})
+	s, err := j.Begin(t.Context(), plan.Holder{Operator: fixture.Alice})
 	require.NoError(t, err)
 	require.NoError(t, s.Append(t.Context(), plan.Record{Schema: plan.RecordSchema + 1, Run: "R", Kind: "new"}))
 	require.NoError(t, s.End(t.Context()))
 	tr := &idle{}
 	for range 2 { // and it is given back
-		_, err = (&plan.Runner{Transport: tr, Journal: &j}).Run(t.Context(), mustPlan(t, step("s", "h")))
+		_, err = (&plan.Runner{Transport: tr, Journal: &j}).Run(t.Context(), fixture.MustPlan(t, step("s", "h")))
 		var schema *plan.SchemaError
 		require.ErrorAs(t, err, &schema)
 		require.Equal(t, plan.RecordSchema+1, schema.Schema)
@@ -374,13 +363,13 @@ func TestRecordsAreBounded(t *testing.T) {
 	for _, text := range []string{"\x00\x01", "\xffx", "ü", "<", "x"} {
 		long := strings.Repeat(text, 1<<16/len(text))
 		var j journaltest.Memory
-		a := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+		a := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			return slices.Repeat(plan.Diff{{Verb: long, Subject: long, Detail: long}}, 1000), nil
 		}}
-		a.apply = func(context.Context, *plan.Host) error { return errors.New(long) }
-		_, err := (&plan.Runner{Transport: &idle{}, Journal: &j}).Run(t.Context(), mustPlan(t, plan.Step{ID: "s", Host: "h", Action: a}))
+		a.OnApply = func(context.Context, *plan.Host) error { return errors.New(long) }
+		_, err := (&plan.Runner{Transport: &idle{}, Journal: &j}).Run(t.Context(), fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: a}))
 		require.Error(t, err)
-		all := records(t, &j)
+		all := fixture.Records(t, &j)
 		require.Len(t, all, 4)
 		require.Len(t, all[1].Changes, 1000-all[1].Omitted)
 		require.True(t, strings.HasSuffix(all[2].Error, "..."))
@@ -420,71 +409,9 @@ func TestFingerprints(t *testing.T) {
 	differs("host", plan.Step{ID: "s", Host: "i", Action: base.Action})
 	differs("ID", plan.Step{ID: "r", Host: "h", Action: base.Action})
 	differs("order", plan.Step{ID: "s", Host: "h", After: []plan.ID{"r"}, Action: base.Action})
-	differs("no action's inputs", plan.Step{ID: "s", Host: "h", Action: action{}})
+	differs("no action's inputs", plan.Step{ID: "s", Host: "h", Action: fixture.Action{}})
 	differs("unit", plan.Step{ID: "s", Host: "h", Action: plan.Deploy{Files: []quorate.File{public}, Units: []plan.Unit{{Name: "x.service"}}}})
 
 	secret.Content = quorate.Sensitive([]byte("something else, and longer"))
 	require.Equal(t, "sensitive", seen[file(secret).Fingerprint()], "a fingerprint tells one secret from another")
-}
-
-// Two clusters that differ in every secret and in nothing else are one plan.
-func TestNoFingerprintDependsOnASecret(t *testing.T) {
-	// pki's certificates are public and made anew each time; the same are used.
-	one := secretConfig(t, three())
-	other := secretConfig(t, three())
-	other.Certs = one.Certs
-	require.NotEqual(t, one.Kubeadm.Token.Bytes(), other.Kubeadm.Token.Bytes())
-	other.Manifests = []plan.Manifest{{Name: "secret", Content: quorate.Sensitive([]byte("kind: Secret # another"))}}
-	p, err := plan.HA(one)
-	require.NoError(t, err)
-	q, err := plan.HA(other)
-	require.NoError(t, err)
-	for i, s := range p.Steps() {
-		require.Equal(t, s.Fingerprint(), q.Steps()[i].Fingerprint(), s.ID)
-	}
-	require.Equal(t, p.Fingerprint(), q.Fingerprint())
-	other.Cluster.Version.Patch--
-	q, err = plan.HA(other)
-	require.NoError(t, err)
-	require.NotEqual(t, p.Fingerprint(), q.Fingerprint())
-}
-
-// No record shows a secret, of runs that succeed and of runs that fail while
-// hosts print the secrets they were given.
-func TestNoRecordShowsASecret(t *testing.T) {
-	cfg := secretConfig(t, three())
-	all := secretsOf(t, cfg)
-	p, err := plan.HA(cfg)
-	require.NoError(t, err)
-	token := string(cfg.Kubeadm.Token.Bytes())
-	for name, fail := range map[string]func(h *faketransport.Host){
-		"success": func(*faketransport.Host) {},
-		"kubeadm quotes the token": func(h *faketransport.Host) {
-			h.Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "could not use token "+token+"\n"))
-		},
-		"a host is down": func(h *faketransport.Host) {
-			if h.Name() == "cp-2" {
-				h.SetDown(true)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			hosts := fakeCluster(t, cfg.Cluster)
-			for _, n := range cfg.Cluster.Nodes {
-				fail(hosts.Host(n.Name))
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			var j journaltest.Memory
-			_, err := (&plan.Runner{Transport: hosts, Journal: &j, Operator: alice}).Run(ctx, p)
-			require.Equal(t, name == "success", err == nil, "%v", err)
-			for _, r := range records(t, &j) {
-				all.assertHidden(t, name+": record "+string(r.Kind)+" of "+string(r.Step), r)
-			}
-			sum, _ := (&plan.Runner{Transport: hosts, Journal: &j}).Run(ctx, p)
-			require.Equal(t, name != "success", len(sum.Unfinished) > 0)
-			all.assertHidden(t, name+": the summary", sum)
-		})
-	}
 }

@@ -15,7 +15,8 @@ import (
 type nothing struct{}
 
 func (nothing) Check(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }
-func (nothing) Apply(context.Context, *plan.Host, plan.Diff) error   { return nil }
+
+func (nothing) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
 func step(id plan.ID, host string, after ...plan.ID) plan.Step {
 	return plan.Step{ID: id, Host: host, After: after, Action: nothing{}}

@@ -137,7 +137,7 @@ func (p *previewer) look(ctx context.Context, i int, h *Host, found Diff) (Diff,
 	}
 	action, sp := p.plan.steps[i].Action, &p.steps[i]
 	described := describe(action)
-	written, err := fileDiff(ctx, h, described.Unchecked)
+	written, err := h.DiffFiles(ctx, described.Unchecked...)
 	if err != nil {
 		return found, err
 	}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -96,22 +95,4 @@ func (p *Plan) setSecrets(s *secretTexts) {
 	for i := range p.steps {
 		p.steps[i].secrets = s
 	}
-}
-
-// secrets are what the recipe knows to be secret: a token's second half is
-// what must be kept, its first is a name.
-func (r *recipe) secrets() []quorate.Content {
-	secrets := []quorate.Content{r.Kubeadm.Token, r.Kubeadm.CertificateKey, r.VIPAuth}
-	if _, half, ok := strings.Cut(string(r.Kubeadm.Token.Bytes()), "."); ok {
-		secrets = append(secrets, quorate.Sensitive([]byte(half)),
-			quorate.Sensitive([]byte(base64.StdEncoding.EncodeToString([]byte(half))))) // as its Secret has it
-	}
-	for _, n := range r.c.Nodes {
-		for _, f := range slices.Concat(r.etcdFiles[n.Name], r.controlPlaneCerts[n.Name]) {
-			if f.Content.IsSensitive() {
-				secrets = append(secrets, f.Content)
-			}
-		}
-	}
-	return secrets
 }

@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -12,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/transport"
 )
 
 // Undoer is the ability of an Action to take back what its Apply did in one run.
@@ -30,7 +27,7 @@ type Undoer interface {
 
 // UndoDir holds what runs with Runner.Keep have kept on a host, by the name of
 // the run. It belongs to root alone: old keys may be among it.
-const UndoDir = stampDir + "/undo"
+const UndoDir = StateDir + "/undo"
 
 // IrreversibleError names a step that changed something and cannot be undone. What
 // it stands on, the steps before it, is left as it is.
@@ -148,7 +145,7 @@ func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
 // Describe gives what the step is made of.
 func (u undo) Describe() Description {
 	d := describe(u.action)
-	return Description{Inputs: append(d.Inputs, input(string(u.step), u.dir))}
+	return Description{Inputs: append(d.Inputs, InputText(string(u.step), u.dir))}
 }
 
 const (
@@ -173,33 +170,6 @@ rm -rf "$1"
 mkdir -p "$1"
 `
 )
-
-// keep has an Action keep what it takes to undo it.
-func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
-	if r.Keep == "" {
-		return nil
-	}
-	if !runName.MatchString(r.Keep) {
-		return runNameError(r.Keep)
-	}
-	dir := undoDir(r.Keep, s.ID)
-	out, err := h.Script(ctx, keepDir, dir)
-	if err != nil || fields(out)["kept"] == "yes" {
-		return err
-	}
-	err = &IrreversibleError{Step: s.ID, Reason: "what it does has no way back"}
-	if undoer, ok := s.Action.(Undoer); ok {
-		err = undoer.Keep(ctx, h, d, dir)
-	}
-	marked, text := keptMark, string(s.ID)
-	var never *IrreversibleError
-	if errors.As(err, &never) {
-		marked, text = irreversibleMark, never.Reason
-	} else if err != nil {
-		return err
-	}
-	return h.Write(ctx, transport.File{Path: dir + marked, Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(text + "\n"))})
-}
 
 // keepFiles keeps files as $1/1, $1/2 ... and says of units how they are. Its
 // further arguments are pairs of a kind and a name.
@@ -271,153 +241,12 @@ systemctl daemon-reload
 back start "$@"
 `
 
-// undoArgs are what keepFiles and putBack are told of a Deploy.
-func (d Deploy) undoArgs(dir string) []string {
-	args := []string{dir}
-	for _, u := range d.Units {
-		args = append(args, "unit", u.Name)
-	}
-	for _, p := range d.made {
-		args = append(args, "made", p)
-	}
-	if stamp, ok := d.stamp(); ok {
-		args = append(args, "file", stamp.Path)
-	}
-	for _, f := range d.Files {
-		args = append(args, "file", f.Path)
-	}
-	return args
-}
-
-// Keep copies the files that stand there and notes how the units are.
-func (d Deploy) Keep(ctx context.Context, h *Host, _ Diff, dir string) error {
-	var args []string
-	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(dir)[1:], 2)) {
-		if a[0] == "made" { // not copied, but it keeps its number
-			a[1] = "/nonexistent"
-		}
-		args = append(args, a...)
-	}
-	_, err := h.Script(ctx, keepFiles, append([]string{dir}, args...)...)
-	return err
-}
-
-// Undo puts them back: files with their bytes, modes and owners, units running and
-// enabled as they were. What had not been there is removed.
-func (d Deploy) Undo(ctx context.Context, h *Host, dir string) error {
-	_, err := h.Script(ctx, putBack, d.undoArgs(dir)...)
-	return err
-}
-
-func (k kernel) deploy() Deploy { return Deploy{Files: []quorate.File{k.file()}} }
-
-// Keep copies the file.
-func (k kernel) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
-	return k.deploy().Keep(ctx, h, d, dir)
-}
-
-// Undo puts the file back. What the kernel does stays until the next boot.
-func (k kernel) Undo(ctx context.Context, h *Host, dir string) error {
-	return k.deploy().Undo(ctx, h, dir)
-}
-
-func (ps programs) deploy() Deploy { return Deploy{Files: []quorate.File{ps.remembered(nil)}} }
-
-// Keep copies the file of what is remembered.
-func (ps programs) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
-	return ps.deploy().Keep(ctx, h, d, dir)
-}
-
-// Undo puts the file back.
-func (ps programs) Undo(ctx context.Context, h *Host, dir string) error {
-	return ps.deploy().Undo(ctx, h, dir)
-}
-
-// nothingToUndo is for Actions that only wait, and for one whose work, a token, goes by
+// NothingToUndo is for Actions that only wait, and for one whose work, a token, goes by
 // itself.
-type nothingToUndo struct{}
+type NothingToUndo struct{}
 
 // Keep notes nothing.
-func (nothingToUndo) Keep(context.Context, *Host, Diff, string) error { return nil }
+func (NothingToUndo) Keep(context.Context, *Host, Diff, string) error { return nil }
 
 // Undo has nothing to do.
-func (nothingToUndo) Undo(context.Context, *Host, string) error { return nil }
-
-// renewedMark says that only a token was renewed, which goes by itself.
-const renewedMark = "/renewed"
-
-// Keep sees whether this run begins: what an earlier one began is not its to undo.
-func (b bootstrap) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
-	if d[0].Verb == verbRenew {
-		return h.Write(ctx, transport.File{Path: dir + renewedMark, Mode: 0o600, Data: transport.Bytes(nil)})
-	}
-	if d[0].Verb != "run" {
-		return &IrreversibleError{Reason: "an earlier run began kubeadm here; Reset takes the node back"}
-	}
-	return nil
-}
-
-// Undo resets what kubeadm did, and has the cluster forget the node where this host
-// can still say so.
-func (b bootstrap) Undo(ctx context.Context, h *Host, dir string) error {
-	if found, err := h.Stat(ctx, dir+renewedMark); err != nil || found[0].Exists {
-		return err
-	}
-	if _, err := h.Script(ctx, forgetNode, b.node); err != nil {
-		return err
-	}
-	u := unbootstrap{argv: b.reset, files: paths(b.config)}
-	if b.instead != nil {
-		u.files = append(u.files, paths(b.instead.config)...)
-	}
-	diff, err := u.Check(ctx, h)
-	if err != nil || len(diff) == 0 {
-		return err
-	}
-	return u.Apply(ctx, h, diff)
-}
-
-// Keep sees whether the manifest's objects are there already.
-func (a applyManifest) Keep(ctx context.Context, h *Host, _ Diff, _ string) error {
-	_, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("get", "-o", "name", "-f", "-")...)
-	var exit *transport.ExitError
-	switch {
-	case err == nil:
-		return &IrreversibleError{Reason: "its objects were there before, and how they were is not kept"}
-	case errors.As(err, &exit):
-		return nil
-	}
-	return err
-}
-
-// Undo deletes the objects.
-func (a applyManifest) Undo(ctx context.Context, h *Host, _ string) error {
-	if _, err := h.RunInput(ctx, bytes.NewReader(a.yaml.Bytes()), kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-")...); err != nil {
-		return err
-	}
-	return h.Remove(ctx, a.stamp().Path)
-}
-
-// Keep notes which taints are taken away.
-func (u untaint) Keep(ctx context.Context, h *Host, d Diff, dir string) error {
-	var b strings.Builder
-	for _, c := range d {
-		fmt.Fprintf(&b, "%s %s\n", c.Subject, c.Detail)
-	}
-	return h.Write(ctx, transport.File{Path: dir + "/taints", Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(b.String()))})
-}
-
-// Undo gives them back.
-func (u untaint) Undo(ctx context.Context, h *Host, dir string) error {
-	kept, err := h.Read(ctx, dir+"/taints")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(kept)) {
-		name, key, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if _, err := h.Run(ctx, kubectl("taint", "nodes", "--overwrite", name, key+"=:NoSchedule")...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (NothingToUndo) Undo(context.Context, *Host, string) error { return nil }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -138,6 +140,33 @@ func (r *Runner) scheduler(p *Plan) *scheduler {
 		s.now = time.Now
 	}
 	return s
+}
+
+// keep has an Action keep what it takes to undo it.
+func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
+	if r.Keep == "" {
+		return nil
+	}
+	if !runName.MatchString(r.Keep) {
+		return runNameError(r.Keep)
+	}
+	dir := undoDir(r.Keep, s.ID)
+	out, err := h.Script(ctx, keepDir, dir)
+	if err != nil || keyval.Parse(out)["kept"] == "yes" {
+		return err
+	}
+	err = &IrreversibleError{Step: s.ID, Reason: "what it does has no way back"}
+	if undoer, ok := s.Action.(Undoer); ok {
+		err = undoer.Keep(ctx, h, d, dir)
+	}
+	marked, text := keptMark, string(s.ID)
+	var never *IrreversibleError
+	if errors.As(err, &never) {
+		marked, text = irreversibleMark, never.Reason
+	} else if err != nil {
+		return err
+	}
+	return h.Write(ctx, transport.File{Path: dir + marked, Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(text + "\n"))})
 }
 
 // scheduler is one run. All of its state but the hosts belongs to the
@@ -368,12 +397,6 @@ func (s *scheduler) conclude(ctx context.Context, elapsed time.Duration) (Summar
 	return sum, &RunError{Failed: s.failed, NotReached: notReached, Canceled: context.Cause(ctx), Journal: s.journalErrs}
 }
 
-// unreached is the ability of an Action, whose step was not reached since others
-// failed, to find fault all the same with what was seen by then.
-type unreached interface {
-	judgeSeen(seen *survey) error
-}
-
 // judgeUnreached adds such faults to what failed: a host that does not answer is no
 // reason to be silent about the others.
 func (s *scheduler) judgeUnreached(ctx context.Context) {
@@ -382,11 +405,11 @@ func (s *scheduler) judgeUnreached(ctx context.Context) {
 	}
 	for i, outcome := range s.ended {
 		step := s.plan.steps[i]
-		a, able := step.Action.(unreached)
+		a, able := step.Action.(Unreached)
 		if outcome != "" || !able {
 			continue
 		}
-		err := a.judgeSeen(&s.hosts.survey)
+		err := a.JudgeUnreached(&s.hosts.shared)
 		if err == nil {
 			continue
 		}
@@ -474,7 +497,7 @@ func (w *worker) attempts(ctx context.Context) *result {
 			return &result{outcome: Failed, diff: diff, err: err}
 		}
 		w.emit(StepRetrying, func(e *Event) { e.Err = err })
-		if !wait(ctx, cmp.Or(retry.Wait, time.Second)) {
+		if !poll.Wait(ctx, cmp.Or(retry.Wait, time.Second)) {
 			return &result{outcome: Failed, diff: diff, err: err}
 		}
 	}
@@ -542,18 +565,6 @@ func (w *worker) emit(k EventKind, fill func(*Event)) {
 	w.inbox <- message{event: e}
 }
 
-// wait waits, and reports whether ctx let it.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // hosts keeps one connection a host for the length of a run.
 type hosts struct {
 	transport transport.Transport
@@ -561,7 +572,7 @@ type hosts struct {
 	mu        sync.Mutex
 	byName    map[string]*Host
 	dropped   map[string]int64 // round trips over connections that were lost
-	survey    survey
+	shared    Shared
 }
 
 // get connects on first use. Steps of one host never overlap, so two calls for
@@ -578,7 +589,7 @@ func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
 		return nil, err
 	}
 	h = NewHost(name, conn)
-	h.redact, h.survey = hs.redact, &hs.survey
+	h.redact, h.shared = hs.redact, &hs.shared
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	hs.byName[name] = h

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
+	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -45,6 +46,7 @@ func (i *idle) Dial(_ context.Context, host string) (transport.Conn, error) {
 type idleConn struct{ t *idle }
 
 func (*idleConn) Run(context.Context, transport.Cmd) error { return nil }
+
 func (c *idleConn) Close() error {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
@@ -52,66 +54,28 @@ func (c *idleConn) Close() error {
 	return nil
 }
 
-// action is an Action made of functions.
-type action struct {
-	check func(ctx context.Context, h *plan.Host) (plan.Diff, error)
-	apply func(ctx context.Context, h *plan.Host) error
-}
-
-func (a action) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	if a.check == nil {
-		return nil, nil
-	}
-	return a.check(ctx, h)
-}
-
-func (a action) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error { return a.apply(ctx, h) }
-
 // once is an action that differs until it has been applied.
-func once(done *atomic.Bool) action {
-	return action{
-		check: func(context.Context, *plan.Host) (plan.Diff, error) {
+func once(done *atomic.Bool) fixture.Action {
+	return fixture.Action{
+		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			if done.Load() {
 				return nil, nil
 			}
 			return plan.Diff{{Verb: "create", Subject: "/thing"}}, nil
 		},
-		apply: func(context.Context, *plan.Host) error { done.Store(true); return nil },
+		OnApply: func(context.Context, *plan.Host) error { done.Store(true); return nil },
 	}
-}
-
-func mustPlan(t require.TestingT, steps ...plan.Step) *plan.Plan {
-	p, err := plan.New(steps...)
-	require.NoError(t, err)
-	return p
-}
-
-// trace records events as text.
-type trace []string
-
-func (tr *trace) observe(e plan.Event) {
-	s := string(e.Kind)
-	if e.Step != "" {
-		s += " " + string(e.Step)
-	}
-	if e.Outcome != "" {
-		s += " " + string(e.Outcome)
-	}
-	if e.Message != "" {
-		s += " " + e.Message
-	}
-	*tr = append(*tr, s)
 }
 
 func TestRunAppliesWhatDiffersAndASecondRunChangesNothing(t *testing.T) {
 	var done atomic.Bool
-	p := mustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
+	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
 	tr := &idle{}
-	var first trace
-	sum, err := (&plan.Runner{Transport: tr, Observe: first.observe}).Run(t.Context(), p)
+	var first fixture.Trace
+	sum, err := (&plan.Runner{Transport: tr, Observe: first.Observe}).Run(t.Context(), p)
 	require.NoError(t, err)
 	require.True(t, sum.Changed())
-	require.Equal(t, trace{
+	require.Equal(t, fixture.Trace{
 		"run-started", "step-started make", "step-applying make", "step-ended make changed", "run-ended",
 	}, first)
 	require.Zero(t, tr.open, "connections left open")
@@ -124,8 +88,8 @@ func TestRunAppliesWhatDiffersAndASecondRunChangesNothing(t *testing.T) {
 
 func TestAFailureStopsWhatComesAfterItAndNothingElse(t *testing.T) {
 	boom := errors.New("boom")
-	fail := action{check: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, boom }}
-	p := mustPlan(t,
+	fail := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, boom }}
+	p := fixture.MustPlan(t,
 		plan.Step{ID: "bad", Host: "one", Action: fail},
 		plan.Step{ID: "also-bad", Host: "two", Action: fail},
 		step("child", "one", "bad"),
@@ -144,11 +108,11 @@ func TestAFailureStopsWhatComesAfterItAndNothingElse(t *testing.T) {
 }
 
 func TestAppliedButNotConvergedIsAFailure(t *testing.T) {
-	p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{
-		check: func(context.Context, *plan.Host) (plan.Diff, error) {
+	p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{
+		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			return plan.Diff{{Verb: "update", Subject: "/etc/x", Detail: "content"}}, nil
 		},
-		apply: func(context.Context, *plan.Host) error { return nil },
+		OnApply: func(context.Context, *plan.Host) error { return nil },
 	}})
 	_, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
 	var not *plan.NotConvergedError
@@ -158,10 +122,10 @@ func TestAppliedButNotConvergedIsAFailure(t *testing.T) {
 
 func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
 	var done atomic.Bool
-	needs := action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+	needs := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 		return nil, errors.New("no such command")
 	}}
-	p := mustPlan(t,
+	p := fixture.MustPlan(t,
 		plan.Step{ID: "install", Host: "h", Action: once(&done)},
 		plan.Step{ID: "use", Host: "h", After: []plan.ID{"install"}, Action: needs},
 		step("unrelated", "h", "use"),
@@ -171,7 +135,7 @@ func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
 	require.False(t, done.Load())
 	require.Equal(t, map[plan.Outcome]int{plan.WouldChange: 1, plan.Unknown: 1, plan.Unchanged: 1}, sum.Outcomes)
 
-	p = mustPlan(t, plan.Step{ID: "use", Host: "h", Action: needs})
+	p = fixture.MustPlan(t, plan.Step{ID: "use", Host: "h", Action: needs})
 	_, err = (&plan.Runner{Transport: &idle{}, DryRun: true}).Run(t.Context(), p)
 	require.Error(t, err, "nothing before it would have changed anything, so the failure is real")
 }
@@ -180,15 +144,15 @@ func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		tr := &idle{}
 		attempts := 0
-		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+		p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			if attempts++; attempts < 3 {
 				return nil, &transport.DialError{Host: "h", Reason: transport.Lost}
 			}
 			return nil, nil
 		}}})
 		begin := time.Now()
-		var events trace
-		_, err := (&plan.Runner{Transport: tr, Observe: events.observe}).Run(t.Context(), p)
+		var events fixture.Trace
+		_, err := (&plan.Runner{Transport: tr, Observe: events.Observe}).Run(t.Context(), p)
 		require.NoError(t, err)
 		require.Equal(t, 3, tr.dials["h"])
 		require.Equal(t, 2*time.Second, time.Since(begin), "two waits of a second")
@@ -199,7 +163,7 @@ func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
 
 func TestRefusedHostKeyIsNotRetried(t *testing.T) {
 	tr := &idle{dial: func(h string) error { return &transport.DialError{Host: h, Reason: transport.HostKey} }}
-	_, err := (&plan.Runner{Transport: tr}).Run(t.Context(), mustPlan(t, step("s", "h")))
+	_, err := (&plan.Runner{Transport: tr}).Run(t.Context(), fixture.MustPlan(t, step("s", "h")))
 	var failed *plan.StepError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, plan.Connecting, failed.Phase)
@@ -208,11 +172,11 @@ func TestRefusedHostKeyIsNotRetried(t *testing.T) {
 
 func TestTimeoutNamesItself(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		hang := action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
+		hang := fixture.Action{OnCheck: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		p := mustPlan(t, plan.Step{ID: "s", Host: "h", Timeout: 7 * time.Second, Action: hang})
+		p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Timeout: 7 * time.Second, Action: hang})
 		begin := time.Now()
 		_, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -225,8 +189,8 @@ func TestCancelStartsNothingMoreAndSaysWhy(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the operator left")
-		p := mustPlan(t,
-			plan.Step{ID: "a", Host: "h", Action: action{check: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
+		p := fixture.MustPlan(t,
+			plan.Step{ID: "a", Host: "h", Action: fixture.Action{OnCheck: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
 				cancel(why)
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -240,12 +204,12 @@ func TestCancelStartsNothingMoreAndSaysWhy(t *testing.T) {
 }
 
 func TestProgressIsReported(t *testing.T) {
-	p := mustPlan(t, plan.Step{ID: "s", Host: "h", Action: action{check: func(_ context.Context, h *plan.Host) (plan.Diff, error) {
+	p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{OnCheck: func(_ context.Context, h *plan.Host) (plan.Diff, error) {
 		h.Report("%d of %d", 1, 2)
 		return nil, nil
 	}}})
-	var events trace
-	_, err := (&plan.Runner{Transport: &idle{}, Observe: events.observe}).Run(t.Context(), p)
+	var events fixture.Trace
+	_, err := (&plan.Runner{Transport: &idle{}, Observe: events.Observe}).Run(t.Context(), p)
 	require.NoError(t, err)
 	require.Contains(t, events, "step-progress s 1 of 2")
 }
@@ -275,7 +239,7 @@ func TestOrderLocksAndBoundsHold(t *testing.T) {
 				}
 			}
 			names := append([]string{s.Host}, s.Locks...)
-			s.Action = action{check: func(context.Context, *plan.Host) (plan.Diff, error) {
+			s.Action = fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 				mu.Lock()
 				running++
 				ran[s.ID]++
@@ -309,7 +273,7 @@ func TestOrderLocksAndBoundsHold(t *testing.T) {
 			}}
 			steps[i] = s
 		}
-		_, err := (&plan.Runner{Transport: &idle{}, Parallel: parallel}).Run(context.Background(), mustPlan(rt, steps...))
+		_, err := (&plan.Runner{Transport: &idle{}, Parallel: parallel}).Run(context.Background(), fixture.MustPlan(rt, steps...))
 		require.NoError(rt, err)
 		require.Empty(rt, faults)
 		require.Len(rt, ran, n)

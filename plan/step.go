@@ -2,7 +2,13 @@ package plan
 
 import (
 	"context"
+	"slices"
 	"time"
+)
+
+// The verbs of changes that are neither files nor units.
+const (
+	VerbRecord = "record"
 )
 
 // ID names a step within its plan: "etcd/cp-1".
@@ -93,4 +99,9 @@ func (c Change) String() string {
 		s += " (" + c.Detail + ")"
 	}
 	return s
+}
+
+// Touches reports whether anything is to be done to a subject.
+func (d Diff) Touches(subject string) bool {
+	return slices.ContainsFunc(d, func(c Change) bool { return c.Subject == subject })
 }

@@ -103,6 +103,11 @@ func (e *EndpointError) Error() string {
 	return fmt.Sprintf("etcd member %s: %s: %v", e.Endpoint, e.Op, e.Err)
 }
 
+// EventFields returns what plan/events shows of it beside its text.
+func (e *EndpointError) EventFields() map[string]string {
+	return map[string]string{"kind": "etcd", "address": e.Endpoint, "tried": e.Op}
+}
+
 // Unwrap gives what came back.
 func (e *EndpointError) Unwrap() error { return e.Err }
 

@@ -21,8 +21,9 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
+	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/filejournal"
-	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
@@ -31,7 +32,7 @@ import (
 // site is a fake cluster behind real SSH servers, and the files that a user of
 // the installer has.
 type site struct {
-	hosts   *plantest.Cluster
+	hosts   *hatest.Cluster
 	servers []*sshtest.Server
 	dir     string
 	args    []string
@@ -53,7 +54,7 @@ func newSite(t *testing.T) *site {
 	}
 	s := &site{dir: t.TempDir()}
 	var err error
-	s.hosts, err = plantest.New(c)
+	s.hosts, err = hatest.New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.hosts.Close()) })
 
@@ -354,7 +355,7 @@ func TestEventsOfARun(t *testing.T) {
 		f, err := os.Open(path)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, f.Close()) }()
-		for e, err := range plan.DecodeEvents(f) {
+		for e, err := range events.Decode(f) {
 			require.NoError(t, err)
 			kinds = append(kinds, e.Kind)
 		}

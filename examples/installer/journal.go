@@ -13,6 +13,7 @@ import (
 
 	"github.com/quorate-dev/quorate/examples/internal/progress"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/filejournal"
 )
 
@@ -100,7 +101,7 @@ func tellUnfinished(ctx context.Context, j *filejournal.Journal, out io.Writer) 
 // eventFile takes a run's events; a nil one does not.
 type eventFile struct {
 	file   *os.File
-	events *plan.EventWriter
+	events *events.Writer
 }
 
 func openEvents(path string) (*eventFile, error) {
@@ -111,7 +112,7 @@ func openEvents(path string) (*eventFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &eventFile{file: f, events: plan.NewEventWriter(f)}, nil
+	return &eventFile{file: f, events: events.NewWriter(f)}, nil
 }
 
 func (e *eventFile) observe(ev plan.Event) {

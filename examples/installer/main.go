@@ -53,6 +53,9 @@ import (
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/filejournal"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/preflight"
+	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/sudo"
@@ -91,7 +94,8 @@ type options struct {
 // list is a flag that may be given several times.
 type list []string
 
-func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) String() string { return strings.Join(*l, ",") }
+
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -157,19 +161,23 @@ func parse(args []string, stderr io.Writer) (options, error) {
 func (o options) resets() bool { return len(o.reset) > 0 || o.resetCluster }
 
 // plan is what the options ask for.
-func (o options) plan(cfg plan.HAConfig) (*plan.Plan, error) {
+func (o options) plan(cfg ha.Config) (*plan.Plan, error) {
+	cluster, err := ha.New(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if !o.resets() {
-		ha, err := plan.HA(cfg)
+		create, err := cluster.Plan()
 		if err != nil || o.rollback == "" {
-			return ha, err
+			return create, err
 		}
-		return plan.Rollback(ha, o.rollback)
+		return plan.Rollback(create, o.rollback)
 	}
-	reset := plan.ResetOptions{Nodes: o.reset, WholeCluster: o.resetCluster}
+	reset := ha.ResetConfig{Nodes: o.reset, WholeCluster: o.resetCluster}
 	if o.removeData {
-		reset.Data = plan.RemoveData
+		reset.Data = ha.RemoveData
 	}
-	return plan.Reset(cfg, reset)
+	return cluster.PlanReset(reset)
 }
 
 // run is main without the process: the exit code is its result.
@@ -199,7 +207,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case o.preflight:
-		err = preflight(ctx, job, stdout)
+		err = showPreflight(ctx, job, stdout)
 	case o.dryRun:
 		err = dryRun(ctx, o, job, stdout, events.observe)
 	default:
@@ -247,9 +255,13 @@ func rendering(path string) (func(*plan.Preview) string, bool) {
 	return form, ok
 }
 
-// preflight shows what is wrong with the hosts; an error fails.
-func preflight(ctx context.Context, j job, stdout io.Writer) error {
-	report, err := plan.Preflight(ctx, plan.PreflightConfig{HAConfig: j.config, Transport: j.transport, Disk: true})
+// showPreflight shows what is wrong with the hosts; an error fails.
+func showPreflight(ctx context.Context, j job, stdout io.Writer) error {
+	cluster, err := ha.New(j.config)
+	if err != nil {
+		return err
+	}
+	report, err := cluster.Preflight(ctx, preflight.Config{Transport: j.transport, Disk: true})
 	if err != nil {
 		return err
 	}
@@ -285,7 +297,7 @@ func dryRun(ctx context.Context, o options, j job, stdout io.Writer, observe fun
 
 // job is everything that is known before a host is touched.
 type job struct {
-	config    plan.HAConfig
+	config    ha.Config
 	plan      *plan.Plan
 	ssh       *ssh.Transport
 	transport transport.Transport
@@ -349,7 +361,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 		if err != nil {
 			return job{}, err
 		}
-		j.config.Manifests = append(j.config.Manifests, plan.Manifest{
+		j.config.Manifests = append(j.config.Manifests, ha.Manifest{
 			Name: filepath.Base(path), Content: quorate.Sensitive(yaml), // a manifest may hold Secrets
 		})
 	}
@@ -374,7 +386,7 @@ func warnings(c quorate.Cluster) quorate.Problems {
 	return slices.Concat(c.Problems(), kubeadm.Check(c)).Only(quorate.Warned)
 }
 
-func (o options) prerequisites() (plan.Prerequisites, error) {
+func (o options) prerequisites() (software.Source, error) {
 	switch {
 	case o.images != "" && o.install == "present":
 		images, err := operator.ReadImages(o.images)
@@ -382,9 +394,9 @@ func (o options) prerequisites() (plan.Prerequisites, error) {
 	case o.images != "":
 		return nil, errors.New("-images goes with -install present")
 	case o.install == "present":
-		return plan.Present{}, nil
+		return software.Present{}, nil
 	case o.install == "packages":
-		return plan.Packages{}, nil
+		return software.Packages{}, nil
 	}
 	return nil, fmt.Errorf("-install %s: want present or packages", o.install)
 }
@@ -421,7 +433,7 @@ func inHome(names ...string) []string {
 }
 
 func saveKubeconfig(ctx context.Context, j job, path string) error {
-	config, err := plan.Kubeconfig(ctx, j.transport, j.config.Cluster)
+	config, err := ha.Kubeconfig(ctx, j.transport, j.config.Cluster)
 	if err != nil {
 		return err
 	}

@@ -13,18 +13,23 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/examples/lab/internal/payload"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
 
 // bringUp runs the recipe against the hosts over SSH, as any installer would,
 // and keeps the administrator's kubeconfig.
 func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io.Writer) (plan.Summary, error) {
-	hosts, ha, err := recipe(ctx, l, p)
+	hosts, config, err := recipe(ctx, l, p)
 	if err != nil {
 		return plan.Summary{}, err
 	}
 	defer func() { _ = hosts.Close() }() // every connection has been used up
-	steps, err := plan.HA(ha)
+	cluster, err := ha.New(config)
+	if err != nil {
+		return plan.Summary{}, err
+	}
+	steps, err := cluster.Plan()
 	if err != nil {
 		return plan.Summary{}, err
 	}
@@ -36,7 +41,7 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 		return summary, err
 	}
 	o.phase("cluster", summary.Elapsed)
-	kubeconfig, err := plan.Kubeconfig(ctx, hosts, ha.Cluster)
+	kubeconfig, err := ha.Kubeconfig(ctx, hosts, config.Cluster)
 	if err != nil {
 		return summary, err
 	}
@@ -45,24 +50,24 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 
 // recipe is the description that the lab wrote, the keys and certificates kept
 // beside it, and the images that every host has on its disk.
-func recipe(ctx context.Context, l *machines.Lab, p prepared) (*ssh.Transport, plan.HAConfig, error) {
+func recipe(ctx context.Context, l *machines.Lab, p prepared) (*ssh.Transport, ha.Config, error) {
 	c, err := operator.ReadCluster(filepath.Join(l.Dir(), clusterFile))
 	if err != nil {
-		return nil, plan.HAConfig{}, err
+		return nil, ha.Config{}, err
 	}
-	ha, err := operator.Config(ctx, c, filepath.Join(l.Dir(), keysDir))
+	config, err := operator.Config(ctx, c, filepath.Join(l.Dir(), keysDir))
 	if err != nil {
-		return nil, plan.HAConfig{}, err
+		return nil, ha.Config{}, err
 	}
-	ha.Prerequisites = imagesOn(p.archives).Prerequisites()
+	config.Prerequisites = imagesOn(p.archives).Prerequisites()
 	hosts, err := operator.SSH(c, ssh.Config{
 		Auth:     ssh.Auth{KeyFiles: []string{l.KeyFile()}},
 		HostKeys: ssh.HostKeys{KnownHostsFiles: []string{l.KnownHostsFile()}},
 	})
 	if err != nil {
-		return nil, plan.HAConfig{}, fmt.Errorf("%s: %w", l.Dir(), err)
+		return nil, ha.Config{}, fmt.Errorf("%s: %w", l.Dir(), err)
 	}
-	return hosts, ha, nil
+	return hosts, config, nil
 }
 
 // imagesOn lists the archives as every host sees them.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -36,11 +37,15 @@ func measureConverged(t *testing.T, l *machines.Lab, p prepared) {
 	const run, own, openSSH = "run", "transport/ssh", "ssh"
 	var trips map[string]int
 	for range convergedRounds {
-		hosts, ha, err := recipe(t.Context(), l, p)
+		hosts, config, err := recipe(t.Context(), l, p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps, err := plan.HA(ha)
+		cluster, err := ha.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := cluster.Plan()
 		if err != nil {
 			t.Fatal(err)
 		}

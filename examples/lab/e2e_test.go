@@ -13,7 +13,8 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/build"
 	"github.com/quorate-dev/quorate/examples/lab/internal/byhand"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/preflight"
 )
 
 // TestE2E brings up the same cluster twice on freshly booted hosts, by hand and
@@ -58,12 +59,16 @@ func TestE2E(t *testing.T) {
 // checkPreflight looks at a cluster that runs: nothing of its own is in its way.
 func checkPreflight(t *testing.T, l *machines.Lab, p prepared) {
 	t.Helper()
-	hosts, ha, err := recipe(t.Context(), l, p)
+	hosts, config, err := recipe(t.Context(), l, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = hosts.Close() }() // every connection has been used up
-	report, err := plan.Preflight(t.Context(), plan.PreflightConfig{HAConfig: ha, Transport: hosts, Disk: true})
+	cluster, err := ha.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := cluster.Preflight(t.Context(), preflight.Config{Transport: hosts, Disk: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/software"
 )
 
 // TestE2EPackagesDNF proves plan.Packages with the real dnf and rpm. Debian
@@ -80,8 +80,8 @@ func TestE2EPackagesDNF(t *testing.T) {
 
 // fromRPMs takes packages from the chroot's repository, which it configures
 // with one more line.
-func fromRPMs(line string) plan.Packages {
-	return plan.Packages{Repositories: []quorate.File{{
+func fromRPMs(line string) software.Packages {
+	return software.Packages{Repositories: []quorate.File{{
 		Path: "/etc/yum.repos.d/test.repo",
 		Content: quorate.Public([]byte("[test]\nname=test\nbaseurl=file://" + repositoryDir +
 			"\nenabled=1\ngpgcheck=0\n" + line + "\n")),

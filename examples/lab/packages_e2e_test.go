@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
 )
@@ -94,14 +95,14 @@ func TestE2EPackages(t *testing.T) {
 	})
 
 	for name, tt := range map[string]struct {
-		packages  plan.Packages
+		packages  software.Packages
 		version   string
 		installed string
 		want      string
 	}{
-		"no such package":      {plan.Packages{Extra: []string{"no-such"}}, "v1.37.2", "", "E: Unable to locate package no-such"},
-		"no such version":      {plan.Packages{}, "v1.37.3", "", "E: Version '1.37.3-*' for 'kubeadm' was not found"},
-		"a later one is there": {plan.Packages{}, "v1.37.2", "1.37.10-1.1", "the package kubelet is of v1.37.10, later than the cluster's v1.37.2: "},
+		"no such package":      {software.Packages{Extra: []string{"no-such"}}, "v1.37.2", "", "E: Unable to locate package no-such"},
+		"no such version":      {software.Packages{}, "v1.37.3", "", "E: Version '1.37.3-*' for 'kubeadm' was not found"},
+		"a later one is there": {software.Packages{}, "v1.37.2", "1.37.10-1.1", "the package kubelet is of v1.37.10, later than the cluster's v1.37.2: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newChroot(t, root, repository)
@@ -170,8 +171,8 @@ func packagesRoot(t *testing.T, programs ...string) string {
 const repositoryDir = "/srv/repository"
 
 // fromRepository takes packages from that repository, which it configures.
-func fromRepository() plan.Packages {
-	return plan.Packages{Repositories: []quorate.File{{
+func fromRepository() software.Packages {
+	return software.Packages{Repositories: []quorate.File{{
 		Path:    "/etc/apt/sources.list.d/test.list",
 		Content: quorate.Public([]byte("deb [trusted=yes] file:" + repositoryDir + " ./\n")),
 	}}}
@@ -274,7 +275,7 @@ func (c chroot) write(t *testing.T, path, text string) {
 
 // prepare runs the named preparations of a control plane, and gives what they
 // changed.
-func (c chroot) prepare(t *testing.T, p plan.Prerequisites, version string, names ...string) (plan.Diff, error) {
+func (c chroot) prepare(t *testing.T, p software.Source, version string, names ...string) (plan.Diff, error) {
 	t.Helper()
 	v, err := quorate.ParseVersion(version)
 	if err != nil {
@@ -290,7 +291,7 @@ func (c chroot) prepare(t *testing.T, p plan.Prerequisites, version string, name
 	}
 	var steps []plan.Step
 	for _, name := range names {
-		i := slices.IndexFunc(preparations, func(p plan.Preparation) bool { return p.Name == name })
+		i := slices.IndexFunc(preparations, func(p software.Preparation) bool { return p.Name == name })
 		if i < 0 {
 			t.Fatalf("no preparation %s", name)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/preflight"
 )
 
 // TestE2EPreflight holds the preflight against real hosts: of hosts that are as
@@ -23,15 +25,19 @@ func TestE2EPreflight(t *testing.T) {
 	defer cancel()
 	spec := l.Spec()
 	vip := spec.VIP().String()
-	look := func(disk bool) *plan.Report {
+	look := func(disk bool) *preflight.Report {
 		t.Helper()
 		// Anew each time: a connection that stands is not refused.
-		hosts, ha, err := recipe(ctx, l, p)
+		hosts, config, err := recipe(ctx, l, p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = hosts.Close() }() // every connection has been used up
-		report, err := plan.Preflight(ctx, plan.PreflightConfig{HAConfig: ha, Transport: hosts, Disk: disk})
+		cluster, err := ha.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := cluster.Preflight(ctx, preflight.Config{Transport: hosts, Disk: disk})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +116,7 @@ func TestE2EPreflight(t *testing.T) {
 	}
 	var log strings.Builder
 	_, err = bringUp(ctx, o, l, p, &log)
-	var failed *plan.PreflightError
+	var failed *preflight.Error
 	if !errors.As(err, &failed) || len(failed.Findings) != 4 {
 		t.Errorf("the recipe, with etcd's peers blocked: %v\n%s", err, log.String())
 	}

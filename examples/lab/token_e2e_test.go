@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 )
 
 // joinWithoutToken takes the worker out of a cluster whose bootstrap token is gone,
@@ -20,12 +21,16 @@ func joinWithoutToken(t *testing.T, l *machines.Lab, p prepared) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	hosts, ha, err := recipe(ctx, l, p)
+	hosts, config, err := recipe(ctx, l, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = hosts.Close() }()
-	steps, err := plan.HA(ha)
+	cluster, err := ha.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := cluster.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +56,7 @@ func joinWithoutToken(t *testing.T, l *machines.Lab, p prepared) {
 		return out
 	}
 
-	secret := kubeadm.TokenSecretName(kubeadm.TokenID(ha.Kubeadm.Token))
+	secret := kubeadm.TokenSecretName(kubeadm.TokenID(config.Kubeadm.Token))
 	must(kubectl(ctx, l, "cp-1", "-n kube-system delete secret "+secret))
 	if changes := run(); len(changes) > 0 {
 		t.Errorf("nobody is to join, and still: %v", changes)

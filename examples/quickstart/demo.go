@@ -5,26 +5,28 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"net"
+
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/examples/internal/operator"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
-	"net"
 )
 
 // demo is three hosts, and all that an operator needs to make a cluster of them.
 type demo struct {
 	claim    net.Listener
-	hosts    *plantest.Cluster // in memory
-	etcd     *servers          // real
+	hosts    *hatest.Cluster // in memory
+	etcd     *servers        // real
 	sshd     []*sshtest.Server
 	consoles []transport.Conn // what each sshd runs commands on
 
-	config plan.HAConfig
+	config ha.Config
 	plan   *plan.Plan
 	ssh    *ssh.Transport
 
@@ -54,13 +56,13 @@ func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 	}
 	d.claim = held
 	c := describe(network)
-	if d.hosts, err = plantest.New(c); err != nil {
+	if d.hosts, err = hatest.New(c); err != nil {
 		return d, err
 	}
 	if d.etcd, err = newServers(crashed); err != nil {
 		return d, err
 	}
-	d.hosts.UseEtcd(func(h *faketransport.Host) (plantest.Member, error) { return d.etcd.start(ctx, h) })
+	d.hosts.UseEtcd(func(h *faketransport.Host) (hatest.Member, error) { return d.etcd.start(ctx, h) })
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return d, err
@@ -73,7 +75,11 @@ func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 	if d.config, err = operator.Config(ctx, c, ""); err != nil {
 		return d, err
 	}
-	if d.plan, err = plan.HA(d.config); err != nil {
+	cluster, err := ha.New(d.config)
+	if err != nil {
+		return d, err
+	}
+	if d.plan, err = cluster.Plan(); err != nil {
 		return d, err
 	}
 	d.ssh, err = operator.SSH(c, ssh.Config{

@@ -21,7 +21,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdmain"
 
 	"github.com/quorate-dev/quorate/etcd"
-	"github.com/quorate-dev/quorate/plan/plantest"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -63,7 +63,7 @@ func (e *crashError) Error() string {
 	return "etcd of " + e.host + " ended by itself, its last words:\n  " + e.lastWords
 }
 
-var _ plantest.Member = (*server)(nil)
+var _ hatest.Member = (*server)(nil)
 
 func newServers(crashed func(error)) (*servers, error) {
 	dir, err := os.MkdirTemp("", "quorate-quickstart-") // 0700
@@ -72,7 +72,7 @@ func newServers(crashed func(error)) (*servers, error) {
 
 // start does what systemd would do with the unit that stands on a host, but for
 // the paths: the host's root directory is below the temporary directory here.
-func (s *servers) start(ctx context.Context, h *faketransport.Host) (plantest.Member, error) {
+func (s *servers) start(ctx context.Context, h *faketransport.Host) (hatest.Member, error) {
 	argv, err := execStart(h)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", h.Name(), etcd.UnitPath, err)

@@ -26,6 +26,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -121,8 +122,9 @@ func noSecrets(t *testing.T, d *demo, text string) {
 	t.Helper()
 	id, secret, _ := strings.Cut(string(d.config.Kubeadm.Token.Bytes()), ".")
 	secrets := []string{id, secret, string(d.config.VIPAuth.Bytes())}
-	files, err := plan.Files(d.config)
+	cluster, err := ha.New(d.config)
 	require.NoError(t, err)
+	files := cluster.Files()
 	for _, of := range files {
 		for _, f := range of {
 			if f.Content.IsSensitive() && strings.HasSuffix(f.Path, ".key") {

@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 )
 
 // files are what is written, by node. What belongs to no node is under "", and a
@@ -22,7 +22,7 @@ type files map[string][]quorate.File
 
 // forms are what -form takes: the files that the recipe puts on the hosts, and
 // the two in which docs/guide.md reproduces the walk-through.
-var forms = map[string]func(plan.HAConfig) (files, error){
+var forms = map[string]func(ha.Config) (files, error){
 	"":             ordinary,
 	"guide-exact":  guideExact,
 	"guide-secure": guideSecure,
@@ -32,12 +32,18 @@ func formNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(forms))[1:], ", ")
 }
 
-func ordinary(cfg plan.HAConfig) (files, error) { return plan.Files(cfg) }
+func ordinary(cfg ha.Config) (files, error) {
+	c, err := ha.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c.Files(), nil
+}
 
 // guideSecure is what the renderers make of the description, with cfssl's own
 // JSON of the certificates beside it and, for each host, the commands that a
 // person would type where the recipe's steps do it.
-func guideSecure(cfg plan.HAConfig) (files, error) {
+func guideSecure(cfg ha.Config) (files, error) {
 	out, err := ordinary(cfg)
 	if err != nil {
 		return nil, err

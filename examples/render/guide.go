@@ -17,7 +17,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -33,7 +33,7 @@ var guideTemplates embed.FS
 // guide is a description in the walk-through's own form: what it says of etcd
 // and keepalived laid over it, and the artifacts made of that.
 type guide struct {
-	cfg       plan.HAConfig
+	cfg       ha.Config
 	members   []etcd.Member
 	instances []vip.Instance
 	nodes     []kubeadm.Node
@@ -44,7 +44,7 @@ type guide struct {
 // values. What could not work is as docs/guide.md says. The renderers check the
 // description and compute every value; only the texts that they would write
 // otherwise (the unit, keepalived's configuration and check) are written here.
-func guideExact(cfg plan.HAConfig) (files, error) {
+func guideExact(cfg ha.Config) (files, error) {
 	g, err := newGuide(cfg)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func guideExact(cfg plan.HAConfig) (files, error) {
 	return out, nil
 }
 
-func newGuide(cfg plan.HAConfig) (g guide, err error) {
+func newGuide(cfg ha.Config) (g guide, err error) {
 	c := cfg.Cluster.WithDefaults()
 	c.Etcd.PlainHTTP, c.Etcd.Binary, c.Etcd.DataDir = true, "/bin/etcd", "/var/lib/etcd"
 	v := &c.Endpoint.VIP

@@ -23,7 +23,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/internal/operator"
 	"github.com/quorate-dev/quorate/kubeadm"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -48,7 +48,8 @@ func (fixed) ControlPlane(string) ([]quorate.File, error) {
 		"etcd/ca.crt", "apiserver-etcd-client.crt", "apiserver-etcd-client.key"), nil
 }
 
-func (fixed) CAHashes() []string               { return []string{guideHash} }
+func (fixed) CAHashes() []string { return []string{guideHash} }
+
 func (fixed) EtcdClient() (*tls.Config, error) { return &tls.Config{MinVersion: tls.VersionTLS12}, nil }
 
 func some(dir string, names ...string) []quorate.File {
@@ -69,7 +70,7 @@ func rendered(t *testing.T, form string) map[string]quorate.File {
 	t.Helper()
 	c, err := operator.ReadCluster("../clusters/guide.yaml")
 	require.NoError(t, err)
-	nodes, err := forms[form](plan.HAConfig{
+	nodes, err := forms[form](ha.Config{
 		Cluster: c, Certs: fixed{}, VIPAuth: quorate.Sensitive([]byte(guideAuth)),
 		Kubeadm: kubeadm.Secrets{Token: quorate.Sensitive([]byte(guideToken))},
 	})

@@ -63,8 +63,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// ForCluster gives the Config for a cluster that plan.HA made, and what an
-// administrator's kubeconfig says of its API: see plan.Kubeconfig. Power, and
+// ForCluster gives the Config for a cluster that ha.Cluster.Plan made, and what an
+// administrator's kubeconfig says of its API: see ha.Kubeconfig. Power, and
 // whatever else is not default, is the caller's to add.
 func ForCluster(c quorate.Cluster, t transport.Transport, kubeconfig quorate.Content) (Config, error) {
 	if err := c.Validate(); err != nil {

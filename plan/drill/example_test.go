@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/drill"
 	"github.com/quorate-dev/quorate/plan/drill/drilltest"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -15,7 +15,7 @@ import (
 // to each other by themselves. Give Config.Power for the scenarios that cut it.
 func ExampleRun() {
 	drillOn := func(ctx context.Context, c quorate.Cluster, hosts transport.Transport) error {
-		kubeconfig, err := plan.Kubeconfig(ctx, hosts, c)
+		kubeconfig, err := ha.Kubeconfig(ctx, hosts, c)
 		if err != nil {
 			return err
 		}

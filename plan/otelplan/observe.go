@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
 )
 
 // Observe gives an observer, for plan.Runner.Observe, that makes spans by the
@@ -87,7 +88,7 @@ func (o *observer) start(parent trace.Span, name string, at time.Time, attribute
 // end ends a span, with a failure's status and exception.
 func end(span trace.Span, at time.Time, err error) {
 	if err != nil {
-		message := plan.DescribeError(err).Message
+		message := events.Describe(err).Message
 		span.SetStatus(codes.Error, message)
 		span.SetAttributes(ofError(err)...)
 		span.AddEvent("exception", trace.WithTimestamp(at), trace.WithAttributes(
@@ -105,7 +106,7 @@ func ofStep(e plan.Event) []attribute.KeyValue {
 
 func changes(key string, d plan.Diff) []attribute.KeyValue {
 	// The description of an error has its differences bounded.
-	bounded := plan.DescribeError(&plan.NotConvergedError{Left: d}).Changes
+	bounded := events.Describe(&plan.NotConvergedError{Left: d}).Changes
 	if len(bounded) == 0 {
 		return nil
 	}
@@ -117,9 +118,9 @@ func changes(key string, d plan.Diff) []attribute.KeyValue {
 }
 
 // innermost gives an error and its causes, of several the first, outermost first.
-func innermost(err error) []*plan.EventError {
-	var out []*plan.EventError
-	for e := plan.DescribeError(err); e != nil; e = &e.Causes[0] {
+func innermost(err error) []*events.Error {
+	var out []*events.Error
+	for e := events.Describe(err); e != nil; e = &e.Causes[0] {
 		if out = append(out, e); len(e.Causes) == 0 {
 			break
 		}
@@ -128,10 +129,10 @@ func innermost(err error) []*plan.EventError {
 }
 
 // kindOf is the innermost kind that says something.
-func kindOf(err error) plan.ErrorKind {
-	kind := plan.ErrorOther
+func kindOf(err error) events.Kind {
+	kind := events.KindOther
 	for _, e := range innermost(err) {
-		if e.Kind != plan.ErrorOther {
+		if e.Kind != events.KindOther {
 			kind = e.Kind
 		}
 	}

@@ -27,10 +27,11 @@ import (
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/plan/otelplan"
-	"github.com/quorate-dev/quorate/plan/plantest"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/vip"
 )
@@ -170,12 +171,14 @@ func TestTheRecipesSpans(t *testing.T) {
 	require.NoError(t, err)
 	auth, err := vip.NewAuth(rand.Reader)
 	require.NoError(t, err)
-	cfg := plan.HAConfig{Cluster: c, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
-	p, err := plan.HA(cfg)
+	cfg := ha.Config{Cluster: c, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
+	cluster, err := ha.New(cfg)
+	require.NoError(t, err)
+	p, err := cluster.Plan()
 	require.NoError(t, err)
 
 	for _, fails := range []bool{false, true} {
-		hosts, err := plantest.New(c)
+		hosts, err := hatest.New(c)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, hosts.Close()) })
 		if fails { // quoting what it should not
@@ -213,11 +216,12 @@ func TestTheRecipesSpans(t *testing.T) {
 }
 
 // assertQuiet looks for the lines of every secret of a recipe.
-func assertQuiet(t *testing.T, cfg plan.HAConfig, text string) {
+func assertQuiet(t *testing.T, cfg ha.Config, text string) {
 	t.Helper()
 	secrets := []quorate.Content{cfg.Kubeadm.Token, cfg.VIPAuth, quorate.Sensitive(cfg.Kubeadm.Token.Bytes()[7:])}
-	files, err := plan.Files(cfg)
+	cluster, err := ha.New(cfg)
 	require.NoError(t, err)
+	files := cluster.Files()
 	for _, list := range files {
 		for _, f := range list {
 			if f.Content.IsSensitive() && strings.HasSuffix(f.Path, ".key") {

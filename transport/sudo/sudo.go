@@ -88,6 +88,11 @@ func (e *Error) Advice() string {
 	return ""
 }
 
+// EventFields returns what plan/events shows of it beside its text.
+func (e *Error) EventFields() map[string]string {
+	return map[string]string{"kind": "sudo", "host": e.Host, "tried": "sudo", "reason": string(e.Reason), "do": e.Advice()}
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

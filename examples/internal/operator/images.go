@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/software"
 )
 
 // Images is a list of image archives that are on the hosts already, as a file
@@ -50,14 +50,14 @@ func WriteImages(ctx context.Context, path string, images Images) error {
 }
 
 // Prerequisites checks the programs on the hosts and imports the archives.
-func (im Images) Prerequisites() plan.Prerequisites {
-	return plan.Pushed{Images: onHosts(im.Node), ControlPlaneImages: onHosts(im.ControlPlane)}
+func (im Images) Prerequisites() software.Source {
+	return software.Pushed{Images: onHosts(im.Node), ControlPlaneImages: onHosts(im.ControlPlane)}
 }
 
-func onHosts(byPath map[string][]string) []plan.ImageArchive {
-	var archives []plan.ImageArchive
+func onHosts(byPath map[string][]string) []software.ImageArchive {
+	var archives []software.ImageArchive
 	for _, path := range slices.Sorted(maps.Keys(byPath)) {
-		archive := plan.ImageArchive{OnHost: true, Names: byPath[path]}
+		archive := software.ImageArchive{OnHost: true, Names: byPath[path]}
 		archive.Path = path
 		archives = append(archives, archive)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
-	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
+	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
 	"github.com/quorate-dev/quorate/vip"
@@ -39,15 +39,15 @@ func ReadCluster(path string) (quorate.Cluster, error) {
 // the directory lacks is made and kept there: certificates and keys below pki,
 // the bootstrap token, keepalived's password. Whoever reads the directory can
 // act as the cluster; it is 0700. An empty dir keeps nothing.
-func Config(ctx context.Context, c quorate.Cluster, dir string) (plan.HAConfig, error) {
+func Config(ctx context.Context, c quorate.Cluster, dir string) (ha.Config, error) {
 	bundle, err := certificates(ctx, c, dir)
 	if err != nil {
-		return plan.HAConfig{}, err
+		return ha.Config{}, err
 	}
-	cfg := plan.HAConfig{Cluster: c, Certs: bundle}
+	cfg := ha.Config{Cluster: c, Certs: bundle}
 	token, err := kept(ctx, dir, "token", func() (quorate.Content, error) { return kubeadm.NewToken(rand.Reader) })
 	if err != nil {
-		return plan.HAConfig{}, err
+		return ha.Config{}, err
 	}
 	cfg.Kubeadm.Token = token
 	if c.Endpoint.External {

@@ -1,0 +1,37 @@
+package ha
+
+import (
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan/ha/software"
+)
+
+// Cluster is a Config with everything rendered: every plan for the cluster is
+// made from it. It does not change, and is safe for concurrent use.
+type Cluster struct{ recipe *recipe }
+
+// New renders a Config. The error holds every problem that the
+// description's own validation finds or, if it finds none, every problem that
+// each of the packages finds. No host is touched.
+func New(cfg Config) (*Cluster, error) {
+	r, err := newRecipe(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{recipe: r}, nil
+}
+
+// Files returns every file that Plan puts on each host, by node and in the
+// order of the steps. Prerequisites are not among them.
+func (c *Cluster) Files() map[string][]quorate.File {
+	r := c.recipe
+	out := map[string][]quorate.File{}
+	for _, n := range r.c.Nodes {
+		files := []quorate.File{software.NewKernel(r.c).File()}
+		files = append(files, r.etcdFiles[n.Name]...)
+		files = append(files, r.haproxyFiles[n.Name]...)
+		files = append(files, r.vipFiles[n.Name]...)
+		files = append(files, r.controlPlaneCerts[n.Name]...)
+		out[n.Name] = append(files, r.kubeadmFiles[n.Name]...)
+	}
+	return out
+}

@@ -1,0 +1,373 @@
+package ha
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
+	"github.com/quorate-dev/quorate/plan/ha/internal/members"
+	"github.com/quorate-dev/quorate/plan/ha/software"
+)
+
+func (r *recipe) othersOf(name string) members.Others {
+	o := members.Others{TLS: r.etcdTLS}
+	for _, p := range members.Peers(r.c) {
+		if p.Name == name {
+			o.Self = p
+		} else {
+			o.Peers = append(o.Peers, p)
+		}
+	}
+	return o
+}
+
+// Plan makes the plan that turns hosts into the described cluster:
+//
+//	preflight/NODE          reads every host before anything is done to any
+//	looked                  every host has been read
+//	surroundings/NODE       has hosts try paths, VIP and VRID if one of them is new
+//	preflight               judges all of it, see docs/preflight.md
+//	prerequisites/NODE/...  programs, kernel settings, container runtime
+//	etcd-join/NODE          a member that a running cluster does without, since its
+//	                        host is new, was reset or lost its disk: added as a
+//	                        learner (from etcd 3.4 on), caught up, given its vote
+//	etcd/NODE               the member's certificates, unit and start
+//	etcd-health             quorum, over a tunnel, with the operator's certificate
+//	haproxy/NODE            haproxy, where the endpoint has it
+//	vip/NODE                keepalived
+//	certificates/NODE       kubeadm's authorities
+//	token/NODE              the bootstrap token anew if it has expired and the first
+//	                        control plane is to join the others
+//	init/NODE               kubeadm init on the first control plane, and on
+//	                        every one before Kubernetes 1.12; kubeadm join on the
+//	                        first too, where this cluster runs without it; the
+//	                        bootstrap token anew if it has expired and a node is to join
+//	manifest/NAME           the pod network and what else is given
+//	join/NODE               kubeadm join; control planes one at a time, since a
+//	                        new API server and its caches weigh on etcd, then
+//	                        all workers at once
+//	untaint                 on request
+//	ready                   every node Ready at the described version
+//
+// Stacked members of etcd are kubeadm's: then there are no steps of etcd's own.
+//
+// No host is touched.
+func (c *Cluster) Plan() (*plan.Plan, error) {
+	r := c.recipe
+	steps := r.preflightSteps()
+	for _, n := range r.c.Nodes {
+		steps = append(steps, r.prepare(n)...)
+	}
+	steps = append(steps, r.etcdSteps()...)
+	steps = append(steps, r.haproxySteps()...)
+	steps = append(steps, r.vipSteps()...)
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("certificates", n), Title: "place the cluster's authorities", Host: n.Name,
+			After: []plan.ID{r.prepared(n)}, Action: plan.Deploy{Name: "certificates", Files: r.controlPlaneCerts[n.Name]},
+		})
+	}
+	steps = append(steps, r.readmissions()...)
+	for _, n := range r.c.Nodes {
+		steps = append(steps, r.bootstrap(n))
+	}
+	steps = append(steps, r.clusterSteps()...)
+	p, err := plan.New(steps...)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithSecrets(r.secrets()...), nil
+}
+
+func nodeID(what string, n quorate.Node) plan.ID { return plan.ID(what + "/" + n.Name) }
+
+func (r *recipe) ids(what string, nodes []quorate.Node) []plan.ID {
+	ids := make([]plan.ID, 0, len(nodes))
+	for _, n := range nodes {
+		ids = append(ids, nodeID(what, n))
+	}
+	return ids
+}
+
+func preparationID(n quorate.Node, p software.Preparation) plan.ID {
+	return plan.ID("prerequisites/" + n.Name + "/" + p.Name)
+}
+
+// prepare chains a node's preparations, all after the preflight of every host.
+func (r *recipe) prepare(n quorate.Node) []plan.Step {
+	after := []plan.ID{preflightStep}
+	var steps []plan.Step
+	for _, p := range r.preparations[n.Name] {
+		id := preparationID(n, p)
+		steps = append(steps, plan.Step{
+			ID: id, Title: cmp.Or(p.Title, p.Name), Host: n.Name, After: after, Timeout: p.Timeout, Action: p.Action,
+		})
+		after = []plan.ID{id}
+	}
+	return steps
+}
+
+// prepared is a node's last preparation.
+func (r *recipe) prepared(n quorate.Node) plan.ID {
+	all := r.preparations[n.Name]
+	return preparationID(n, all[len(all)-1])
+}
+
+// etcdSteps start the members once every control plane has what it needs: the
+// cluster could not come into being without all of them anyway. They start
+// without waiting, since a member is up only when enough others are; a restart
+// of one that runs holds the quorum's lock until it serves again. Who joins a
+// cluster that runs goes first, and waits.
+func (r *recipe) etcdSteps() []plan.Step {
+	if r.c.Etcd.Stacked {
+		return nil
+	}
+	var steps []plan.Step
+	var prepared []plan.ID
+	for _, n := range r.c.ControlPlanes() {
+		prepared = append(prepared, r.prepared(n))
+	}
+	for i, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("etcd-join", n), Title: "join etcd, if it runs without this member", Host: n.Name,
+			After: prepared, Locks: []string{etcdQuorum},
+			Action: members.Join{Others: r.othersOf(n.Name), Member: r.members[i], Deploy: r.etcdDeploy(n)},
+		})
+	}
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("etcd", n), Title: "run the etcd member", Host: n.Name,
+			After: r.ids("etcd-join", r.c.ControlPlanes()), Locks: []string{etcdQuorum},
+			Action: r.etcdDeploy(n),
+		})
+	}
+	return append(steps, plan.Step{
+		ID: "etcd-health", Title: "wait for etcd's quorum", Host: r.first.Name, Timeout: 2 * time.Minute,
+		After:  r.ids("etcd", r.c.ControlPlanes()),
+		Action: members.Healthy{TLS: r.etcdTLS, Members: r.members},
+	})
+}
+
+// haproxySteps restart one at a time: what the VIP's holder has passed on is
+// connected anew.
+func (r *recipe) haproxySteps() []plan.Step {
+	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
+		return nil
+	}
+	var steps []plan.Step
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("haproxy", n), Title: "run haproxy", Host: n.Name, After: []plan.ID{r.prepared(n)}, Locks: []string{"haproxy"},
+			Action: r.haproxyDeploy(n),
+		})
+	}
+	return steps
+}
+
+func (r *recipe) haproxyDeploy(n quorate.Node) plan.Deploy {
+	return plan.Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []plan.Unit{{Name: "haproxy.service"}}}
+}
+
+// etcdQuorum is held by whatever changes who votes in etcd or stops one who does.
+const etcdQuorum = "etcd-quorum"
+
+func (r *recipe) etcdDeploy(n quorate.Node) plan.Deploy {
+	return plan.Deploy{
+		Name: "etcd", Files: r.etcdFiles[n.Name], Units: []plan.Unit{{Name: etcd.UnitName, NoBlock: true}},
+		Creates: []string{r.c.Etcd.DataDir + "/member"},
+	}
+}
+
+func (r *recipe) vipSteps() []plan.Step {
+	if r.c.Endpoint.External {
+		return nil
+	}
+	var steps []plan.Step
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("vip", n), Title: "run keepalived", Host: n.Name, After: []plan.ID{r.prepared(n)},
+			Action: r.vipDeploy(n),
+		})
+	}
+	return steps
+}
+
+func (r *recipe) vipDeploy(n quorate.Node) plan.Deploy {
+	return plan.Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []plan.Unit{{Name: "keepalived.service"}}}
+}
+
+// initialises reports whether a node is told kubeadm init, and not join.
+func (r *recipe) initialises(n quorate.Node) bool { return r.kubeadm[n.Name].Config.Init != nil }
+
+func (r *recipe) bootstrapID(n quorate.Node) plan.ID {
+	if r.initialises(n) {
+		return nodeID("init", n)
+	}
+	return nodeID("join", n)
+}
+
+// bootstrap is kubeadm init or join. The first control plane comes before all
+// others, and the others, one after another, before the workers.
+func (r *recipe) bootstrap(n quorate.Node) plan.Step {
+	b := kube.Bootstrap{
+		Config: r.kubeadmFiles[n.Name], Argv: r.kubeadm[n.Name].Command(), Endpoint: r.c.Endpoint.HostPort(),
+		Node: n.Name, ResetArgv: kube.ResetCommand(r.c), Certs: r.controlPlaneCerts[n.Name],
+	}
+	s := plan.Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []plan.ID{r.prepared(n)}}
+	label := kubeadm.ControlPlaneLabel(r.c.Version)
+	if n.Role == quorate.ControlPlane {
+		s.After = append(s.After, nodeID("certificates", n))
+		if !r.c.Etcd.Stacked {
+			s.After = append(s.After, "etcd-health")
+		}
+		if !r.c.Endpoint.External {
+			s.After = append(s.After, nodeID("vip", n))
+		}
+		if r.c.Endpoint.LoadBalancer == quorate.HAProxy {
+			s.After = append(s.After, nodeID("haproxy", n))
+		}
+	}
+	if n.Name != r.first.Name {
+		s.After = append(s.After, r.bootstrapID(r.first))
+		if n.Role == quorate.ControlPlane {
+			s.Locks = []string{"join"}
+		} else {
+			for _, cp := range r.c.ControlPlanes()[1:] {
+				s.After = append(s.After, r.bootstrapID(cp))
+			}
+		}
+	}
+	b.Needs = kube.AdminConf
+	switch {
+	case n.Name == r.first.Name:
+		b.Instead = r.instead(b)
+		s.Title, b.CheckScript = "initialise the cluster", kube.InitState
+		b.Args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
+		var joining []quorate.Node
+		for _, other := range r.c.Nodes {
+			if !r.initialises(other) {
+				joining = append(joining, other)
+			}
+		}
+		b.Nodes, b.Token = r.listNodes(n), r.bootstrapToken(joining...)
+		s.After = append(s.After, r.ids("token", r.readmitters())...)
+	case r.initialises(n):
+		s.Title, b.CheckScript = "initialise another control plane", kube.InitState
+		b.Args = []string{r.localURL(n), "", n.Name, label}
+		b.Nodes = r.listNodes(n)
+	default:
+		s.Title, b.CheckScript, b.AfterScript = "join the cluster", kube.JoinState, kube.Registered
+		b.Args, b.Needs = []string{n.Name, string(n.Role), label}, "/etc/kubernetes/kubelet.conf"
+	}
+	s.Action = b
+	return s
+}
+
+// instead is how the first control plane comes into a cluster that is there: as
+// the others do. Nil without others.
+func (r *recipe) instead(b kube.Bootstrap) *kube.Bootstrap {
+	switch {
+	case r.rejoin == nil && len(r.c.ControlPlanes()) == 1:
+		return nil
+	case r.rejoin == nil: // every control plane is initialised
+		return &b
+	}
+	b.Config, b.Argv, b.AfterScript = r.rejoinFiles, r.rejoin.Command(), kube.Registered
+	b.Args = []string{b.Node}
+	return &b
+}
+
+// healthPath is where an API server tells that it is well: /readyz came with 1.16.
+func (r *recipe) healthPath() string {
+	if r.c.Version.AtLeast(1, 16) {
+		return "/readyz"
+	}
+	return "/healthz"
+}
+
+// localURL is the API server of a control plane itself, whatever the endpoint
+// leads to.
+func (r *recipe) localURL(n quorate.Node) string {
+	server := r.kubeadm[n.Name].Config.APIServer
+	return "https://" + netip.AddrPortFrom(server.Address, uint16(server.Port)).String()
+}
+
+// listNodes asks the API server of a control plane itself for the nodes.
+func (r *recipe) listNodes(n quorate.Node) []string {
+	return kube.ListNodes(r.localURL(n), r.c.Version)
+}
+
+// clusterSteps are what the API server does for the recipe, asked from the
+// first control plane.
+func (r *recipe) clusterSteps() []plan.Step {
+	host, initialised := r.first.Name, r.bootstrapID(r.first)
+	list := r.listNodes(r.first)
+	var all []plan.ID
+	for _, n := range r.c.Nodes {
+		all = append(all, r.bootstrapID(n))
+	}
+	var steps []plan.Step
+	after := []plan.ID{initialised}
+	for _, m := range r.Manifests {
+		id := plan.ID("manifest/" + m.Name)
+		steps = append(steps, plan.Step{
+			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: kube.Manifest{Name: m.Name, YAML: m.Content, Remember: !r.c.Version.AtLeast(1, 18)},
+		})
+		after = []plan.ID{id}
+	}
+	if r.Untaint {
+		var names []string
+		for _, n := range r.c.ControlPlanes() {
+			names = append(names, n.Name)
+		}
+		steps = append(steps, plan.Step{
+			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: kubeadm.ControlPlaneTaints(r.c.Version), List: list},
+		})
+	}
+	return append(steps, plan.Step{
+		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
+		After: slices.Concat(after, all), Action: kube.Ready{Cluster: r.c, List: list},
+	})
+}
+
+// bootstrapToken is nil if nobody joins.
+func (r *recipe) bootstrapToken(joining ...quorate.Node) *kube.Token {
+	if len(joining) == 0 {
+		return nil
+	}
+	return &kube.Token{
+		Secret: r.Kubeadm.Token, TTL: cmp.Or(time.Duration(r.Kubeadm.TokenTTL), kube.DefaultTokenTTL), Joining: joining,
+	}
+}
+
+// readmitters are the control planes that look after the token where the first one
+// may have to join.
+func (r *recipe) readmitters() []quorate.Node {
+	if r.rejoin == nil {
+		return nil
+	}
+	return r.c.ControlPlanes()[1:]
+}
+
+func (r *recipe) readmissions() []plan.Step {
+	var steps []plan.Step
+	for _, n := range r.readmitters() {
+		after := []plan.ID{r.prepared(n)}
+		if !r.c.Etcd.Stacked {
+			after = append(after, "etcd-health")
+		}
+		steps = append(steps, plan.Step{
+			ID: nodeID("token", n), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
+			Action: kube.Readmission{
+				Token: r.bootstrapToken(r.first), First: r.localURL(r.first) + r.healthPath(), URL: r.localURL(n), Nodes: r.listNodes(n),
+			},
+		})
+	}
+	return steps
+}

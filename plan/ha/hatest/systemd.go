@@ -1,0 +1,207 @@
+package hatest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+)
+
+// unit is what systemd knows of a unit.
+type unit struct {
+	enabled, active bool
+	// with is what the unit was last started with.
+	with string
+}
+
+// unitFiles are what units read when they start, a directory by its slash.
+var unitFiles = map[string][]string{
+	"etcd.service":       {etcd.UnitPath, etcd.PKIDir + "/"},
+	"keepalived.service": {"/etc/keepalived/"},
+	"haproxy.service":    {"/etc/haproxy/", "/etc/systemd/system/haproxy.service.d/"},
+}
+
+// Outdated reports whether a unit of etcd, keepalived or haproxy runs and was last
+// started with other files than stand on its host now: a restart is owed.
+func (c *Cluster) Outdated(hostName, unitName string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	return h != nil && unitFiles[unitName] != nil && h.running(unitName) && h.units[unitName].with != h.filesOf(unitName)
+}
+
+// filesOf hashes what a unit would start with now.
+func (h *host) filesOf(unitName string) string {
+	sum := sha256.New() // writing to a hash never fails
+	for _, path := range h.Files() {
+		if !slices.ContainsFunc(unitFiles[unitName], func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
+			continue
+		}
+		if f, err := h.File(path); err == nil {
+			_, _ = fmt.Fprintf(sum, "%s %x\n", path, sha256.Sum256(f.Data.Bytes()))
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// systemctl answers the verbs that plan.Deploy uses.
+func (h *host) systemctl(in faketransport.Invocation, args []string) error {
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-") })
+	verb, names := args[0], args[1:]
+	switch verb {
+	case "daemon-reload":
+		return nil
+	case "is-active", "is-enabled":
+		return h.is(in, verb, names[0])
+	}
+	for i, name := range names {
+		u := h.unit(name)
+		if verb == "show" {
+			if i > 0 {
+				if err := say(in, "\n"); err != nil {
+					return err
+				}
+			}
+			if err := h.show(in, name, u); err != nil {
+				return err
+			}
+			continue
+		}
+		if u == nil {
+			return fail(in, "Unit %s not found.", name)
+		}
+		switch verb {
+		case "enable":
+			u.enabled = true
+		case "disable":
+			u.enabled = false
+		case "start", "restart":
+			if verb == "start" && h.running(name) {
+				continue
+			}
+			if err := h.start(in, name, u); err != nil {
+				return err
+			}
+		case "stop":
+			if err := h.stop(name, u); err != nil {
+				return fail(in, "Job for %s failed: %v", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// is answers is-active and is-enabled by a word and an exit status.
+func (h *host) is(in faketransport.Invocation, verb, name string) error {
+	u := h.unit(name)
+	active, enabled := h.states(name, u)
+	word, well := active, "active"
+	if verb == "is-enabled" {
+		word, well = enabled, "enabled"
+	}
+	if err := say(in, "%s\n", word); err != nil || word == well {
+		return err
+	}
+	return faketransport.Exit(3)
+}
+
+// unit finds a unit that a package brought or whose file stands on the host.
+func (h *host) unit(name string) *unit {
+	u, packaged := h.units[name], name != etcd.UnitName
+	switch {
+	case u != nil && (packaged || u.active || h.has(etcd.UnitPath)):
+		return u
+	case !h.has("/etc/systemd/system/" + name):
+		delete(h.units, name) // its file is gone, and with it all that was known of it
+		return nil
+	}
+	h.units[name] = &unit{}
+	return h.units[name]
+}
+
+func (h *host) running(name string) bool {
+	u := h.units[name]
+	return u != nil && u.active && !h.ended(name)
+}
+
+// ended reports whether what a unit has started is no longer there: only
+// members of etcd can end by themselves.
+func (h *host) ended(name string) bool {
+	return name == "etcd.service" && !h.cluster.members.runs(h.node.Name)
+}
+
+func (h *host) show(in faketransport.Invocation, name string, u *unit) error {
+	load := "loaded"
+	if u == nil {
+		load = "not-found"
+	}
+	active, enabled := h.states(name, u)
+	return say(in, "Id=%s\nLoadState=%s\nActiveState=%s\nUnitFileState=%s\n", name, load, active, enabled)
+}
+
+func (h *host) states(name string, u *unit) (active, enabled string) {
+	active, enabled = "inactive", "disabled"
+	switch {
+	case u == nil:
+		enabled = ""
+	case u.active && h.ended(name):
+		active = "failed"
+	case u.active:
+		active = "active"
+	}
+	if u != nil && u.enabled {
+		enabled = "enabled"
+	}
+	return active, enabled
+}
+
+func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
+	switch name {
+	case "etcd.service":
+		if err := h.startMember(u); err != nil {
+			return fail(in, "Job for etcd.service failed: %v", err)
+		}
+	case "haproxy.service":
+		if !h.has("/etc/haproxy/haproxy.cfg") || !h.has("/etc/haproxy/kubernetes-ca.crt") {
+			return fail(in, "Job for haproxy.service failed: no configuration, or no authority")
+		}
+	case "keepalived.service":
+		if !h.has("/etc/keepalived/keepalived.conf") {
+			return fail(in, "Job for keepalived.service failed: no configuration")
+		}
+	}
+	u.active, u.with = true, h.filesOf(name)
+	return nil
+}
+
+func (h *host) startMember(u *unit) error {
+	if err := h.stop("etcd.service", u); err != nil {
+		return err
+	}
+	start := h.cluster.members.start
+	if start == nil {
+		start = h.simulate
+	}
+	m, err := start(h.Host)
+	if err != nil {
+		return err
+	}
+	h.cluster.members.add(h.node.Name, m)
+	if h.cluster.members.start != nil { // a real server's data stands elsewhere
+		return h.Put(transport.File{Path: h.dataPath(), Mode: 0o600, Data: transport.Bytes([]byte("elsewhere\n"))})
+	}
+	return nil
+}
+
+func (h *host) stop(name string, u *unit) error {
+	u.active = false
+	if name == "etcd.service" {
+		return h.cluster.members.stop(h.node.Name)
+	}
+	return nil
+}

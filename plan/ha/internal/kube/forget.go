@@ -1,0 +1,39 @@
+package kube
+
+import (
+	"context"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+)
+
+// Forget deletes a node's object. Its kubelet, which would make it anew, has to
+// be stopped before.
+type Forget struct{ Node string }
+
+// Check asks the API server.
+func (f Forget) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	state, err := cordonState(ctx, h, f.Node)
+	if err != nil || len(state) == 0 {
+		return nil, err
+	}
+	return plan.Diff{{Verb: "remove", Subject: "node " + f.Node, Disruptive: true}}, nil
+}
+
+func (f Forget) argv() []string { return kubectl("delete", "node", f.Node, "--ignore-not-found") }
+
+// Apply deletes it.
+func (f Forget) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	_, err := h.Run(ctx, f.argv()...)
+	return err
+}
+
+// Describe gives the node.
+func (f Forget) Describe() plan.Description {
+	return plan.Description{Inputs: []quorate.Content{plan.InputText(f.Node)}}
+}
+
+// Commands deletes it.
+func (f Forget) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+	return []plan.Command{{Argv: f.argv()}}, nil
+}

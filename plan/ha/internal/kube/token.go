@@ -1,0 +1,244 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/transport"
+)
+
+// Token keeps the token valid that nodes join with, as long as one has
+// to. kubeadm init makes it, and it expires; a node that is added later finds
+// none. It is looked after where the cluster was initialised: the check there
+// comes before every join, and asks the API server anyway, so that knowing of
+// the nodes costs no round trip. Only when one is missing is the token looked at.
+type Token struct {
+	Secret quorate.Content
+	// ttl is negative for ever.
+	TTL time.Duration
+	// joining are the nodes that join.
+	Joining []quorate.Node
+}
+
+const (
+	// defaultTokenTTL is kubeadm's.
+	DefaultTokenTTL = 24 * time.Hour
+	// tokenMargin is how long a token must still be valid. Seven control planes,
+	// the most there are, and then the workers, each within a step's ten minutes,
+	// take less.
+	tokenMargin = 2 * time.Hour
+)
+
+// pending gives the nodes that have not joined. One that is there and not Ready
+// counts among them: its host may have been reset, which the cluster learns by its
+// silence.
+func (t *Token) pending(nodes map[string]nodeState) []string {
+	if t == nil {
+		return nil
+	}
+	var names []string
+	for _, n := range t.Joining {
+		if s := nodes[n.Name]; s.ready != "True" || n.Role == quorate.ControlPlane && !s.labelled {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// tokenState tells until when a token admits nodes. The Secret's expiration is
+// printed and nothing else of it. $1 is the API server's URL, $2 the Secret.
+const tokenState = `# until when is the bootstrap token valid?
+echo "now=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+found=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$1" --request-timeout=10s -n kube-system get secret "$2" --ignore-not-found -o 'jsonpath={.metadata.name} {.data.expiration}') || exit 1
+echo "found=$found"
+`
+
+// look gives the host's clock, by which the cluster's lifetimes are reckoned, and
+// says why the token is not good for long enough; empty if it is.
+func (t *Token) look(ctx context.Context, h *plan.Host, url string) (now time.Time, fault string, err error) {
+	out, err := h.Script(ctx, tokenState, url, t.secret())
+	if err != nil {
+		return now, "", err
+	}
+	f := keyval.Parse(out)
+	if now, err = time.Parse(time.RFC3339, f["now"]); err != nil {
+		return now, "", fmt.Errorf("%s: the time of the host: %w", h.Name, err)
+	}
+	name, encoded, _ := strings.Cut(f["found"], " ")
+	if name == "" {
+		return now, "there is none", nil
+	}
+	if encoded == "" {
+		return now, "", nil // for ever
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return now, "its expiration cannot be read", nil //nolint:nilerr // such a token admits nobody: it is made anew
+	}
+	expires, err := time.Parse(time.RFC3339, string(text))
+	switch {
+	case err != nil:
+		return now, "its expiration cannot be read", nil //nolint:nilerr // as above
+	case !expires.After(now):
+		return now, "it expired at " + expires.UTC().Format(time.RFC3339), nil
+	case expires.Sub(now) < t.margin():
+		return now, "it expires at " + expires.UTC().Format(time.RFC3339), nil
+	}
+	return now, "", nil
+}
+
+// margin is no more than half of a short life, so that a new token has it.
+func (t *Token) margin() time.Duration {
+	if t.TTL < 0 {
+		return tokenMargin
+	}
+	return min(tokenMargin, t.TTL/2)
+}
+
+func (t *Token) secret() string { return kubeadm.TokenSecretName(kubeadm.TokenID(t.Secret)) }
+
+// check says that the token is to be renewed if somebody is to join with it.
+func (t *Token) check(ctx context.Context, h *plan.Host, url string, pending []string) (plan.Diff, error) {
+	if len(pending) == 0 {
+		return nil, nil
+	}
+	_, fault, err := t.look(ctx, h, url)
+	if err != nil || fault == "" {
+		return nil, err
+	}
+	const most = 3
+	who := strings.Join(pending[:min(len(pending), most)], ", ")
+	if more := len(pending) - most; more > 0 {
+		who += fmt.Sprintf(" and %d more", more)
+	}
+	return plan.Diff{{Verb: verbRenew, Subject: "bootstrap token", Detail: fmt.Sprintf("%s, for %s to join with", fault, who)}}, nil
+}
+
+const verbRenew = "renew"
+
+// renewToken makes the Secret anew from its YAML on standard input, and waits
+// until the cluster's public information is signed with it, which is what a
+// joining kubeadm looks for first. $1 is the API server's URL, $2 the Secret, $3
+// the token's ID.
+const renewToken = `# renew the bootstrap token
+ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@"; }
+url=$1
+ask -n kube-system delete secret "$2" --ignore-not-found </dev/null >/dev/null || exit 1
+ask create -f - >/dev/null || exit 1
+tries=60
+while [ "$tries" -gt 0 ]; do
+	case "$(ask -n kube-public get configmap cluster-info -o 'jsonpath={.data}' </dev/null 2>&1)" in
+	*"jws-kubeconfig-$3"*) exit 0 ;;
+	esac
+	tries=$((tries - 1))
+	sleep 1
+done
+echo "kube-controller-manager has not signed the configmap cluster-info in kube-public with the new token: look at its log" >&2
+exit 1
+`
+
+// renew makes the token anew. Its secret goes by standard input alone.
+func (t *Token) renew(ctx context.Context, h *plan.Host, url string) error {
+	now, _, err := t.look(ctx, h, url)
+	if err != nil {
+		return err
+	}
+	var expires time.Time
+	if t.TTL > 0 {
+		expires = now.Add(t.TTL)
+	}
+	secret, err := kubeadm.TokenSecret(t.Secret, expires)
+	if err != nil {
+		return err
+	}
+	_, err = h.RunInput(ctx, bytes.NewReader(secret.Bytes()), "sh", "-c", renewToken, "sh", url, t.secret(), kubeadm.TokenID(t.Secret))
+	return err
+}
+
+// Readmission looks after the token on the other control planes for the first one:
+// which has to join a cluster that runs without it, and cannot ask that cluster for
+// anything before.
+type Readmission struct {
+	plan.NothingToUndo
+	Token *Token
+	// first is where the API server of the first control plane tells its health,
+	// url is this host's own, and nodes asks that for the nodes.
+	First, URL string
+	Nodes      []string
+}
+
+// awayScript spares the question for nodes where the first control plane's API server
+// answers, $1.
+const awayScript = `# does the cluster run without its first control plane?
+[ -e /etc/kubernetes/admin.conf ] || exit 0
+if ! curl --silent --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 2 --max-time 5 "$1" 2>/dev/null | grep -q '^ok'; then echo first=away; fi
+`
+
+// Check asks for the token only if the first control plane is not there. Where the
+// cluster does not answer either, nothing can be done for it here, nor need be.
+func (r Readmission) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Script(ctx, awayScript, r.First)
+	if err != nil || keyval.Parse(out)["first"] != "away" {
+		return nil, err
+	}
+	nodes, err := askNodes(ctx, h, r.Nodes)
+	if err == nil {
+		var diff plan.Diff
+		diff, err = r.Token.check(ctx, h, r.URL, r.Token.pending(nodes))
+		if err == nil {
+			return diff, nil
+		}
+	}
+	var exit *transport.ExitError
+	if errors.As(err, &exit) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// Apply makes the token anew.
+func (r Readmission) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	return r.Token.renew(ctx, h, r.URL)
+}
+
+// Describe gives what decides on it.
+func (r Readmission) Describe() plan.Description {
+	return plan.Description{Inputs: []quorate.Content{plan.InputText(r.First, r.URL), plan.InputText(r.Nodes...), r.Token.input()}}
+}
+
+// Commands are those that make a token.
+func (r Readmission) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+	return r.Token.commands(), nil
+}
+
+// Reads gives the script alone: where it is not enough, something is to be done.
+func (r Readmission) Reads() plan.Reads { return plan.ReadsOf(plan.Script(awayScript, r.First)) }
+
+// commands are those of renewToken that matter.
+func (t *Token) commands() []plan.Command {
+	return []plan.Command{
+		{Argv: kubectl("-n", "kube-system", "delete", "secret", t.secret(), "--ignore-not-found")},
+		{Argv: kubectl("create", "-f", "-"), Stdin: "the bootstrap token's Secret"},
+	}
+}
+
+// input is what decides on what is done, for the step's identity.
+func (t *Token) input() quorate.Content {
+	if t == nil {
+		return plan.InputText()
+	}
+	texts := []string{t.TTL.String()}
+	for _, n := range t.Joining {
+		texts = append(texts, n.Name, string(n.Role))
+	}
+	return plan.InputText(texts...)
+}

@@ -1,0 +1,268 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/plan/internal/poll"
+)
+
+// Join brings a member into a cluster that runs without it: one whose host
+// is new, was reset, or has lost its disk. Where no cluster answers there is
+// nothing to join, and the members come into being together.
+type Join struct {
+	Others
+	Member etcd.Member
+	Deploy plan.Deploy
+}
+
+// memberScript tells how this host's member stands. $1 is its data directory,
+// $2 the drop-in of one that joins.
+const memberScript = `# how does this host's member of etcd stand?
+if [ -n "$(ls -A "$1/member" 2>/dev/null)" ]; then echo data=yes; fi
+if [ -e "$2" ]; then echo joining=yes; fi
+echo "unit=$(systemctl is-active etcd.service 2>/dev/null)"
+`
+
+// Check asks the others whether they are a cluster without the member, unless it
+// runs: etcd itself ends one that has been removed. A member that the cluster
+// knows to have run, and whose data is gone, is a new one too.
+func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Script(ctx, memberScript, j.Member.Etcd.DataDir, etcd.JoinPath)
+	if err != nil {
+		return nil, err
+	}
+	own := keyval.Parse(out)
+	joining, data := own["joining"] == "yes", own["data"] == "yes"
+	if len(j.Peers) == 0 || own["unit"] == "active" && !joining {
+		return nil, nil
+	}
+	list, err := j.list(ctx, h)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	m, ok := j.find(list)
+	switch {
+	case err != nil && !joining:
+		return nil, nil // nobody to join; etcd-health says who does not answer
+	case err != nil:
+		return j.diff(verbJoin, "an earlier run has begun it, and the others wait for it"), nil //nolint:nilerr // they cannot answer before it runs
+	case !ok:
+		return j.diff(verbJoin, "the cluster runs without it"), nil
+	case m.Name == "":
+		return j.diff(verbJoin, "it has been added and not started"), nil
+	case m.Learner:
+		return j.diff(verbJoin, "it has no vote yet"), nil
+	case !data && len(m.ClientURLs) > 0:
+		return j.diff(verbReplace, "the cluster knows it, and its data is gone"), nil
+	case joining:
+		return j.diff(verbJoin, "an earlier run has begun it"), nil
+	}
+	return nil, nil
+}
+
+const (
+	verbJoin    = "join"
+	verbReplace = "replace"
+)
+
+func (j Join) diff(verb, why string) plan.Diff {
+	return plan.Diff{{Verb: verb, Subject: "etcd member " + j.Self.Name, Detail: why, Disruptive: verb == verbReplace}}
+}
+
+// KeptSuffix ends the name of what was put aside: DATADIR/member.kept.
+const KeptSuffix = ".kept"
+
+// asideScript stops etcd and puts away what is left of an earlier member, whose
+// data is of no use to a new one. $1 is the data directory; it stays where it
+// is, since it may be a disk of its own.
+const asideScript = `# put the data of an earlier etcd member aside
+set -e
+if [ -e /etc/systemd/system/etcd.service ]; then systemctl stop etcd.service; fi
+if ! [ -e "$1/member" ]; then exit 0; fi
+rm -rf "$1/member.kept"
+mv "$1/member" "$1/member.kept"
+`
+
+// learners came with etcd 3.4.
+func (j Join) learners() bool { return j.Member.Etcd.Version.AtLeast(3, 4) }
+
+// Apply adds the member, as a learner if etcd has them, so that it weighs nothing
+// in votes until it has caught up; starts it; and gives it its vote. One that has
+// lost its data is removed first, if the others can do without it: else it is a
+// *QuorumError.
+func (j Join) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
+	if d[0].Verb == verbReplace {
+		if err := j.remove(ctx, h); err != nil {
+			return err
+		}
+	}
+	if err := j.join(ctx, h); err != nil {
+		return err
+	}
+	if err := j.promote(ctx, h); err != nil {
+		return err
+	}
+	if err := h.Remove(ctx, etcd.JoinPath); err != nil {
+		return err
+	}
+	_, err := h.Run(ctx, "systemctl", "daemon-reload")
+	return err
+}
+
+// join adds the member and has it run. All that it starts with is in place
+// before it is added: without learners two members may need it to act at all,
+// and then nobody could be asked any more.
+func (j Join) join(ctx context.Context, h *plan.Host) error {
+	list, err := j.list(ctx, h)
+	if err != nil {
+		return j.bring(ctx, h)
+	}
+	m, added := j.find(list)
+	if !added {
+		if _, err := h.Script(ctx, asideScript, j.Member.Etcd.DataDir); err != nil {
+			return err
+		}
+		if err := j.prepare(ctx, h, list); err != nil {
+			return err
+		}
+		if err := j.add(ctx, h); err != nil {
+			return err
+		}
+	} else if m.Name == "" { // it has never run: only then does it matter how it starts
+		if err := j.prepare(ctx, h, list); err != nil {
+			return err
+		}
+	}
+	return j.bring(ctx, h)
+}
+
+// add asks the others alone: the member itself cannot speak yet. Without
+// learners the new member counts before it runs, and the majority of one more
+// has to stand without it.
+func (j Join) add(ctx context.Context, h *plan.Host) error {
+	return j.ask(h, false, func(client *etcdclient.Client) error { return j.addBy(ctx, h, client) })
+}
+
+func (j Join) addBy(ctx context.Context, h *plan.Host, client *etcdclient.Client) error {
+	if !j.learners() {
+		s, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		// A cluster of one has to go this way; etcd permits it too.
+		if majority := (s.Voters()+1)/2 + 1; s.Healthy() < majority && s.Voters() > 1 {
+			return fmt.Errorf("etcd member %s is not added: %d of %d others are healthy, and it would take %d until it runs: %w",
+				j.Self.Name, s.Healthy(), s.Voters(), majority, s.Err())
+		}
+	}
+	for {
+		_, err := client.AddMember(ctx, j.learners(), j.Self.peer)
+		if !etcdclient.Settling(err) {
+			return err
+		}
+		h.Report("etcd wants its members connected for a while: %v", err)
+		if !poll.Wait(ctx, etcdPoll) {
+			return err
+		}
+	}
+}
+
+// prepare puts in place what the member is started with as one that joins. What
+// runs with another list of members would never come up.
+func (j Join) prepare(ctx context.Context, h *plan.Host, list []etcdclient.Member) error {
+	m := j.Member
+	m.Peers = nil
+	for _, one := range list {
+		p, err := j.peerOf(one)
+		if err != nil {
+			return err
+		}
+		m.Peers = append(m.Peers, p)
+	}
+	if !slices.ContainsFunc(m.Peers, func(p etcd.Peer) bool { return p.Name == m.Name }) {
+		m.Peers = append(m.Peers, etcd.Peer{Name: m.Name, Address: m.Addresses[0]})
+	}
+	file, err := m.JoinFile()
+	if err != nil {
+		return err
+	}
+	diff, err := h.DiffFiles(ctx, file)
+	if err != nil || len(diff) == 0 {
+		return err
+	}
+	if _, err := h.Script(ctx, stopMember); err != nil {
+		return err
+	}
+	return h.WriteFiles(ctx, file)
+}
+
+const stopMember = `# stop etcd
+if [ -e /etc/systemd/system/etcd.service ]; then systemctl stop etcd.service; fi
+`
+
+// bring has the unit run.
+func (j Join) bring(ctx context.Context, h *plan.Host) error {
+	diff, err := j.Deploy.Check(ctx, h)
+	if err != nil || len(diff) == 0 {
+		return err
+	}
+	return j.Deploy.Apply(ctx, h, diff)
+}
+
+// promote waits until the member is healthy and has its vote.
+func (j Join) promote(ctx context.Context, h *plan.Host) error {
+	return j.ask(h, true, func(client *etcdclient.Client) error { return j.promoteBy(ctx, h, client) })
+}
+
+func (j Join) promoteBy(ctx context.Context, h *plan.Host, client *etcdclient.Client) error {
+	var last error
+	for {
+		s, err := client.Status(ctx)
+		if err != nil {
+			return errors.Join(last, err)
+		}
+		m, ok := j.find(s.Members)
+		own := s.Endpoints[len(s.Endpoints)-1]
+		switch {
+		case !ok:
+			last = fmt.Errorf("etcd member %s is not among the members: %w", j.Self.Name, errors.Join(own.Err, s.Err()))
+		case m.Learner:
+			h.Report("etcd member %s catches up", j.Self.Name)
+			if last = client.PromoteMember(ctx, m.ID); last != nil && !etcdclient.NotReady(last) && ctx.Err() == nil {
+				h.Report("%v", last)
+			}
+		case own.Healthy && m.Name != "":
+			return nil
+		default:
+			last = own.Err
+		}
+		if !poll.Wait(ctx, etcdPoll) {
+			return errors.Join(last, ctx.Err())
+		}
+	}
+}
+
+// Describe gives the members, and what the new one is started with.
+func (j Join) Describe() plan.Description {
+	d := j.Deploy.Describe()
+	d.Unchecked, d.Files = d.Files, nil
+	d.Inputs = append(d.Inputs, j.describe().Inputs...)
+	return d
+}
+
+// Commands starts the unit.
+func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+	return []plan.Command{plan.NewCommand("systemctl", "daemon-reload"), plan.NewCommand("systemctl", "start", "--no-block", etcd.UnitName)}, nil
+}
+
+// Reads gives the script.
+func (j Join) Reads() plan.Reads {
+	return plan.ReadsOf(plan.Script(memberScript, j.Member.Etcd.DataDir, etcd.JoinPath))
+}

@@ -1,0 +1,166 @@
+package members
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+)
+
+// QuorumError refuses to take a member out of etcd, because those that would be
+// left could not act: fewer than a majority of them are healthy. Nothing has been
+// changed.
+type QuorumError struct {
+	// Member that was to go.
+	Member string
+	// Voters would be left, of which Healthy, by name, answered; it takes
+	// Majority of them to act. Voters is 0 if nobody could be asked.
+	Voters, Majority int
+	Healthy          []string
+	// Err joins what was wrong with the others, nil if they are simply too few.
+	Err error
+}
+
+const quorumAdvice = "bring the other members back first, or reset the whole cluster"
+
+// Error says what would be left, and what to do.
+func (e *QuorumError) Error() string {
+	var b strings.Builder
+	switch {
+	case e.Voters == 0 && e.Err != nil:
+		fmt.Fprintf(&b, "etcd member %s stays: no majority of etcd answers without it", e.Member)
+	case e.Voters == 0:
+		fmt.Fprintf(&b, "etcd member %s stays: it is the last", e.Member)
+	default:
+		fmt.Fprintf(&b, "etcd member %s stays: of the %d that would be left %d are healthy (%s), and it takes %d",
+			e.Member, e.Voters, len(e.Healthy), strings.Join(e.Healthy, ", "), e.Majority)
+	}
+	b.WriteString(": " + quorumAdvice)
+	if e.Err != nil {
+		b.WriteString("\n" + e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap gives what was wrong with the others.
+func (e *QuorumError) Unwrap() error { return e.Err }
+
+// DescribeEvent returns what was tried, and what to do.
+func (e *QuorumError) DescribeEvent() events.Error {
+	return events.Error{Kind: events.KindQuorum, Tried: "remove etcd member " + e.Member, Do: quorumAdvice}
+}
+
+// spares judges whether those that would be left can do without the members that
+// go, one after another in this order.
+func spares(s etcdclient.Status, going ...etcdclient.Member) error {
+	gone := map[uint64]bool{}
+	for _, m := range going {
+		gone[m.ID] = true
+		if m.Learner {
+			continue
+		}
+		e := &QuorumError{Member: m.Name, Err: s.Err()}
+		for _, v := range s.Members {
+			if v.Learner || gone[v.ID] {
+				continue
+			}
+			e.Voters++
+			if slices.ContainsFunc(s.Endpoints, func(at etcdclient.EndpointStatus) bool { return at.Healthy && at.ID == v.ID }) {
+				e.Healthy = append(e.Healthy, v.Name)
+			}
+		}
+		e.Majority = e.Voters/2 + 1
+		if e.Voters == 0 || len(e.Healthy) < e.Majority {
+			return e
+		}
+	}
+	return nil
+}
+
+// Survivors only looks: it refuses, before anything is done to a host, what would
+// leave those that stay unable to act. Its host is one of them.
+type Survivors struct {
+	Others
+	// going are the members that leave, in their order.
+	Going []string
+	// api is where the API server of this host tells its health.
+	API string
+	// vip says that keepalived has to run here.
+	VIP bool
+}
+
+// survivorScript asks the API server at $1 and keepalived of this host.
+const survivorScript = `# could the cluster do with this host?
+if curl --silent --insecure --connect-timeout 2 --max-time 10 "$1" 2>/dev/null | grep -q '^ok'; then echo api=ok; fi
+echo "keepalived=$(systemctl is-active keepalived.service 2>/dev/null)"
+`
+
+// Check gives a *QuorumError or a *HostError, and no Diff.
+func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Script(ctx, survivorScript, s.API)
+	if err != nil {
+		return nil, err
+	}
+	var faults []plan.HostFault
+	f := keyval.Parse(out)
+	if f["api"] != "ok" {
+		faults = append(faults, plan.HostFault{
+			Found: "the API server at " + s.API + " is not well, and it is to act for the cluster",
+			Do:    "bring this control plane back, or choose another with Via",
+		})
+	}
+	if s.VIP && len(s.Going) > 0 && f["keepalived"] != "active" {
+		faults = append(faults, plan.HostFault{
+			Found: fmt.Sprintf("keepalived is %s here, and the VIP would have nowhere to go", f["keepalived"]),
+			Do:    "run the HA recipe first, or choose another control plane with Via",
+		})
+	}
+	if len(faults) > 0 {
+		return nil, &plan.HostError{Host: h.Name, Faults: faults}
+	}
+	if len(s.Going) == 0 {
+		return nil, nil
+	}
+	return nil, s.ask(h, true, func(client *etcdclient.Client) error {
+		status, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return s.judge(status)
+	})
+}
+
+func (s Survivors) judge(status etcdclient.Status) error {
+	if !status.Quorum() {
+		return &QuorumError{Member: s.Going[0], Err: status.Err()}
+	}
+	var going []etcdclient.Member
+	for _, name := range s.Going {
+		one := s.Others
+		one.Self = Peer{Name: name}
+		for _, p := range s.Peers {
+			if p.Name == name {
+				one.Self = p
+			}
+		}
+		if m, ok := one.find(status.Members); ok {
+			going = append(going, m)
+		}
+	}
+	return spares(status, going...)
+}
+
+// Apply is never called: Check finds either nothing or an error.
+func (Survivors) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+
+// Describe gives the members.
+func (s Survivors) Describe() plan.Description {
+	d := s.describe()
+	d.Inputs = append(d.Inputs, plan.InputText(s.Going...), plan.InputText(s.API, fmt.Sprint(s.VIP)))
+	return d
+}

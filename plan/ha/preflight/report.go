@@ -1,0 +1,112 @@
+package preflight
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
+)
+
+// Report is what a preflight found. It is data, holds no secrets, and may be shown
+// and kept.
+type Report struct {
+	// Hosts that were looked at, in the description's order.
+	Hosts []string `json:"hosts"`
+	// Findings by host, and then what takes several to see.
+	Findings []plan.Finding `json:"findings"`
+	// Ignored are the findings of checks that the user ignores.
+	Ignored []plan.Finding `json:"ignored,omitempty"`
+}
+
+func (r *Report) add(j Judge, found ...plan.Finding) {
+	for _, f := range found {
+		if j.ignored(f.Check) {
+			r.Ignored = append(r.Ignored, f)
+		} else {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+}
+
+// Of gives the findings of a severity.
+func (r *Report) Of(s plan.Severity) []plan.Finding {
+	var found []plan.Finding
+	for _, f := range r.Findings {
+		if f.Severity == s {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// Err is a *PreflightError with all errors of all hosts, nil if there are none.
+func (r *Report) Err() error {
+	if errs := r.Of(plan.SeverityError); len(errs) > 0 {
+		return &Error{Findings: errs}
+	}
+	return nil
+}
+
+// Error tells that hosts are not fit for what they are to become. Nothing
+// has been done to any.
+type Error struct{ Findings []plan.Finding }
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("preflight: %d errors", len(e.Findings))
+	if len(e.Findings) == 1 {
+		s = "preflight: 1 error"
+	}
+	for _, f := range e.Findings {
+		s += "\n  " + f.String()
+	}
+	return s
+}
+
+// DescribeEvent returns the findings.
+func (e *Error) DescribeEvent() events.Error {
+	return events.Error{Kind: events.KindPreflight, Findings: e.Findings}
+}
+
+// Text gives the report for people, errors first.
+func (r *Report) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "looked at %s\n", strings.Join(r.Hosts, ", "))
+	for _, s := range []plan.Severity{plan.SeverityError, plan.SeverityWarning, plan.SeverityInfo} {
+		for _, f := range r.Of(s) {
+			fmt.Fprintf(&b, "%-8s%s (%s)\n        %s\n        -> %s\n", s, strings.Join(f.Hosts, ", "), f.Check, f.Found, f.Do)
+		}
+	}
+	for _, f := range r.Ignored {
+		fmt.Fprintf(&b, "ignored %s (%s)\n        %s\n", strings.Join(f.Hosts, ", "), f.Check, f.Found)
+	}
+	fmt.Fprintf(&b, "errors: %d, warnings: %d, not checked: %d, ignored: %d\n",
+		len(r.Of(plan.SeverityError)), len(r.Of(plan.SeverityWarning)), len(r.Of(plan.SeverityInfo)), len(r.Ignored))
+	return b.String()
+}
+
+// Schema names the form of a Report's JSON. A change that readers must know
+// of gets another name; new fields do not.
+const Schema = "quorate.dev/preflight/v1"
+
+// JSON gives the report for programs: "schema", "hosts", "findings" and, if there
+// are any, "ignored".
+func (r *Report) JSON() []byte {
+	findings := r.Findings
+	if findings == nil {
+		findings = []plan.Finding{}
+	}
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	_ = out.Encode(struct { // strings into memory: nothing fails
+		Schema   string         `json:"schema"`
+		Hosts    []string       `json:"hosts"`
+		Findings []plan.Finding `json:"findings"`
+		Ignored  []plan.Finding `json:"ignored,omitempty"`
+	}{Schema, r.Hosts, findings, r.Ignored})
+	return b.Bytes()
+}

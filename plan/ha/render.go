@@ -1,0 +1,208 @@
+package ha
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan/ha/preflight"
+	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// recipe is an HAConfig with everything rendered.
+type recipe struct {
+	Config
+	c                 quorate.Cluster
+	first             quorate.Node
+	etcdFiles         map[string][]quorate.File
+	haproxyFiles      map[string][]quorate.File
+	vipFiles          map[string][]quorate.File
+	controlPlaneCerts map[string][]quorate.File
+	kubeadmFiles      map[string][]quorate.File
+	kubeadm           map[string]kubeadm.Node
+	// rejoin has the first control plane join a cluster that runs without it; nil
+	// where it is the only one, or where all are initialised.
+	rejoin      *kubeadm.Node
+	rejoinFiles []quorate.File
+	etcdTLS     *tls.Config
+	members     []etcd.Member
+	// preparations of each node, the kernel's last.
+	preparations map[string][]software.Preparation
+}
+
+func newRecipe(cfg Config) (*recipe, error) {
+	if err := cfg.Cluster.Validate(); err != nil {
+		return nil, err
+	}
+	var problems quorate.Problems
+	if cfg.Certs == nil {
+		problems.Refuse("certs", "missing: give a *pki.Bundle or your own source of certificates")
+	}
+	seen := map[string]bool{}
+	for i, m := range cfg.Manifests {
+		if m.Name == "" || seen[m.Name] {
+			problems.Refuse(fmt.Sprintf("manifests[%d].name", i), "%q: every manifest needs a name of its own", m.Name)
+		}
+		seen[m.Name] = true
+	}
+	if cfg.Kubeadm.CertificateKey.Len() > 0 {
+		problems.Refuse("kubeadm.certificateKey", "leave it out: the recipe places every control plane's certificates itself, and what kubeadm "+
+			"uploads expires after two hours and would put the first one's own on all others")
+	}
+	for i, c := range cfg.IgnorePreflight {
+		if !slices.Contains(preflight.Checks(), c) {
+			problems.Refuse(fmt.Sprintf("ignorePreflight[%d]", i), "%q is no name of a check: there are %v", c, preflight.Checks())
+		}
+	}
+	if err := problems.Err("recipe"); err != nil {
+		return nil, err
+	}
+	r := &recipe{
+		Config:            cfg,
+		c:                 cfg.Cluster.WithDefaults(),
+		etcdFiles:         map[string][]quorate.File{},
+		haproxyFiles:      map[string][]quorate.File{},
+		vipFiles:          map[string][]quorate.File{},
+		controlPlaneCerts: map[string][]quorate.File{},
+		kubeadmFiles:      map[string][]quorate.File{},
+		kubeadm:           map[string]kubeadm.Node{},
+		preparations:      map[string][]software.Preparation{},
+	}
+	if r.Prerequisites == nil {
+		r.Prerequisites = software.Present{}
+	}
+	r.first = r.c.ControlPlanes()[0]
+	if err := errors.Join(r.renderEtcd(), r.renderVIP(), r.renderKubeadm(), r.renderHAProxy()); err != nil {
+		return nil, err
+	}
+	if err := r.renderPreparations(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *recipe) renderEtcd() (err error) {
+	if r.c.Etcd.Stacked {
+		return nil // kubeadm's
+	}
+	if r.members, err = etcd.Members(r.c); err != nil {
+		return err
+	}
+	for _, m := range r.members {
+		certs, err := r.Certs.EtcdMember(m.Name)
+		if err != nil {
+			return err
+		}
+		files, err := m.Files()
+		if err != nil {
+			return err
+		}
+		r.etcdFiles[m.Name] = append(certs, files...)
+	}
+	r.etcdTLS, err = r.Certs.EtcdClient()
+	return err
+}
+
+func (r *recipe) renderVIP() error {
+	if r.c.Endpoint.External {
+		return nil
+	}
+	instances, err := vip.Instances(r.c, r.VIPAuth)
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if r.vipFiles[i.Node], err = i.Files(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recipe) renderHAProxy() error {
+	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
+		return nil
+	}
+	certs, err := r.Certs.ControlPlane(r.first.Name)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(certs, func(f quorate.File) bool { return f.Path == preflight.KubernetesCA })
+	if at < 0 {
+		var problems quorate.Problems
+		problems.Refuse("certs", "ControlPlane(%q) has no %s, by which haproxy tells an API server from an impostor", r.first.Name, preflight.KubernetesCA)
+		return problems.Err("recipe")
+	}
+	haproxies, err := vip.HAProxies(r.c, certs[at].Content)
+	if err != nil {
+		return err
+	}
+	for _, h := range haproxies {
+		if r.haproxyFiles[h.Node], err = h.Files(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recipe) renderKubeadm() error {
+	secrets := r.Kubeadm
+	secrets.CAHashes = r.Certs.CAHashes()
+	nodes, err := kubeadm.Nodes(r.c, secrets)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if r.kubeadmFiles[n.Name], err = n.Files(); err != nil {
+			return err
+		}
+		r.kubeadm[n.Name] = n
+	}
+	if err := r.renderRejoin(secrets); err != nil {
+		return err
+	}
+	for _, n := range r.c.ControlPlanes() {
+		if r.controlPlaneCerts[n.Name], err = r.Certs.ControlPlane(n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renderRejoin renders the first control plane as if it came after another.
+func (r *recipe) renderRejoin(secrets kubeadm.Secrets) error {
+	if planes := r.c.ControlPlanes(); len(planes) == 1 || kubeadm.ControlPlanesInit(r.c.Version) {
+		return nil
+	}
+	c := r.c
+	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n quorate.Node) bool { return n.Name == r.first.Name })
+	c.Nodes = append(c.Nodes, r.first)
+	nodes, err := kubeadm.Nodes(c, secrets)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(nodes, func(n kubeadm.Node) bool { return n.Name == r.first.Name })
+	r.rejoin = &nodes[i]
+	r.rejoinFiles, err = r.rejoin.Files()
+	return err
+}
+
+// renderPreparations asks for the preparations of each node, the kernel's among
+// them.
+func (r *recipe) renderPreparations() error {
+	for _, n := range r.c.Nodes {
+		preparations, err := r.Prerequisites.Prepare(r.c, n)
+		if err != nil {
+			return err
+		}
+		r.preparations[n.Name] = append(preparations, software.Preparation{
+			Name: "kernel", Title: "set what the kernel must do", Action: software.NewKernel(r.c),
+		})
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package ha
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
+	"github.com/quorate-dev/quorate/plan/ha/internal/members"
+	"github.com/quorate-dev/quorate/plan/ha/preflight"
+	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// ResetConfig says what PlanReset resets. Exactly one of Nodes and WholeCluster
+// is to be given: a list that has come out empty by mistake resets nothing.
+type ResetConfig struct {
+	// Nodes leave a cluster that goes on. Control planes go one after another in
+	// this order, after the workers. At least one control plane must stay.
+	Nodes []string
+	// WholeCluster resets every node, and ends the cluster.
+	WholeCluster bool
+	// Data says what becomes of etcd's data and of keys and certificates on the
+	// hosts. The zero value keeps them.
+	Data Data
+	// Via is the control plane that stays and acts for the cluster while Nodes
+	// leave it. Default: the first that stays. Not used with WholeCluster.
+	Via string
+}
+
+// Data says what a reset does with what cannot be made again.
+type Data int
+
+const (
+	// KeepData puts aside, on each host, etcd's data as DATADIR/member.kept
+	// (/var/lib/quorate/etcd/member.kept by default), and keys and certificates as
+	// KeptDir/etcd-pki and KeptDir/kubernetes-pki, which only root may read. What an
+	// earlier reset kept under these names is replaced. Nothing uses it again by
+	// itself: etcd of the whole cluster is brought back with its data by moving
+	// member.kept to member on every control plane before Plan is run.
+	KeepData Data = iota
+	// RemoveData removes all of it, and what earlier resets have kept.
+	RemoveData
+)
+
+// KeptDir holds what a reset keeps of keys and certificates.
+const KeptDir = plan.StateDir + "/kept"
+
+// PlanReset makes the plan that takes nodes, or the whole cluster, back to hosts
+// on which Plan could start from nothing. For Nodes of a cluster that goes on:
+//
+//	preflight/NODE      reads the hosts before anything is done to any
+//	preflight           refuses hosts that are not the ones described
+//	survivors           refuses, with a *QuorumError or a *HostError, if etcd could
+//	                    not act without the members that leave, or if the API server
+//	                    and keepalived of Via are not well
+//	vip-leave/NODE      keepalived stops first, so that the VIP moves while the API
+//	                    server still serves, and is waited for elsewhere; then its
+//	                    files go
+//	cordon/NODE         no new pod goes there. Pods are not drained: kubectl drain
+//	                    before, where that matters
+//	kubeadm-reset/NODE  kubeadm reset: containers, kubelet, /etc/kubernetes
+//	forget/NODE         the node's object is deleted
+//	etcd-leave/NODE     etcd removes the member, if the others can do without it at
+//	                    this moment: it votes until then, and no vote is missed.
+//	                    If it leads, it hands over to another first
+//	etcd-reset/NODE     etcd's unit and files go, its data is kept or removed
+//	clean/NODE          haproxy, and what else the recipe placed
+//
+// The hosts of the nodes must answer. One that is lost for good needs no reset:
+// Plan, run with an empty host in its place, has the new member take the old one's.
+//
+// For the WholeCluster workers are reset first, all at once; then control planes
+// one after another, the first of the description last, since it holds the VIP by
+// default, and its VIP goes after its API server: kubeadm asks the cluster for
+// its settings until the end. Members of etcd stop after that, all at once, and
+// stay members: so they keep quorum for as long as anybody needs it, and their
+// data, if kept, is that of one cluster.
+//
+// What stays on the hosts: programs, packages, images and the container runtime;
+// kernel settings until the next boot, though their file goes; and what kubeadm
+// reset leaves itself: the pod network's configuration in /etc/cni/net.d and its
+// interfaces, and rules of iptables, nftables or IPVS, which a boot clears. What
+// Certs made is not touched where it is kept.
+//
+// Like every plan it can be run again after any interruption, and a second run
+// changes nothing. A node that was reset comes back by Plan. A member of stacked
+// etcd is kubeadm's, whose reset removes its data: KeepData is refused there.
+//
+// The error names every problem of the ResetConfig.
+func (c *Cluster) PlanReset(o ResetConfig) (*plan.Plan, error) {
+	copied := *c.recipe
+	r := &copied
+	if err := o.problems(r.c).Err("reset"); err != nil {
+		return nil, err
+	}
+	if r.etcdTLS == nil {
+		var err error
+		if r.etcdTLS, err = r.Certs.EtcdClient(); err != nil {
+			return nil, err
+		}
+	}
+	rs := &reset{recipe: r, ResetConfig: o}
+	if o.WholeCluster {
+		rs.whole()
+	} else {
+		rs.some()
+	}
+	p, err := plan.New(rs.steps...)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithSecrets(r.secrets()...), nil
+}
+
+func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
+	var problems quorate.Problems
+	if o.WholeCluster == (len(o.Nodes) > 0) {
+		problems.Refuse("nodes", "give the nodes to reset, or WholeCluster, and not both")
+	}
+	left := len(c.ControlPlanes())
+	for i, name := range o.Nodes {
+		n, ok := c.Node(name)
+		switch at := fmt.Sprintf("nodes[%d]", i); {
+		case !ok:
+			problems.Refuse(at, "%q is no node of this cluster", name)
+		case slices.Contains(o.Nodes[:i], name):
+			problems.Refuse(at, "%q is given twice", name)
+		case n.Role == quorate.ControlPlane:
+			left--
+		}
+	}
+	if left < 1 {
+		problems.Refuse("nodes", "no control plane would be left: reset the whole cluster, or keep one")
+	}
+	if o.Via != "" {
+		n, ok := c.Node(o.Via)
+		if !ok || n.Role != quorate.ControlPlane || slices.Contains(o.Nodes, o.Via) || o.WholeCluster {
+			problems.Refuse("via", "%q: want a control plane that stays", o.Via)
+		}
+	}
+	if o.Data != KeepData && o.Data != RemoveData {
+		problems.Refuse("data", "%d: want KeepData or RemoveData", o.Data)
+	}
+	if c.Etcd.Stacked && o.Data == KeepData {
+		problems.Refuse("data", "kubeadm reset removes the data of a stacked member: take a snapshot, and give RemoveData")
+	}
+	return problems
+}
+
+// reset is a recipe backwards.
+type reset struct {
+	*recipe
+	ResetConfig
+	steps []plan.Step
+	via   quorate.Node
+}
+
+// step adds one and gives its ID.
+func (rs *reset) step(what, title string, n quorate.Node, host string, a plan.Action, after ...plan.ID) plan.ID {
+	s := plan.Step{ID: nodeID(what, n), Title: title, Host: host, After: after, Action: a}
+	if what == "etcd-leave" || what == "etcd-reset" {
+		s.Locks = []string{etcdQuorum}
+	}
+	if what == "kubeadm-reset" {
+		s.Timeout = 10 * time.Minute
+	}
+	rs.steps = append(rs.steps, s)
+	return s.ID
+}
+
+// preflights look whether the hosts are the ones described and can be worked on;
+// what else the recipe's own preflight asks for is no matter to a host that leaves.
+func (rs *reset) preflights(nodes []quorate.Node) []plan.ID {
+	j := rs.judge()
+	j.Ignore = slices.DeleteFunc(preflight.Checks(), func(c plan.Check) bool {
+		return slices.Contains([]plan.Check{preflight.Reachable, preflight.Root, preflight.Init, preflight.Commands, preflight.Address}, c)
+	})
+	for _, n := range nodes {
+		rs.steps = append(rs.steps, j.Look(n))
+	}
+	rs.steps = append(rs.steps, plan.Step{
+		ID: preflightStep, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids("preflight", nodes), Action: preflight.Verdict{Judge: &j, Nodes: nodes},
+	})
+	return []plan.ID{preflightStep}
+}
+
+// some takes nodes out of a cluster that goes on.
+func (rs *reset) some() {
+	var workers, planes, staying []quorate.Node
+	for _, name := range rs.Nodes {
+		if n, _ := rs.c.Node(name); n.Role == quorate.ControlPlane {
+			planes = append(planes, n)
+		} else {
+			workers = append(workers, n)
+		}
+	}
+	for _, n := range rs.c.ControlPlanes() {
+		if !slices.Contains(rs.Nodes, n.Name) {
+			staying = append(staying, n)
+		}
+	}
+	rs.via = staying[0]
+	if rs.Via != "" {
+		rs.via, _ = rs.c.Node(rs.Via)
+	}
+	var going []string
+	for _, n := range planes {
+		going = append(going, n.Name)
+	}
+	guard := members.Survivors{Others: rs.othersOf(rs.via.Name), Going: going, VIP: !rs.c.Endpoint.External, API: rs.localURL(rs.via) + rs.healthPath()}
+	after := rs.preflights(slices.Concat([]quorate.Node{rs.via}, workers, planes))
+	rs.steps = append(rs.steps, plan.Step{
+		ID: "survivors", Title: "see that the cluster can do without them", Host: rs.via.Name, Timeout: time.Minute, After: after, Action: guard,
+	})
+	after = []plan.ID{"survivors"}
+	var ended []plan.ID
+	for _, n := range workers {
+		ended = append(ended, rs.leave(n, after...))
+	}
+	if len(ended) > 0 {
+		after = ended
+	}
+	for _, n := range planes {
+		after = []plan.ID{rs.leave(n, after...)}
+	}
+}
+
+// leave is a node's way out of a cluster that goes on.
+func (rs *reset) leave(n quorate.Node, after ...plan.ID) plan.ID {
+	plane := n.Role == quorate.ControlPlane
+	if plane && !rs.c.Endpoint.External {
+		after = []plan.ID{rs.step("vip-leave", "hand over the VIP and remove keepalived", n, n.Name, rs.withoutVIP(n, true), after...)}
+	}
+	last := rs.step("cordon", "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, after...)
+	last = rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
+	last = rs.step("forget", "delete the node "+n.Name, n, rs.via.Name, kube.Forget{Node: n.Name}, last)
+	if plane {
+		last = rs.step("etcd-leave", "remove "+n.Name+" from etcd", n, rs.via.Name, members.Remove{Others: rs.othersOf(n.Name)}, last)
+		if !rs.c.Etcd.Stacked {
+			last = rs.step("etcd-reset", "remove the etcd member", n, n.Name, rs.withoutEtcd(n), last)
+		}
+	}
+	return rs.step("clean", "remove what else was placed", n, n.Name, rs.clean(n), last)
+}
+
+// whole ends the cluster.
+func (rs *reset) whole() {
+	after := rs.preflights(rs.c.Nodes)
+	var workers []plan.ID
+	for _, n := range rs.c.Nodes {
+		if n.Role == quorate.Worker {
+			workers = append(workers, rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), after...))
+		}
+	}
+	if len(workers) > 0 {
+		after = workers
+	}
+	planes := rs.c.ControlPlanes()
+	slices.Reverse(planes)
+	for i, n := range planes {
+		vipLeaves := func() {
+			if !rs.c.Endpoint.External {
+				after = []plan.ID{rs.step("vip-leave", "remove keepalived", n, n.Name, rs.withoutVIP(n, false), after...)}
+			}
+		}
+		last := i == len(planes)-1
+		if !last {
+			vipLeaves()
+		}
+		after = []plan.ID{rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)}
+		if last {
+			vipLeaves()
+		}
+	}
+	for _, n := range rs.c.Nodes {
+		last := after
+		if n.Role == quorate.ControlPlane && !rs.c.Etcd.Stacked {
+			last = []plan.ID{rs.step("etcd-reset", "remove the etcd member", n, n.Name, rs.withoutEtcd(n), after...)}
+			rs.steps[len(rs.steps)-1].Locks = nil // they stop together
+		}
+		rs.step("clean", "remove what else was placed", n, n.Name, rs.clean(n), last...)
+	}
+}
+
+func paths(files []quorate.File) []string {
+	out := make([]string, 0, len(files))
+	for _, f := range files {
+		out = append(out, f.Path)
+	}
+	return out
+}
+
+func (rs *reset) withoutVIP(n quorate.Node, moves bool) plan.Remove {
+	d := rs.vipDeploy(n).Removal()
+	if moves {
+		d.Wait = "https://" + rs.c.Endpoint.HostPort() + rs.healthPath()
+	}
+	return d
+}
+
+func (rs *reset) withoutEtcd(n quorate.Node) plan.Remove {
+	data := rs.c.Etcd.DataDir
+	d := rs.etcdDeploy(n).Removal()
+	d.Paths = append(d.Paths, etcd.JoinPath)
+	d.Dirs = []string{path.Dir(etcd.JoinPath), etcd.PKIDir, path.Dir(etcd.PKIDir), data}
+	aside := []plan.Move{{From: data + "/member", To: data + "/member" + members.KeptSuffix}, {From: etcd.PKIDir, To: KeptDir + "/etcd-pki"}}
+	if rs.Data == KeepData {
+		d.Keep = aside
+		return d
+	}
+	for _, a := range aside {
+		d.Paths = append(d.Paths, a.From, a.To)
+	}
+	return d
+}
+
+func (rs *reset) unbootstrap(n quorate.Node) kube.Reset {
+	files := append(paths(rs.kubeadmFiles[n.Name]), kubeadm.InitPath, kubeadm.JoinPath)
+	slices.Sort(files)
+	u := kube.Reset{Argv: kube.ResetCommand(rs.c), Files: slices.Compact(files)}
+	if rs.Data == KeepData {
+		u.KeepAt = KeptDir + "/kubernetes-pki"
+	}
+	return u
+}
+
+// clean takes haproxy away as well: until here kubeadm's way to the API may have
+// led through it.
+func (rs *reset) clean(n quorate.Node) plan.Remove {
+	var d plan.Remove
+	if len(rs.haproxyFiles[n.Name]) > 0 {
+		d = rs.haproxyDeploy(n).Removal()
+		d.Dirs = []string{path.Dir(vip.HAProxyDropInPath)}
+	}
+	d.Paths, d.Dirs = append(d.Paths, software.SysctlFile, plan.UndoDir, software.VersionsPath(software.Binaries), software.VersionsPath(software.BinariesOfEtcd)), append(d.Dirs, plan.StateDir)
+	for _, m := range rs.Manifests {
+		d.Paths = append(d.Paths, kube.Manifest{Name: m.Name}.Stamp().Path)
+	}
+	if rs.Data == RemoveData {
+		d.Paths = append(d.Paths, KeptDir)
+	}
+	return d
+}

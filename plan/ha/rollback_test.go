@@ -1,0 +1,162 @@
+package ha_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+)
+
+// keeping runs a plan as a run of this name.
+func keeping(t *testing.T, hosts *hatest.Cluster, p *plan.Plan, name string) plan.Summary {
+	t.Helper()
+	sum, err := (&plan.Runner{Transport: hosts, Keep: name}).Run(t.Context(), p)
+	require.NoError(t, err)
+	return sum
+}
+
+func rollback(t *testing.T, p *plan.Plan, name string) *plan.Plan {
+	t.Helper()
+	back, err := plan.Rollback(p, name)
+	require.NoError(t, err)
+	return back
+}
+
+// withoutKept leaves out of a state what is kept aside.
+func withoutKept(state string) string {
+	var b strings.Builder
+	for line := range strings.Lines(state) {
+		if !strings.Contains(line, ".kept/") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// A change of settings is taken back to the last byte, mode and unit, also when
+// the rollback fails at each of its calls and is run again.
+func TestAChangeIsRolledBack(t *testing.T) {
+	cfg := config(t, hafixture.Three())
+	before, err := planFor(cfg)
+	require.NoError(t, err)
+	cfg.Cluster.Etcd.Heartbeat = quorate.Duration(200 * time.Millisecond)
+	cfg.Cluster.Etcd.Election = quorate.Duration(2 * time.Second)
+	cfg.Cluster.Endpoint.VIP.Fall = 4
+	after, err := planFor(cfg)
+	require.NoError(t, err)
+	back := rollback(t, after, "change")
+
+	calls := 0
+	for k := 0; k <= calls; k += min(sweepStep, 7) {
+		hosts := fakeCluster(t, cfg.Cluster)
+		mustRun(t.Context(), t, hosts, before)
+		old := stateOf(t, hosts)
+		keeping(t, hosts, after, "change")
+		changed := stateOf(t, hosts)
+		require.NotEqual(t, old, changed)
+		require.Contains(t, changed, plan.UndoDir+"/change/")
+		other, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), rollback(t, after, "another"))
+		require.NoError(t, err)
+		require.False(t, other.Changed(), "what another run kept was undone")
+
+		n := 0
+		for _, node := range cfg.Cluster.Nodes {
+			hosts.Host(node.Name).Inject(faketransport.Fault{
+				On:    func(faketransport.Op) bool { n++; return n == k },
+				After: faketransport.ResetAfter,
+			})
+		}
+		_, _ = (&plan.Runner{Transport: hosts, Parallel: 1}).Run(t.Context(), back) // call k fails, and is tried again
+		if k == 0 {
+			calls = n
+		}
+		for _, node := range cfg.Cluster.Nodes {
+			hosts.Host(node.Name).Heal()
+		}
+		mustRun(t.Context(), t, hosts, back)
+		require.Equal(t, old, stateOf(t, hosts), "call %d", k)
+		require.False(t, mustRun(t.Context(), t, hosts, back).Changed())
+		require.False(t, mustRun(t.Context(), t, hosts, before).Changed(), "the rolled back cluster is not the one before")
+	}
+	require.Positive(t, calls)
+}
+
+// A run that made a cluster is undone to the hosts as they were, in reverse order;
+// only what etcd made itself is kept aside.
+func TestANewClusterIsRolledBack(t *testing.T) {
+	cfg := config(t, hafixture.Three())
+	cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
+	cfg.Untaint = true
+	create, err := planFor(cfg)
+	require.NoError(t, err)
+	hosts := fakeCluster(t, cfg.Cluster)
+	bare := stateOf(t, hosts)
+	keeping(t, hosts, create, "first")
+	require.Len(t, hosts.Nodes(), 4)
+	mustRun(t.Context(), t, hosts, rollback(t, create, "first"))
+	got := withoutKept(stateOf(t, hosts))
+	cut := func(state string) string { return state[:strings.LastIndex(strings.TrimSpace(state), "\n")] }
+	require.Equal(t, cut(bare), cut(got), "all but the nodes and members that the simulation remembers")
+	mustRun(t.Context(), t, hosts, create)
+	require.Len(t, hosts.Nodes(), 4)
+}
+
+// oneWay writes a file and has no way back.
+type oneWay struct{}
+
+func (oneWay) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	found, err := h.Stat(ctx, "/etc/oneway")
+	if err != nil || found[0].Exists {
+		return nil, err
+	}
+	return plan.Diff{{Verb: "create", Subject: "/etc/oneway"}}, nil
+}
+
+func (oneWay) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	return h.Write(ctx, transport.File{Path: "/etc/oneway", Mode: 0o644, Owner: "root", Group: "root", Data: transport.Bytes([]byte("x"))})
+}
+
+// What cannot be undone is named, with what stands on it left as it is.
+func TestWhatCannotBeUndoneIsNamed(t *testing.T) {
+	hosts := fakeCluster(t, hafixture.Three())
+	file := func(id plan.ID, path string, after ...plan.ID) plan.Step {
+		return plan.Step{ID: id, Host: "cp-1", After: after, Action: plan.Deploy{
+			Files: []quorate.File{{Path: path, Content: quorate.Public([]byte(path))}},
+		}}
+	}
+	p, err := plan.New(
+		file("below", "/etc/below"),
+		plan.Step{ID: "oneway", Host: "cp-1", After: []plan.ID{"below"}, Action: oneWay{}},
+		file("above", "/etc/above", "oneway"), file("beside", "/etc/beside"),
+	)
+	require.NoError(t, err)
+	keeping(t, hosts, p, "r")
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), rollback(t, p, "r"))
+	var irreversible *plan.IrreversibleError
+	require.ErrorAs(t, err, &irreversible)
+	require.Equal(t, plan.ID("oneway"), irreversible.Step)
+	var run *plan.RunError
+	require.True(t, errors.As(err, &run))
+	require.Equal(t, []plan.ID{"undo/below"}, run.NotReached)
+	for path, left := range map[string]bool{"/etc/below": true, "/etc/above": false, "/etc/beside": false} {
+		_, err := hosts.Host("cp-1").File(path)
+		require.Equal(t, left, err == nil, path)
+	}
+	for _, name := range []string{"", "a/b", "..", "-x", strings.Repeat("x", 65)} {
+		_, err := plan.Rollback(p, name)
+		require.Error(t, err, name)
+	}
+	_, err = (&plan.Runner{Transport: hosts, Keep: "../x"}).Run(t.Context(), p)
+	require.ErrorContains(t, err, `run "../x"`)
+}

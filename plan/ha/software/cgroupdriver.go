@@ -1,0 +1,79 @@
+package software
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+)
+
+// cgroupDriver refuses a host whose container runtime manages cgroups by
+// another driver than its kubelet will: pods then start, and do not come back
+// after a reboot.
+type cgroupDriver struct{ runtime, want string }
+
+// checkCgroupDriver is needed where the kubelet does not ask the runtime by
+// itself, as it does from 1.34 on (KubeletCgroupDriverFromCRI, KEP 4033), and
+// where the runtime is one that Quorate can ask.
+func checkCgroupDriver(c quorate.Cluster) (Preparation, bool) {
+	r := RuntimeOf(c)
+	if r.Unit == "" || c.Version.AtLeast(1, 34) {
+		return Preparation{}, false
+	}
+	want := KubeletCgroupDriver(c)
+	return Preparation{
+		Name: "cgroup-driver", Title: "compare the cgroup drivers of runtime and kubelet",
+		Action: cgroupDriver{runtime: strings.TrimSuffix(r.Unit, ".service"), want: want},
+	}, true
+}
+
+// KubeletCgroupDriver is what the kubelet is told: systemd, unless the description
+// says otherwise.
+func KubeletCgroupDriver(c quorate.Cluster) string {
+	if given, ok := c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
+		return given
+	}
+	return "systemd"
+}
+
+// CgroupDriverScript asks the runtime, $1.
+const CgroupDriverScript = `# which cgroup driver has the runtime?
+case "$1" in
+docker) driver=$(docker info --format '{{.CgroupDriver}}') || exit 1 ;;
+containerd)
+	driver=cgroupfs
+	if containerd config dump | grep -q '^ *SystemdCgroup *= *true'; then driver=systemd; fi
+	;;
+crio)
+	driver=systemd
+	if crio config 2>/dev/null | grep -q '^ *cgroup_manager *= *"cgroupfs"'; then driver=cgroupfs; fi
+	;;
+esac
+echo "driver=$driver"
+`
+
+// Check compares, and says which of the two to change.
+func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Script(ctx, CgroupDriverScript, d.runtime)
+	if err != nil {
+		return nil, err
+	}
+	if have := keyval.Parse(out)["driver"]; have != d.want {
+		return nil, &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+			Found: fmt.Sprintf("%s manages cgroups by %s, the kubelet will by %s", d.runtime, have, d.want),
+			Do:    fmt.Sprintf("set %s to %s in the runtime's configuration, or kubeadm.kubelet.cgroupDriver to %s", d.runtime, d.want, have),
+		}}}
+	}
+	return nil, nil
+}
+
+// Apply is never called: Check finds either nothing or an error.
+func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+
+// Reads gives the script.
+func (d cgroupDriver) Reads() plan.Reads {
+	return plan.ReadsOf(plan.Script(CgroupDriverScript, d.runtime))
+}

@@ -1,0 +1,102 @@
+package software
+
+import (
+	"context"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+)
+
+// kernel sets what kubelet and pod networks need of the kernel, now and at
+// every boot.
+type kernel struct{ Settings []setting }
+
+type setting struct{ Key, Value string }
+
+func NewKernel(c quorate.Cluster) kernel {
+	var k kernel
+	for _, p := range c.Pods {
+		if p.Addr().Is4() {
+			k.Settings = append(k.Settings, setting{"net.ipv4.ip_forward", "1"})
+		} else {
+			k.Settings = append(k.Settings, setting{"net.ipv6.conf.all.forwarding", "1"})
+		}
+	}
+	return k
+}
+
+const SysctlFile = "/etc/sysctl.d/99-quorate.conf"
+
+func (k kernel) File() quorate.File {
+	var b strings.Builder
+	b.WriteString("# What Kubernetes nodes need to route pods' traffic.\n")
+	for _, s := range k.Settings {
+		b.WriteString(s.Key + " = " + s.Value + "\n")
+	}
+	return quorate.File{Path: SysctlFile, Mode: 0o644, Content: quorate.Public([]byte(b.String()))}
+}
+
+func (k kernel) query() []string {
+	argv := []string{"sysctl"}
+	for _, s := range k.Settings {
+		argv = append(argv, s.Key)
+	}
+	return argv
+}
+
+// Check compares the running kernel and the file.
+func (k kernel) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	diff, err := h.DiffFiles(ctx, k.File())
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.Run(ctx, k.query()...)
+	if err != nil {
+		return nil, err
+	}
+	running := keyval.Parse([]byte(strings.ReplaceAll(string(out), " = ", "=")))
+	for _, s := range k.Settings {
+		if running[s.Key] != s.Value {
+			diff = append(diff, plan.Change{Verb: "set", Subject: s.Key, Detail: running[s.Key] + ", want " + s.Value})
+		}
+	}
+	return diff, nil
+}
+
+// Apply writes the file and loads it.
+func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	if err := h.WriteFiles(ctx, k.File()); err != nil {
+		return err
+	}
+	_, err := h.Run(ctx, "sysctl", "--load="+SysctlFile)
+	return err
+}
+
+// Reads gives the file and the running kernel's settings.
+func (k kernel) Reads() plan.Reads {
+	r := plan.ReadsOf(k.query())
+	r.Files = []string{SysctlFile}
+	return r
+}
+
+func (k kernel) deploy() plan.Deploy { return plan.Deploy{Files: []quorate.File{k.File()}} }
+
+// Keep copies the file.
+func (k kernel) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+	return k.deploy().Keep(ctx, h, d, dir)
+}
+
+// Undo puts the file back. What the kernel does stays until the next boot.
+func (k kernel) Undo(ctx context.Context, h *plan.Host, dir string) error {
+	return k.deploy().Undo(ctx, h, dir)
+}
+
+// Describe gives the file of settings.
+func (k kernel) Describe() plan.Description { return plan.Description{Files: []quorate.File{k.File()}} }
+
+// Commands loads it.
+func (k kernel) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+	return []plan.Command{plan.NewCommand("sysctl", "--load="+SysctlFile)}, nil
+}

@@ -1,0 +1,267 @@
+package software
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/vip"
+)
+
+// program is one that a host must have.
+type program struct {
+	name string
+	// command is looked up in PATH unless it is a path; with args it prints its
+	// version in its first line.
+	command, args string
+	// install says what to do when it is not there.
+	install string
+	// judge finds fault with the first line; nil takes any version.
+	judge func(line string) (plan.HostFault, bool)
+}
+
+func kubernetesProgram(name, args string, want quorate.Version) program {
+	return program{
+		name: name, command: name, args: args,
+		install: "install " + want.String(),
+		judge: func(line string) (plan.HostFault, bool) {
+			have, err := printedVersion(line)
+			if err != nil {
+				return plan.HostFault{Found: fmt.Sprintf("%s gives its version as %q", name, line), Do: "install " + want.String()}, true
+			}
+			return plan.HostFault{Found: name + " is " + have.String(), Do: "install " + want.String() + ", the version of the cluster"}, have != want
+		},
+	}
+}
+
+func etcdProgram(e quorate.Etcd) program {
+	atLeast := "etcd " + e.Version.String() + " or later"
+	return program{
+		name: "etcd", command: e.Binary, args: "--version",
+		install: "put " + atLeast + " there (from the archive of its release, by Pushed, or by the distribution's package in " +
+			"Packages.Etcd), or set etcd.binary to where it is",
+		judge: func(line string) (plan.HostFault, bool) {
+			have, err := printedVersion(line)
+			if err != nil {
+				return plan.HostFault{Found: fmt.Sprintf("%s gives its version as %q", e.Binary, line), Do: "put " + atLeast + " there"}, true
+			}
+			return plan.HostFault{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there"}, have.Compare(e.Version) < 0
+		},
+	}
+}
+
+// haproxyVersion is in the first line of haproxy -v: "HAProxy version
+// 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/", with "HA-Proxy" before 2.4.
+var haproxyVersion = regexp.MustCompile(`^HA-?Proxy version (\d+)\.(\d+)`)
+
+func haproxyProgram() program {
+	atLeast := fmt.Sprintf("haproxy %d.%d or later", vip.MinHAProxyMajor, vip.MinHAProxyMinor)
+	return program{
+		name: "haproxy", command: "haproxy", args: "-v",
+		install: "install " + atLeast + ", or leave endpoint.loadBalancer out",
+		judge: func(line string) (plan.HostFault, bool) {
+			m := haproxyVersion.FindStringSubmatch(line)
+			if m == nil {
+				return plan.HostFault{Found: fmt.Sprintf("haproxy gives its version as %q", line), Do: "install " + atLeast}, true
+			}
+			major, _ := strconv.Atoi(m[1]) // digits; one out of range is a later version
+			minor, _ := strconv.Atoi(m[2])
+			old := cmp.Or(cmp.Compare(major, vip.MinHAProxyMajor), cmp.Compare(minor, vip.MinHAProxyMinor)) < 0
+			return plan.HostFault{Found: "haproxy is " + m[1] + "." + m[2], Do: "install " + atLeast + ", or leave endpoint.loadBalancer out"}, old
+		},
+	}
+}
+
+// gitVersion is where kubectl before 1.28 puts its version, in the middle of a
+// line: Client Version: version.Info{Major:"1", ..., GitVersion:"v1.10.4", ...}.
+var gitVersion = regexp.MustCompile(`GitVersion:"([^"]+)"`)
+
+// printedVersion reads the last word, where kubeadm, kubelet, kubectl and etcd
+// put it: "Kubernetes v1.37.2", "Client Version: v1.37.2", "etcd Version: 3.6.16".
+func printedVersion(line string) (quorate.Version, error) {
+	if m := gitVersion.FindStringSubmatch(line); m != nil {
+		return quorate.ParseVersion(m[1])
+	}
+	return quorate.ParseVersion(line[strings.LastIndexByte(line, ' ')+1:])
+}
+
+// fault says what is wrong with a program on a host where it printed line.
+func (p program) fault(line string, there bool) (plan.HostFault, bool) {
+	if !there {
+		where := ""
+		if strings.HasPrefix(p.command, "/") {
+			where = " at " + p.command
+		}
+		return plan.HostFault{Found: p.name + " is not installed" + where, Do: p.install}, true
+	}
+	if p.judge == nil {
+		return plan.HostFault{}, false
+	}
+	return p.judge(line)
+}
+
+// programs refuses a host that lacks one of them, or has another version. It
+// remembers there which files told which versions: a program of 50 MB takes as long
+// to start and tell its own as all the rest of a run that changes nothing.
+type programs struct {
+	// name is of the preparation, for the file of what is remembered.
+	name   string
+	needed []program
+}
+
+// versionsScript prints what is installed in one round trip. The arguments are the
+// file of what is remembered, and then name, command and the command's arguments,
+// three for each program.
+//
+// What is remembered counts while everything asked for is as it was: where each
+// command is, and the inode, size and times of its file. No tool sets the last of
+// these, the time of a file's last change of any kind; the device is left out, as a
+// reboot may number it anew. Otherwise, after
+// "remember:", it prints what is to be put before the versions and kept from now on;
+// not if one of the programs is no binary of its own, as a wrapper, or the one that
+// snap has all names lead to, may start another tomorrow.
+const versionsScript = `# which versions are installed?
+files() {
+	left=$(($# / 3))
+	while [ "$left" -gt 0 ]; do
+		at=$(command -v "$2" 2>/dev/null) || return 1
+		shift 3
+		set -- "$@" "$at"
+		left=$((left - 1))
+	done
+	stat -L -c '%i:%s:%Y:%Z %n' "$@" 2>/dev/null
+}
+memory=$1
+shift
+found=$(files "$@") || found=
+asked="$*
+$found
+"
+if [ -n "$found" ]; then
+	known=$(cat "$memory" 2>/dev/null)
+	case "$known" in
+	"$asked"*)
+		printf '%s\n' "${known#"$asked"}"
+		exit 0
+		;;
+	esac
+fi
+while [ "$#" -ge 3 ]; do
+	if at=$(command -v "$2" 2>/dev/null); then
+		echo "$1=$("$2" $3 2>&1 | head -n 1)"
+		case "$(readlink -f "$at" 2>/dev/null)" in
+		*/"${2##*/}"*) head -c 4 "$at" 2>/dev/null | grep -q ELF || found= ;;
+		*) found= ;;
+		esac
+	fi
+	shift 3
+done
+[ -z "$found" ] || printf 'remember:\n%s' "$asked"
+`
+
+// VersionsPath is where a preparation's versions are remembered.
+func VersionsPath(preparation string) string {
+	return path.Join(plan.StateDir, "versions-"+preparation)
+}
+
+func (ps programs) query() []string {
+	args := []string{VersionsPath(ps.name)}
+	for _, p := range ps.needed {
+		args = append(args, p.name, p.command, p.args)
+	}
+	return plan.Script(versionsScript, args...)
+}
+
+// look gives what the host prints, and what it is to remember, if anything.
+func (ps programs) look(ctx context.Context, h *plan.Host) (versions, memory []byte, err error) {
+	out, err := h.Run(ctx, ps.query()...)
+	versions, memory, _ = bytes.Cut(out, []byte("remember:\n"))
+	if len(memory) > 0 {
+		memory = slices.Concat(memory, versions)
+	}
+	return versions, memory, err
+}
+
+// Check gives every missing or unsuitable program at once in a *HostError.
+func (ps programs) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	versions, memory, err := ps.look(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	found := keyval.Parse(versions)
+	var faults []plan.HostFault
+	for _, p := range ps.needed {
+		line, there := found[p.name]
+		if fault, wrong := p.fault(line, there); wrong {
+			faults = append(faults, fault)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &plan.HostError{Host: h.Name, Faults: faults}
+	}
+	if len(memory) > 0 {
+		return plan.Diff{{Verb: plan.VerbRecord, Subject: "the versions of " + strings.Join(ps.names(), ", ")}}, nil
+	}
+	return nil, nil
+}
+
+func (ps programs) names() []string {
+	var names []string
+	for _, p := range ps.needed {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// Apply remembers the versions.
+func (ps programs) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	_, memory, err := ps.look(ctx, h)
+	if err != nil || len(memory) == 0 {
+		return err
+	}
+	return h.WriteFiles(ctx, ps.remembered(memory))
+}
+
+func (ps programs) remembered(memory []byte) quorate.File {
+	return quorate.File{Path: VersionsPath(ps.name), Mode: 0o600, Content: quorate.Public(memory)}
+}
+
+// Reads gives the script.
+func (ps programs) Reads() plan.Reads { return plan.ReadsOf(ps.query()) }
+
+func (ps programs) deploy() plan.Deploy {
+	return plan.Deploy{Files: []quorate.File{ps.remembered(nil)}}
+}
+
+// Keep copies the file of what is remembered.
+func (ps programs) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+	return ps.deploy().Keep(ctx, h, d, dir)
+}
+
+// Undo puts the file back.
+func (ps programs) Undo(ctx context.Context, h *plan.Host, dir string) error {
+	return ps.deploy().Undo(ctx, h, dir)
+}
+
+// Describe gives what is asked for, and what is wanted of it.
+func (ps programs) Describe() plan.Description {
+	var d plan.Description
+	for _, p := range ps.needed {
+		d.Inputs = append(d.Inputs, plan.InputText(p.name, p.command, p.args, p.install))
+	}
+	return d
+}
+
+// Commands gives none: what is known already is written down.
+func (programs) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+	return nil, nil
+}
