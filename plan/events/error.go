@@ -36,6 +36,9 @@ const (
 	KindPreflight Kind = "preflight"
 	// KindNotConverged is a *plan.NotConvergedError: Changes is what still differs.
 	KindNotConverged Kind = "not-converged"
+	// KindPanic is a *plan.PanicError, an Action that panicked: Output is the end of
+	// its goroutine's stack.
+	KindPanic Kind = "panic"
 	// KindJournal is a *plan.JournalError: Tried, Step, and the journal's own error.
 	KindJournal Kind = "journal"
 	// KindLocked is a *plan.LockedError: Holder runs, Do.
@@ -247,6 +250,8 @@ func typedError(err error) Error {
 		return Error{Kind: KindHost, Host: e.Host, Faults: e.Faults}
 	case *plan.NotConvergedError:
 		return Error{Kind: KindNotConverged, Changes: e.Left}
+	case *plan.PanicError:
+		return Error{Kind: KindPanic, Output: e.Stack}
 	case *plan.JournalError:
 		return Error{Kind: KindJournal, Step: e.Step, Tried: strings.TrimSpace(e.Op + " " + string(e.Record))}
 	case *plan.LockedError:

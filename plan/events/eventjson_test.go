@@ -75,7 +75,6 @@ func aWholeRun(t *testing.T, wrong func(h *faketransport.Host)) (*faketransport.
 // The lines of whole runs, reviewed by eye when they change: programs that are
 // not ours read them.
 func TestTheLinesOfWholeRuns(t *testing.T) {
-	cryptotest.SetGlobalRandom(t, 1) // for the runs' IDs
 	var got txtar.Archive
 	record := func(name string, r plan.Runner, wrong func(*faketransport.Host)) {
 		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
@@ -83,7 +82,8 @@ func TestTheLinesOfWholeRuns(t *testing.T) {
 			var b bytes.Buffer
 			w := events.NewWriter(&b)
 			r.Transport, r.Observe = hosts, w.Observe
-			_, _ = r.Run(t.Context(), p) // how it ends is in its last event
+			cryptotest.SetGlobalRandom(t, uint64(len(got.Files)+1)) // for the run's ID
+			_, _ = r.Run(t.Context(), p)                            // how it ends is in its last event
 			require.NoError(t, w.Err())
 			got.Files = append(got.Files, txtar.File{Name: name, Data: b.Bytes()})
 			require.Equal(t, b.String(), fixture.Encode(t, fixture.Decode(t, b.String())...), name)

@@ -78,6 +78,7 @@ func shownErrors() map[events.Kind]error {
 		events.KindPreflight: &preflight.Error{Findings: []plan.Finding{{Check: preflight.Swap, Severity: plan.SeverityError, Hosts: []string{"cp-1"},
 			Found: "swap is on (/dev/sda2), with which the kubelet does not start", Do: "swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false"}}},
 		events.KindNotConverged: &plan.NotConvergedError{Left: plan.Diff{{Verb: "start", Subject: "unit etcd.service", Detail: "failed"}}},
+		events.KindPanic:        &plan.PanicError{Value: "index out of range [3] with length 3", Stack: "goroutine 7 [running]:\n"},
 		events.KindJournal:      &plan.JournalError{Op: "append", Record: plan.RecordOutcome, Step: "etcd/cp-1", Err: errors.New("no space left on device")},
 		events.KindLocked:       &plan.LockedError{Holder: alice},
 		events.KindLockLost:     &plan.LockLostError{Holder: alice, Err: errors.New("etcd's lease has run out")},
