@@ -51,7 +51,7 @@ oracle: ## Everything the goldens hold, a matrix of clusters and its migrations,
 
 oracles: ## The samples, the matrix and its migrations, through the code of every release there is an oracle of; writes docs/oracles.log.
 	$(ORACLES) >docs/oracles.log
-	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 60m -v -run '^(TestOracles|TestSamples|TestMigrateLikeKubeadm|TestMigrateOthers|TestMigrateDifferenceIsSeen|TestMigrationsStandAlone)$$' ./kubeadm ./kubeadm/internal/oracle >>docs/oracles.log
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 60m -v -run '^(TestOracles|TestSamples|TestMigrateLikeKubeadm|TestMigrateOthers|TestCorpusLikeKubeadm|TestMigrateDifferenceIsSeen|TestMigrationsStandAlone)$$' ./kubeadm ./kubeadm/internal/oracle >>docs/oracles.log
 
 importer: ## A module outside this tree that imports every package.
 	.ci/importer

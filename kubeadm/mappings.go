@@ -116,9 +116,14 @@ var fieldMappings = []fieldMapping{
 		enc: func([]BootstrapToken) any { return nil },
 	}, func(i *Init) *[]BootstrapToken { return &i.OtherTokens },
 		implied(v1alpha2, v1beta4, inInit)),
-	joinMapping("token", contentCodec, func(c *Config, _ *Join) *quorate.Content { return &c.Token },
-		at(v1alpha1, v1alpha3, inJoin, "token"),
-		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.token")),
+	// Up to v1alpha3 one token stands for that of discovery and that of the kubelet,
+	// if they are the same.
+	joinToken(func(c *Config) bool { return c.Join.TLSBootstrapToken.Len() == 0 },
+		at(v1alpha1, v1alpha3, inJoin, "token"), implied(v1beta1, v1beta4, inJoin)),
+	joinToken(func(c *Config) bool { return c.Join.TLSBootstrapToken.Len() > 0 },
+		at(v1alpha1, v1alpha3, inJoin, "discoveryToken").toWrite(), implied(v1beta1, v1beta4, inJoin)),
+	joinToken(func(*Config) bool { return true },
+		implied(v1alpha1, v1alpha3, inJoin), at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.token")),
 	mappingOf("certificateKey", contentCodec, func(c *Config) *quorate.Content { return &c.CertificateKey },
 		at(v1beta2, v1beta4, inInit, "certificateKey"),
 		at(v1beta2, v1beta4, inJoin, "controlPlane.certificateKey")),
@@ -323,6 +328,18 @@ func joinMapping[T any](field string, f valueCodec[T], ptr func(*Config, *Join) 
 	}, locations...)
 }
 
+// joinToken ties the Config's token to a location of it that is for some joining
+// nodes only.
+func joinToken(is func(*Config) bool, locations ...location) fieldMapping {
+	m := joinMapping("token", contentCodec, func(c *Config, _ *Join) *quorate.Content { return &c.Token }, locations...)
+	get := m.get
+	m.get = func(c *Config) (any, bool) {
+		v, set := get(c)
+		return v, set && is(c)
+	}
+	return m
+}
+
 func apiServer[T any](c *Config, ptr func(*APIServer) *T) *T {
 	if c.APIServer == nil {
 		return nil
@@ -512,22 +529,15 @@ func putBootstrapTokens(c *Config, v any) error {
 
 // putKubeletArgs reads into their own fields the arguments that a Registration has
 // fields for. They stay among the arguments too where the fields would not be
-// written as the same text.
+// written as the same text in the same order.
 func putKubeletArgs(c *Config, v any) error {
 	args, err := argsCodec.dec(v)
 	if err != nil {
 		return err
 	}
 	r := &c.Registration
-	ips := args.Values(nodeIPArg)
-	if r.NodeIPs = nodeIPsOf(ips); len(r.NodeIPs) > 0 && slices.Equal(ips, []string{joinAddrs(r.NodeIPs)}) {
-		args = args.Without(nodeIPArg)
-	}
-	labels := args.Values(nodeLabelsArg)
-	if r.Labels = labelsOf(labels); len(r.Labels) > 0 && slices.Equal(labels, []string{joinLabels(r.Labels)}) {
-		args = args.Without(nodeLabelsArg)
-	}
-	if len(args) > 0 {
+	r.NodeIPs, r.Labels = nodeIPsOf(args.Values(nodeIPArg)), labelsOf(args.Values(nodeLabelsArg))
+	if r.KubeletArgs = args.Without(nodeIPArg).Without(nodeLabelsArg); !slices.Equal(r.kubeletArgs(), args) {
 		r.KubeletArgs = args
 	}
 	return nil

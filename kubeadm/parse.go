@@ -745,6 +745,9 @@ func (r *reader) locate(field string, c Config) (*sourceDoc, string) {
 			}
 		}
 	}
+	if best == nil && (strings.HasPrefix(field, "init.token") || strings.HasPrefix(field, "init.otherTokens")) {
+		return r.locate("token", c) // the one list of them
+	}
 	if best == nil {
 		return nil, ""
 	}
