@@ -10,9 +10,9 @@ TESTED := ./... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e
 # Where goroutines meet; tiers_test.go finds what is missing.
 RACED := ./internal/... ./transport/... ./etcd/etcdclient/... ./plan/... ./examples/... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e/... ./examples/quickstart/... ./examples/lab/...
 # Those with tests named TestReal.
-HOSTED := ./vip ./plan/drill ./transport/ssh
+HOSTED := ./vip ./plan/drill ./transport/ssh ./transport/sudo ./etcd/etcdclient ./etcd/etcdclient/e2e
 
-.PHONY: help demo test race host sweep scale lint api oracle oracles importer e2e e2e-full availability drill
+.PHONY: help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability drill
 
 help: ## What each target does.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,8 @@ test: ## Every test that needs neither root, other hosts nor real time; three mi
 race: ## The same with the race detector, where goroutines meet.
 	go test -race -timeout 30m $(RACED)
 
-host: ## Real daemons in network namespaces, a real browser, and real time; Linux and root needed.
-	QUORATE_HOST=1 go test -count=1 -p 1 -parallel 8 -timeout 15m -v -run '^TestReal' $(HOSTED)
+host: ## Real daemons in network namespaces, real users and sudo, a real browser, and real time; Linux and root needed.
+	QUORATE_HOST=1 go test -race -count=1 -p 1 -parallel 8 -timeout 15m -v -run '^TestReal' $(HOSTED)
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
 	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum)' ./plan/ha
@@ -43,6 +43,10 @@ $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 
 api: ## What the public API has lost or changed since the last version.
 	.ci/api/check
+
+builds: ## What e2e and oracle build of other projects, kept in the user's cache: half an hour on two cores at first.
+	$(PRIVILEGED) go test -count=1 -timeout 60m -v -run '^TestE2EBuild$$' ./examples/lab/internal/build
+	$(ORACLES) -ci
 
 oracle: ## Everything the goldens hold, a matrix of clusters and its migrations, through the code of kubeadm's own releases.
 	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...

@@ -20,14 +20,13 @@ import (
 // write logs that are kept in docs.
 var byHand = []string{"availability", "e2e-full", "oracles"}
 
-// parameters change what a test of a tier does, and hide none. What has _TEST_ in
-// its name is set by a test for a process of its own.
+// parameters change what a test of a tier does, and hide none. What
+// a test sets for a process of its own has its name in a constant.
 var parameters = []string{"QUORATE_CI", "QUORATE_ROUNDS", "QUORATE_FAULTS", "QUORATE_DRILL", "QUORATE_DRILL_OUT"}
 
 var (
 	makeTarget = regexp.MustCompile(`(?m)^([a-z0-9-]+):.*\n((?:\t.*\n)*)`)
 	makeList   = regexp.MustCompile(`(?m)^([A-Z]+) := (.*)$`)
-	variable   = regexp.MustCompile(`\bQUORATE_[A-Z0-9_]+`)
 	ciStage    = regexp.MustCompile(`(?m)^stage ([a-z0-9-]+) `)
 )
 
@@ -97,10 +96,16 @@ func TestEveryTierIsRun(t *testing.T) {
 			continue
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				for _, name := range variable.FindAllString(lit.Value, -1) {
-					require.True(t, slices.Contains(parameters, name) || strings.Contains(name, "_TEST_") || strings.Contains(run, name+"="), "%s waits for %s, which no target sets", from, name)
-				}
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			if sel, ok := call.Fun.(*ast.SelectorExpr); !ok || sel.Sel.Name != "Getenv" && sel.Sel.Name != "LookupEnv" {
+				return true
+			}
+			if lit, ok := call.Args[0].(*ast.BasicLit); ok && strings.HasPrefix(lit.Value, `"QUORATE_`) {
+				name := strings.Trim(lit.Value, `"`)
+				require.True(t, slices.Contains(parameters, name) || strings.Contains(run, name+"="), "%s waits for %s, which no target sets", from, name)
 			}
 			return true
 		})
@@ -182,4 +187,43 @@ func TestRacesAreLookedFor(t *testing.T) {
 			require.True(t, listed(path.Dir(name), lists["RACED"]), "%s has goroutines, and make race does not run it", name)
 		}
 	}
+}
+
+// Only what waits for make host, and what has a clock of its own, judges by the
+// time that has passed: on a busy machine any time passes.
+func TestNoTestIsHeldToTheClock(t *testing.T) {
+	for name, file := range sources(t) {
+		if !strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "_e2e_test.go") {
+			continue
+		}
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || strings.HasPrefix(f.Name.Name, "TestReal") {
+				continue
+			}
+			judges, ownClock := false, false
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.Ident:
+					ownClock = ownClock || n.Name == "bubble" || n.Name == "synctest" || n.Name == "inBubble"
+				case *ast.CallExpr:
+					if sel, ok := n.Fun.(*ast.SelectorExpr); ok && strings.HasPrefix(sel.Sel.Name, "Less") {
+						judges = judges || slices.ContainsFunc(n.Args, passed)
+					}
+				}
+				return true
+			})
+			require.False(t, judges && !ownClock, "%s: %s judges by the time that has passed", name, f.Name.Name)
+		}
+	}
+}
+
+// passed reports whether an expression is time.Since(...).
+func passed(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "Since"
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/tier"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -456,13 +457,7 @@ func FuzzExtraFlag(f *testing.F) {
 }
 
 func TestSystemdAcceptsTheUnits(t *testing.T) {
-	verify, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		if os.Getenv("QUORATE_CI") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("systemd-analyze is not installed")
-	}
+	verify := tier.Program(t, "systemd-analyze")
 	cases := goldenCases()
 	odd := cases["three-ipv4"]
 	for name, c := range cases {

@@ -12,28 +12,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/pki"
 )
-
-// findOpenSSL gives the program's path. Without it the test is skipped, and
-// fails in CI, which installs it.
-func findOpenSSL(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil && os.Getenv("QUORATE_CI") == "1" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip("no openssl on this machine")
-	}
-	return path
-}
 
 // opensslVerify lets openssl, which shares no code with Go, verify the leaves of
 // a host from its files alone, with options of its verify command.
 func opensslVerify(t *testing.T, b *pki.Bundle, node string, now time.Time, options ...string) {
 	t.Helper()
-	openssl := findOpenSSL(t)
+	openssl := tier.Program(t, "openssl")
 	member, err := b.EtcdMember(node)
 	require.NoError(t, err)
 	plane, err := b.ControlPlane(node)
@@ -87,7 +74,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 
 // The hash is the one of kubeadm's documentation, by its own recipe.
 func TestCAHashByOpenSSL(t *testing.T) {
-	findOpenSSL(t)
+	tier.Program(t, "openssl")
 	b := newBundle(t, clusterOf(1), at(epoch))
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", "openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -hex")
 	cmd.Stdin = strings.NewReader(string(content(t, b.Store(), "kubernetes/ca.crt")))

@@ -45,6 +45,7 @@ const nobody = -1
 // watched all the time.
 func TestRealFailover(t *testing.T) {
 	tier.Host(t, "ip")
+	tier.Root(t)
 	t.Parallel()
 	keepalived := tier.Program(t, "keepalived")
 	unicast4 := cluster(3, "10.77.0.100", "10.77.0.%d")
@@ -104,6 +105,7 @@ func failover(t *testing.T, l *lab) {
 // With a weight the VIP follows the least bad node, and goes back to the first.
 func TestRealFailoverByWeight(t *testing.T) {
 	tier.Host(t, "ip")
+	tier.Root(t)
 	t.Parallel()
 	c := cluster(3, "10.79.0.100", "10.79.0.%d")
 	c.Endpoint.VIP.Weight = -2

@@ -18,6 +18,7 @@ import (
 // dies moves the VIP; a host that is cut off gives it up by itself.
 func TestRealFailoverWithHAProxy(t *testing.T) {
 	tier.Host(t, "ip", "haproxy")
+	tier.Root(t)
 	t.Parallel()
 	keepalived := tier.Program(t, "keepalived")
 	t.Run("IPv4", func(t *testing.T) {

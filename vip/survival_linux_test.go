@@ -28,6 +28,7 @@ const doubleHolder = 5 * time.Second
 // itself, and the VIP has one holder again.
 func TestRealKeepalivedSurvives(t *testing.T) {
 	tier.Host(t, "ip")
+	tier.Root(t)
 	t.Parallel()
 	l := newSupervisedLab(t, tier.Program(t, "keepalived"))
 	l.servers[0].set(ready)

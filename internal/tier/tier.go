@@ -2,8 +2,8 @@
 // no other host and no real time; what is slower waits for a target of its own,
 // each of which CI runs:
 //
-//   - make host (QUORATE_HOST): real daemons in network namespaces, a real browser,
-//     real time. Its tests are named TestReal.
+//   - make host (QUORATE_HOST): real daemons, network namespaces, users, a browser,
+//     and time that passes. Its tests are named TestReal.
 //   - make sweep (QUORATE_SWEEP): every case of what "make test" takes samples of.
 //   - make race: with the race detector, the packages where goroutines meet.
 //
@@ -20,13 +20,13 @@ import (
 	"testing"
 )
 
-// Host skips the test outside "make host", and in it without root and programs.
+// Host skips the test outside "make host", and in it where one of these programs is
+// missing. What needs root says so by Root.
 func Host(t testing.TB, programs ...string) {
 	t.Helper()
 	if os.Getenv("QUORATE_HOST") == "" {
 		t.Skip("takes real time and real programs: \"make host\" runs it")
 	}
-	Root(t)
 	for _, name := range programs {
 		Program(t, name)
 	}

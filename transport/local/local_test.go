@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
 	"github.com/quorate-dev/quorate/transport/transporttest"
@@ -31,13 +32,7 @@ func TestConformanceThroughShell(t *testing.T) {
 
 // The shell Filer passes the suite with nothing but busybox.
 func TestConformanceThroughBusybox(t *testing.T) {
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		if os.Getenv("QUORATE_CI") == "1" {
-			t.Fatal("busybox is not installed")
-		}
-		t.Skip("busybox is not installed")
-	}
+	busybox := tier.Program(t, "busybox")
 	bin := t.TempDir()
 	if out, err := exec.Command(busybox, "--install", "-s", bin).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

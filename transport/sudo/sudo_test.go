@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
 	"github.com/quorate-dev/quorate/transport/sudo"
@@ -50,24 +51,14 @@ func (a asConn) Run(ctx context.Context, c transport.Cmd) error {
 	return a.conn.Run(ctx, c)
 }
 
+// suTools are what the user with a right to sudo is made and run with.
+var suTools = []string{"sudo", "setpriv", "useradd", "userdel", "chpasswd"}
+
 // sudoUser makes a user with a password, and sudoers rules for it, until the
 // end of the test.
 func sudoUser(t *testing.T, rule string) string {
 	t.Helper()
-	need := func(ok bool, what string) {
-		t.Helper()
-		if !ok && os.Getenv("QUORATE_CI") == "1" {
-			t.Fatal(what)
-		}
-		if !ok {
-			t.Skip(what)
-		}
-	}
-	need(os.Geteuid() == 0, "making a user needs root")
-	for _, tool := range []string{"sudo", "setpriv", "useradd", "userdel", "chpasswd"} {
-		_, err := exec.LookPath(tool)
-		need(err == nil, tool+" is not installed")
-	}
+	tier.Root(t)
 	name := fmt.Sprintf("quorate-t%d", os.Getpid())
 	run := func(stdin string, argv ...string) {
 		t.Helper()
@@ -98,7 +89,8 @@ func password(text string, calls *atomic.Int32) func(context.Context, string) (t
 
 // Sudo passes the suite with real sudo that asks for nothing, also when a
 // password is at hand that then must not reach the commands.
-func TestSudoConformanceWithoutPassword(t *testing.T) {
+func TestRealSudoConformanceWithoutPassword(t *testing.T) {
+	tier.Host(t, suTools...)
 	user := sudoUser(t, "ALL=(ALL) NOPASSWD: ALL")
 	var calls atomic.Int32
 	for name, cfg := range map[string]sudo.Config{
@@ -115,7 +107,8 @@ func TestSudoConformanceWithoutPassword(t *testing.T) {
 }
 
 // Sudo passes the suite with real sudo that asks for the password each time.
-func TestSudoConformanceWithPassword(t *testing.T) {
+func TestRealSudoConformanceWithPassword(t *testing.T) {
+	tier.Host(t, suTools...)
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
 	tr := sudo.New(as{&local.Transport{}, user}, sudo.Config{Password: password(sudoPassword, &calls)})
@@ -127,7 +120,8 @@ func TestSudoConformanceWithPassword(t *testing.T) {
 
 // Commands run as the user asked for, and nothing of the password or the
 // prompt shows in their streams.
-func TestSudoUserAndStreams(t *testing.T) {
+func TestRealSudoUserAndStreams(t *testing.T) {
+	tier.Host(t, suTools...)
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
 	conn, err := sudo.New(as{&local.Transport{}, user}, sudo.Config{
@@ -152,7 +146,8 @@ func TestSudoUserAndStreams(t *testing.T) {
 }
 
 // A wrong password is tried once on a host, however many commands want it.
-func TestSudoWrongPassword(t *testing.T) {
+func TestRealSudoWrongPassword(t *testing.T) {
+	tier.Host(t, suTools...)
 	user := sudoUser(t, "ALL=(ALL) ALL")
 	var calls atomic.Int32
 	tr := sudo.New(as{&local.Transport{}, user}, sudo.Config{Password: password("wrong-"+sudoPassword, &calls)})
@@ -181,7 +176,8 @@ func TestSudoWrongPassword(t *testing.T) {
 }
 
 // Without a password at hand, and without a right, the errors say which.
-func TestSudoRefusals(t *testing.T) {
+func TestRealSudoRefusals(t *testing.T) {
+	tier.Host(t, suTools...)
 	user := sudoUser(t, "ALL=(daemon) NOPASSWD: ALL, (root) /bin/true")
 	var calls atomic.Int32
 	for want, cfg := range map[sudo.Reason]sudo.Config{

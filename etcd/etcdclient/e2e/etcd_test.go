@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/pki"
 )
 
@@ -57,7 +58,8 @@ func status(t *testing.T, c *etcdclient.Client) etcdclient.Status {
 
 // Members started from their rendered flags with pki's certificates form a
 // cluster; it survives one of them, not two, and recovers.
-func TestThreeMembers(t *testing.T) {
+func TestRealThreeMembers(t *testing.T) {
+	tier.Host(t)
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	through := &tunnel{dials: map[string]int{}}

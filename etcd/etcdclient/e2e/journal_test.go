@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/etcdjournal"
@@ -241,7 +242,8 @@ func start(t *testing.T, j plan.Journal, by plan.Operator, work slow) <-chan ran
 // One operator runs, the other is told by whom the journal is held and since
 // when. The first is then stopped by the loss of its lease, and the second goes
 // on and is told what was left.
-func TestTwoOperatorsAndALostLease(t *testing.T) {
+func TestRealTwoOperatorsAndALostLease(t *testing.T) {
+	tier.Host(t)
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	w := &wire{}
@@ -343,7 +345,8 @@ func (q quick) Apply(context.Context, *plan.Host, plan.Diff) error {
 }
 
 // The journal outlives any one member, also the leader, without a step noticing.
-func TestMembersDieDuringARun(t *testing.T) {
+func TestRealMembersDieDuringARun(t *testing.T) {
+	tier.Host(t)
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	w := &wire{}
@@ -382,7 +385,8 @@ func TestMembersDieDuringARun(t *testing.T) {
 }
 
 // What cannot be reached is told within the time that it may take.
-func TestNoMemberAnswers(t *testing.T) {
+func TestRealNoMemberAnswers(t *testing.T) {
+	tier.Host(t)
 	servers, bundle := newServers(t) // and none is started
 	config, err := bundle.EtcdClient()
 	require.NoError(t, err)
@@ -420,7 +424,8 @@ func TestNoSecretReachesEtcd(t *testing.T) {
 }
 
 // A record takes a round trip and a majority's disks.
-func TestRecordsCostLittle(t *testing.T) {
+func TestRealRecordsCostLittle(t *testing.T) {
+	tier.Host(t)
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	s, err := newJournal(t, servers, bundle, &wire{}, "/c/").Begin(t.Context(), plan.Holder{Operator: alice, Run: "A"})

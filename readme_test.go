@@ -1,0 +1,67 @@
+package quorate_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// given is what README's program takes from its surroundings.
+const given = `var (
+	ctx            context.Context
+	yaml           []byte
+	kubeconfig     quorate.Content
+	yourHypervisor drill.PowerBreaker
+)
+`
+
+var (
+	selected = regexp.MustCompile(`\b([a-z]+)\.[A-Z]`)
+	defined  = regexp.MustCompile(`(?m)^([a-z]+)(?:, ([a-z]+))? :=`)
+)
+
+// README's program is one: its blocks, in their order, compile as the body of a
+// function, with every package imported that they name.
+func TestReadmesProgramCompiles(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	body := ""
+	for _, block := range strings.Split(string(text), "```go\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		body += block
+	}
+	require.NotEmpty(t, body)
+	for _, m := range defined.FindAllStringSubmatch(body, -1) {
+		for _, name := range m[1:] {
+			if name != "" {
+				body += "_ = " + name + "\n" // the reader goes on with it
+			}
+		}
+	}
+	known := map[string]string{"context": "context", "fmt": "fmt", "slog": "log/slog", "rand": "crypto/rand"}
+	for name := range loadPackages(t) {
+		if within(name, module) && !strings.Contains(name, "/internal/") {
+			known[path.Base(name)] = name
+		}
+	}
+	var imports []string
+	for _, m := range selected.FindAllStringSubmatch(given+body, -1) {
+		if line := fmt.Sprintf("import %q\n", known[m[1]]); known[m[1]] != "" && !slices.Contains(imports, line) {
+			imports = append(imports, line)
+		}
+	}
+	require.Contains(t, imports, fmt.Sprintf("import %q\n", module+"/plan"))
+	program := filepath.Join(t.TempDir(), "readme.go")
+	source := "package readme\n\n" + strings.Join(imports, "") + "\n" + given + "\nfunc program() {\n" + body + "}\n"
+	require.NoError(t, os.WriteFile(program, []byte(source), 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, program).CombinedOutput()
+	require.NoError(t, err, "%s\n%s", out, source)
+}
