@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
@@ -88,6 +89,7 @@ func apply(t require.TestingT, hosts *hatest.Cluster, host string, argv ...strin
 // what one does that reads step by step: dry, applied, and run again; with the
 // fake hosts' own Gatherer, through the shell, and through sudo.
 func TestReadingAheadChangesNothing(t *testing.T) {
+	tier.Checks(t, "12")
 	cfg := sweepConfig(t)
 	cfg.Certs = config(t, cfg.Cluster).Certs // of this year
 	p, err := planFor(cfg)

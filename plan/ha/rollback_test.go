@@ -58,7 +58,7 @@ func TestAChangeIsRolledBack(t *testing.T) {
 	back := rollback(t, after, "change")
 
 	calls := 0
-	for k := 0; k <= calls; k += min(sweepStep, 7) {
+	for k := 0; k <= calls; k += min(sweepStep, 13) {
 		hosts := fakeCluster(t, cfg.Cluster)
 		mustRun(t.Context(), t, hosts, before)
 		old := stateOf(t, hosts)

@@ -61,6 +61,7 @@ func inEveryEra(t *testing.T, since int, test func(t *testing.T, c quorate.Clust
 	t.Helper()
 	for minor := since; minor <= 37; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
+			t.Parallel()
 			bubble.Test(t, func(t *testing.T) {
 				c := hafixture.Three()
 				c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
