@@ -28,6 +28,7 @@ type client struct {
 	mu      sync.Mutex
 	err     error // why it was lost
 	gone    chan struct{}
+	pinging *ping         // under way, nil if none is
 	running int           // commands that are not known to have ended
 	ended   chan struct{} // closed and replaced when one ends
 }
@@ -103,9 +104,10 @@ func (c *client) lostError(symptom error) error {
 func (c *client) alive(symptom error, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	p := c.ping()
 	select {
-	case err := <-c.ping():
-		if err != nil {
+	case <-p.answered:
+		if p.err != nil {
 			c.lose(symptom)
 		}
 	case <-c.gone:
@@ -114,15 +116,34 @@ func (c *client) alive(symptom error, patience time.Duration) bool {
 	return c.lost() == nil
 }
 
-// ping asks for a sign of life. Any answer is one, also that the request is unknown; an
-// error says that there is no connection any more.
-func (c *client) ping() <-chan error {
-	answer := make(chan error, 1)
-	c.spawn(func() {
-		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-		answer <- err
-	})
-	return answer
+// ping asks for a sign of life, once for all who ask at a time. Any answer is one, also that
+// the request is unknown; an error says that there is no connection any more.
+func (c *client) ping() *ping {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pinging == nil {
+		p := &ping{answered: make(chan struct{})}
+		c.pinging = p
+		send := func() {
+			_, _, p.err = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.pinging = nil
+			close(p.answered)
+		}
+		if c.err != nil {
+			go send()
+		} else {
+			c.work.Go(send)
+		}
+	}
+	return c.pinging
+}
+
+// ping is one sign of life that was asked for; err is set once answered is closed.
+type ping struct {
+	answered chan struct{}
+	err      error
 }
 
 // probe loses the connection if it shows no sign of life within patience.
@@ -130,7 +151,7 @@ func (c *client) probe(patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-c.ping(): //nolint:errcheck // an error too: then the connection has ended by itself
+	case <-c.ping().answered: // with an error the connection has ended by itself
 	case <-c.gone:
 	case <-timer.C:
 		c.lose(fmt.Errorf("no sign of life for %v", patience))

@@ -25,6 +25,7 @@ type execution struct {
 	input          atomic.Pointer[stream.Pump]
 	holders        atomic.Int32  // of the place in client.room
 	stopped        chan struct{} // closed when the command is not wanted any more
+	abandoned      chan struct{} // closed when Run has given up
 	failed         chan error    // why the command is to be ended by us
 	over           chan struct{} // closed when do has returned, which sets end and err
 	end            exit
@@ -45,7 +46,7 @@ func newExecution(c *client, cmd transport.Cmd) (*execution, error) {
 	e := &execution{
 		client: c, cmd: cmd, tail: stream.NewTail(transport.StderrLimit),
 		stdout: stream.NewGate(cmd.Stdout), stderr: stream.NewGate(cmd.Stderr),
-		stopped: make(chan struct{}), failed: make(chan error, 3), over: make(chan struct{}),
+		stopped: make(chan struct{}), abandoned: make(chan struct{}), failed: make(chan error, 3), over: make(chan struct{}),
 	}
 	if e.line, err = frame.Line(frame.Script(mark, cmd.Argv)); err != nil {
 		return nil, err
@@ -116,11 +117,26 @@ func (e *execution) awaitStart(s *session) {
 }
 
 // copy delivers output. A writer that fails ends the command, as a closed pipe
-// would; what still comes is dropped.
+// would. Neither then nor once Run has given up is anything more read: a host that goes on
+// printing is held up by the channel's window.
 func (e *execution) copy(to io.Writer, from io.Reader) {
-	if _, err := io.Copy(to, from); err != nil {
-		e.failed <- err
-		_, _ = io.Copy(io.Discard, from)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				e.failed <- err
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-e.abandoned:
+			return
+		default:
+		}
 	}
 }
 
@@ -185,6 +201,7 @@ func (e *execution) stop(grace time.Duration) error {
 		}
 		cancel()
 	}
+	close(e.abandoned)
 	e.client.spawn(e.reap)
 	return e.stoppedError()
 }

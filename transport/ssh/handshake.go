@@ -3,6 +3,7 @@ package ssh
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 
 // maxHandshake bounds what a host may send before the user is in.
 const maxHandshake = 1 << 20
+
+var errOldSSH = errors.New("the host speaks version 1 of the protocol only")
 
 var errMaxHandshake = errors.New("the host sent over 1 MiB before the login was complete")
 
@@ -125,6 +128,8 @@ func (s *handshake) failed(err error) error {
 	case s.auth != nil && len(s.auth.report.Attempts) > 0 && isDisconnect(err):
 		s.auth.report.Err = hostError{err}
 		return s.h.dialError(transport.Auth, s.auth.report, s.auth.report.advice())
+	case errors.Is(err, rsa.ErrVerification), strings.Contains(err.Error(), "signature did not verify"):
+		return s.h.keyError(hostError{err}, "something else answers at its address with a copy of the host's public key")
 	case errors.As(err, &mismatch):
 		return s.h.dialError(transport.Incompatible, hostError{err}, "docs/ssh.md lists what is accepted; Config.Algorithms can allow more")
 	case s.wire == nil, s.wire.broken(), isDisconnect(err):
@@ -176,7 +181,11 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.left -= n
 		w.first = append(w.first, p[:min(n, 256-len(w.first))]...)
 	}
+	old := bytes.HasPrefix(w.first, []byte("SSH-1.")) && !bytes.HasPrefix(w.first, []byte("SSH-1.99-")) && bytes.IndexByte(w.first, '\n') > 0
 	w.mu.Unlock()
+	if old {
+		return 0, w.fail(errOldSSH)
+	}
 	return n, w.fail(err)
 }
 
@@ -205,7 +214,7 @@ func (w *wire) failure() error {
 // broken reports that the connection ended, and not because of what was sent over it.
 func (w *wire) broken() bool {
 	err := w.failure()
-	return err != nil && !errors.Is(err, errMaxHandshake) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe)
+	return err != nil && !errors.Is(err, errMaxHandshake) && !errors.Is(err, errOldSSH) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe)
 }
 
 func (w *wire) unlimited() {

@@ -18,8 +18,9 @@ type session struct {
 	channel ssh.Channel
 	ended   chan struct{} // closed when the host has closed the channel, or the connection ended
 
-	mu   sync.Mutex
-	exit exit
+	mu     sync.Mutex
+	asking bool // an answer to a request is waited for
+	exit   exit
 }
 
 // exit is how a command ended, as far as the host has said.
@@ -98,6 +99,8 @@ var errExecRefused = errors.New("the host refuses to run commands in its session
 
 // exec asks for the line to be run and waits for the host's answer.
 func (s *session) exec(line string) error {
+	s.ask()
+	defer s.asked()
 	ok, err := s.channel.SendRequest("exec", true, ssh.Marshal(struct{ Line string }{line}))
 	if err == nil && !ok {
 		return errExecRefused
@@ -110,8 +113,31 @@ func (s *session) exec(line string) error {
 // does not ask for it, and refuses for root ("session signalling requires
 // privilege separation").
 func (s *session) signal(name string) bool {
-	ok, err := s.channel.SendRequest("signal", true, ssh.Marshal(struct{ Name string }{name}))
+	payload := ssh.Marshal(struct{ Name string }{name})
+	if !s.ask() { // one answer at a time: nothing says what becomes of this one
+		_, _ = s.channel.SendRequest("signal", false, payload)
+		return false
+	}
+	defer s.asked()
+	ok, err := s.channel.SendRequest("signal", true, payload)
 	return err == nil && ok
+}
+
+// ask reports whether no answer of the host is waited for, and has one waited for until asked.
+func (s *session) ask() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asking {
+		return false
+	}
+	s.asking = true
+	return true
+}
+
+func (s *session) asked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asking = false
 }
 
 func (s *session) close() { _ = s.channel.Close() }

@@ -35,10 +35,23 @@ type Config struct {
 	// HostCertificate is shown besides the bare key, for tests of host CAs.
 	HostCertificate *ssh.Certificate
 	// AuthorizedKeys may log in, as any user. None means the key that
-	// Server.ClientKey gives.
+	// Server.ClientKey returns.
 	AuthorizedKeys []ssh.PublicKey
 	// MaxSessions on one connection; 0 means 10, as sshd has.
 	MaxSessions int
+	// SessionLag is how long a session counts after the client has learned of
+	// its end, as it does in sshd.
+	SessionLag time.Duration
+	// NoSignals says that SSH's signals are not delivered, as sshd does not to root's commands:
+	// they are ended by kill only.
+	NoSignals bool
+	// InMemory opens no socket: the server is reached by its DialContext only.
+	InMemory bool
+	// Library changes the configuration of the library's server before the
+	// start: other ways to log in, other algorithms.
+	Library func(*ssh.ServerConfig)
+	// Fault breaks the server in a way of its own; empty for none.
+	Fault Fault
 }
 
 // Server is a running server. Its methods are safe for concurrent use.
@@ -48,6 +61,8 @@ type Server struct {
 	hostKey     ssh.PublicKey
 	clientKey   crypto.Signer
 	maxSessions int
+	cfg         Config
+	life        context.Context //nolint:containedctx // ends with Close
 	ssh         *ssh.ServerConfig
 	work        sync.WaitGroup
 	end         context.CancelFunc
@@ -77,7 +92,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("sshtest: host key: %w", err)
 	}
 	s := &Server{
-		conn: cfg.Conn, hostKey: signer.PublicKey(), clientKey: clientKey,
+		conn: cfg.Conn, cfg: cfg, hostKey: signer.PublicKey(), clientKey: clientKey,
 		maxSessions: cfg.MaxSessions, conns: map[*wire]struct{}{},
 	}
 	if s.maxSessions == 0 {
@@ -106,15 +121,38 @@ func Start(cfg Config) (*Server, error) {
 		}
 		s.ssh.AddHostKey(cert)
 	}
-	s.ssh.AddHostKey(signer)
-	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("sshtest: %w", err)
+	s.ssh.AddHostKey(s.hostSigner(signer))
+	if cfg.Library != nil {
+		cfg.Library(s.ssh)
+	}
+	s.breakLogin()
+	if !cfg.InMemory {
+		if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("sshtest: %w", err)
+		}
 	}
 	// The server's life is Close's to end, not a caller's ctx.
 	ctx, cancel := context.WithCancel(context.Background())
-	s.end = cancel
-	s.work.Go(func() { s.accept(ctx) })
+	s.life, s.end = ctx, cancel
+	if s.listener != nil {
+		s.work.Go(s.accept)
+	}
 	return s, nil
+}
+
+// DialContext connects to the server without a socket, whatever the address:
+// set as ssh.Config.DialContext it makes tests that run on a clock of their own
+// (testing/synctest).
+func (s *Server) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	near, far := pipe()
+	if !s.take(far) {
+		_ = near.Close()
+		return nil, net.ErrClosed
+	}
+	return near, nil
 }
 
 func orNewKey(key crypto.Signer) (crypto.Signer, error) {
@@ -128,13 +166,20 @@ func orNewKey(key crypto.Signer) (crypto.Signer, error) {
 	return made, nil
 }
 
-// Addr is the address listened on, host:port.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// Addr is the address listened on, host:port; that of a server in memory is one of
+// documentation (RFC 5737).
+func (s *Server) Addr() string {
+	if s.listener == nil {
+		return "192.0.2.1:22"
+	}
+	return s.listener.Addr().String()
+}
 
 // Target is the server as ssh.Config.Targets takes it, with user root.
 func (s *Server) Target() quoratessh.Target {
-	addr := s.listener.Addr().(*net.TCPAddr)
-	return quoratessh.Target{Addr: addr.IP.String(), Port: addr.Port, User: "root"}
+	target, _ := quoratessh.ParseTarget(s.Addr()) // which is one
+	target.User = "root"
+	return target
 }
 
 // HostKey is the server's public key.
@@ -193,7 +238,10 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	err := s.listener.Close()
+	var err error
+	if s.listener != nil {
+		err = s.listener.Close()
+	}
 	s.end()
 	s.Drop()
 	s.work.Wait()
@@ -203,22 +251,30 @@ func (s *Server) Close() error {
 	return err
 }
 
-func (s *Server) accept(ctx context.Context) {
+func (s *Server) accept() {
 	for {
 		c, err := s.listener.Accept()
 		if err != nil {
 			return
 		}
-		w := newWire(c)
-		if !s.add(w) {
-			_ = w.Close()
+		if !s.take(c) {
 			return
 		}
-		s.work.Go(func() {
-			defer s.remove(w)
-			s.serve(ctx, w)
-		})
 	}
+}
+
+// take serves a connection, unless the server is closed.
+func (s *Server) take(c net.Conn) bool {
+	w := newWire(c)
+	if !s.add(w) {
+		_ = w.Close()
+		return false
+	}
+	s.work.Go(func() {
+		defer s.remove(w)
+		s.serve(s.life, w)
+	})
+	return true
 }
 
 func (s *Server) add(w *wire) bool {
@@ -243,6 +299,10 @@ func (s *Server) remove(w *wire) {
 func (s *Server) serve(ctx context.Context, w *wire) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if raw, ok := rawFaults[s.cfg.Fault]; ok {
+		raw(ctx, w)
+		return
+	}
 	// A client that says nothing is not waited for.
 	_ = w.SetDeadline(time.Now().Add(30 * time.Second))
 	conn, chans, reqs, err := ssh.NewServerConn(w, s.ssh)
@@ -252,6 +312,9 @@ func (s *Server) serve(ctx context.Context, w *wire) {
 	_ = w.SetDeadline(time.Time{})
 	var work sync.WaitGroup
 	work.Go(func() { ssh.DiscardRequests(reqs) }) // answers keepalives
+	if s.cfg.Fault == ChannelFlood {
+		work.Go(func() { floodChannels(conn) })
+	}
 	room := make(chan struct{}, s.maxSessions)
 	for ch := range chans {
 		work.Go(func() { s.channel(ctx, ch, room) })
@@ -270,8 +333,19 @@ func (s *Server) channel(ctx context.Context, ch ssh.NewChannel, room chan struc
 			_ = ch.Reject(ssh.ResourceShortage, "too many sessions")
 			return
 		}
-		leave := func() { <-room }
-		if s.refusesSessions() {
+		leave := func() {
+			if s.cfg.SessionLag == 0 {
+				<-room
+				return
+			}
+			time.AfterFunc(s.cfg.SessionLag, func() { <-room })
+		}
+		if s.cfg.Fault == SessionHangs {
+			<-ctx.Done()
+			leave()
+			return
+		}
+		if s.refusesSessions() || s.cfg.Fault == SessionRefused {
 			_ = ch.Reject(ssh.Prohibited, "open failed")
 			leave()
 			return

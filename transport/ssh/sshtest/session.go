@@ -50,10 +50,17 @@ func (s *Server) session(ctx context.Context, ch ssh.NewChannel, leave func()) {
 		switch req.Type {
 		case "exec":
 			var p struct{ Line string }
-			if ok = !started && ssh.Unmarshal(req.Payload, &p) == nil; ok {
+			if ok = !started && ssh.Unmarshal(req.Payload, &p) == nil && s.cfg.Fault != CommandRefused; ok {
 				started = true
+				if s.cfg.Fault == CommandHangs {
+					work.Go(func() { defer close(ended); <-ctx.Done() })
+					continue
+				}
 				work.Go(func() {
 					defer close(ended)
+					if s.broken(ctx, channel, p.Line) {
+						return
+					}
 					err := s.exec(ctx, channel, p.Line)
 					mu.Lock()
 					defer mu.Unlock()
@@ -62,7 +69,7 @@ func (s *Server) session(ctx context.Context, ch ssh.NewChannel, leave func()) {
 			}
 		case "signal":
 			var p struct{ Name string }
-			if ok = started && ssh.Unmarshal(req.Payload, &p) == nil; ok {
+			if ok = started && !s.cfg.NoSignals && ssh.Unmarshal(req.Payload, &p) == nil; ok {
 				mu.Lock()
 				signal = p.Name
 				mu.Unlock()

@@ -1,0 +1,343 @@
+package ssh_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	xssh "golang.org/x/crypto/ssh"
+
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
+	"github.com/quorate-dev/quorate/transport/ssh"
+	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
+)
+
+// bubble is synctest.Test on one processor: the race detector crashes where two
+// timers of a bubble fire at once (https://go.dev/issue/78156, Go 1.26).
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, f)
+}
+
+// fakeHost is a host in memory that runs every shell script.
+func fakeHost(t *testing.T) transport.Conn {
+	t.Helper()
+	hosts := faketransport.New()
+	hosts.Host("served")
+	conn, err := hosts.Dial(t.Context(), "served")
+	require.NoError(t, err)
+	return conn
+}
+
+// inMemory connects a Transport to a server without a socket, so that both live
+// on the clock of a bubble.
+func inMemory(t *testing.T, serve sshtest.Config, change func(*ssh.Config)) (*ssh.Transport, *sshtest.Server) {
+	t.Helper()
+	if serve.Conn == nil {
+		serve.Conn = fakeHost(t)
+	}
+	serve.InMemory = true
+	s := start(t, serve)
+	return connect(t, s, func(c *ssh.Config) {
+		c.DialContext = s.DialContext
+		if change != nil {
+			change(c)
+		}
+	}), s
+}
+
+func dialled(want transport.DialReason, texts ...string) func(*testing.T, error) {
+	return func(t *testing.T, err error) {
+		t.Helper()
+		text := reason(t, err, want)
+		for _, part := range texts {
+			require.Contains(t, text, part)
+		}
+		requireShowable(t, text)
+	}
+}
+
+func as[E error](texts ...string) func(*testing.T, error) {
+	return func(t *testing.T, err error) {
+		t.Helper()
+		var want E
+		require.ErrorAs(t, err, &want)
+		for _, part := range texts {
+			require.Contains(t, err.Error(), part)
+		}
+		requireShowable(t, err.Error())
+	}
+}
+
+// requireShowable fails for text that a terminal would obey.
+func requireShowable(t *testing.T, text string) {
+	t.Helper()
+	require.NotContains(t, text, "\x1b")
+	require.Less(t, len(text), 20<<10)
+}
+
+// most is what one host may cost this process.
+const most = 32 << 20
+
+// peak watches the heap until the function returned is called.
+func peak(t *testing.T) (stop func()) {
+	t.Helper()
+	heap := func() uint64 {
+		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(s)
+		return s[0].Value.Uint64()
+	}
+	runtime.GC()
+	before := heap()
+	var highest atomic.Uint64
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			highest.Store(max(highest.Load(), heap()))
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+		if grown := int64(highest.Load()) - int64(before); grown > most {
+			t.Errorf("the heap grew by %d MiB", grown>>20)
+		}
+	}
+}
+
+// Whatever a server does, Dial and Run end with an error that says what
+// happened, within the time limits of the Config, and nothing of it stays behind: a
+// goroutine that does fails the bubble. None costs 32 MiB.
+func TestBrokenServers(t *testing.T) {
+	expect := map[sshtest.Fault]func(*testing.T, error){
+		sshtest.BannerMissing:    dialled(transport.Unreachable, "no answer within 15s", "banner"),
+		sshtest.ClosedAtOnce:     dialled(transport.Unreachable),
+		sshtest.BannerEndless:    dialled(transport.Incompatible),
+		sshtest.LinesEndless:     dialled(transport.Incompatible, "hello"),
+		sshtest.BannerSlow:       dialled(transport.Unreachable, "no answer within 15s"),
+		sshtest.OtherProtocol:    dialled(transport.Unreachable, "HTTP/1.1 400"),
+		sshtest.VersionOne:       dialled(transport.Incompatible, "version 1"),
+		sshtest.KexHangs:         dialled(transport.Unreachable, "no answer within 15s", "key exchange"),
+		sshtest.KexClosed:        dialled(transport.Unreachable),
+		sshtest.KexGarbage:       dialled(transport.Incompatible),
+		sshtest.PacketHuge:       dialled(transport.Incompatible),
+		sshtest.KexReplyHangs:    dialled(transport.Unreachable, "no answer within 15s", "key exchange"),
+		sshtest.IgnoreEndless:    dialled(transport.Incompatible, "1 MiB"),
+		sshtest.NoAlgorithm:      dialled(transport.Incompatible, "diffie-hellman-group1-sha1"),
+		sshtest.SignatureWrong:   dialled(transport.HostKey),
+		sshtest.LoginHangs:       dialled(transport.Unreachable, "no answer within 15s", "login"),
+		sshtest.LoginClosed:      dialled(transport.Unreachable),
+		sshtest.BannersEndless:   dialled(transport.Incompatible, "1 MiB"),
+		sshtest.QuestionsEndless: dialled(transport.Auth, "over 10 times"),
+		sshtest.NeverEnough:      dialled(transport.Auth, "accepted publickey and wants more"),
+		sshtest.ChannelFlood:     func(t *testing.T, err error) { require.NoError(t, err) },
+		sshtest.SessionHangs:     dialled(transport.Lost, "session was not answered within 1m"),
+		sshtest.SessionRefused:   dialled(transport.Refused, "MaxSessions"),
+		sshtest.CommandHangs:     dialled(transport.Lost, "command was not answered within 1m"),
+		sshtest.CommandRefused:   as[*transport.NotStartedError]("refuses to run commands"),
+		sshtest.CommandSilent:    as[*transport.NotStartedError]("within 1m"),
+		sshtest.CommandReplaced:  as[*transport.NotStartedError]("exit status 0", "as you wish"),
+		sshtest.FloodBefore:      as[*transport.NotStartedError]("64 KiB"),
+		sshtest.FloodOfOutput:    func(t *testing.T, err error) { require.ErrorIs(t, err, transport.ErrTooLarge) },
+		sshtest.ExitMissing:      as[*transport.UnknownExitError]("without an exit status"),
+		sshtest.ExitMalformed:    as[*transport.UnknownExitError]("malformed exit-status of 1 bytes"),
+		sshtest.DropsCommand:     dialled(transport.Lost),
+		sshtest.HangsCommand:     dialled(transport.Lost, "no sign of life for 30s"),
+		sshtest.InputUnread: func(t *testing.T, err error) {
+			t.Helper()
+			as[*transport.StillRunningError]("may still run")(t, err)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		},
+	}
+	require.Len(t, expect, len(sshtest.Faults()))
+	for _, fault := range sshtest.Faults() {
+		t.Run(string(fault), func(t *testing.T) {
+			defer peak(t)()
+			bubble(t, func(t *testing.T) {
+				tr, _ := inMemory(t, sshtest.Config{Fault: fault}, func(c *ssh.Config) {
+					if fault == sshtest.QuestionsEndless {
+						c.Auth.Answer = func(context.Context, ssh.Questions) ([]transport.Data, error) {
+							return []transport.Data{transport.Bytes([]byte("1"))}, nil
+						}
+					}
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+				defer cancel()
+				conn, err := tr.Dial(ctx, "host")
+				switch {
+				case err != nil:
+				case fault == sshtest.InputUnread:
+					err = conn.Run(ctx, transport.Cmd{Argv: []string{"true"}, Stdin: zeros{}})
+				default:
+					_, err = transport.Output(ctx, conn, "true")
+				}
+				expect[fault](t, err)
+			})
+		})
+	}
+}
+
+// Output without an end is read until ctx ends, and the host is held up from then on.
+func TestFloodAndCtx(t *testing.T) {
+	defer peak(t)()
+	tr, _ := inMemory(t, sshtest.Config{Fault: sshtest.FloodOfOutput}, func(c *ssh.Config) { c.Grace = 50 * time.Millisecond })
+	conn, err := tr.Dial(t.Context(), "host")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err = conn.Run(ctx, transport.Cmd{Argv: []string{"true"}, Stdout: &after{1 << 20, cancel}})
+	require.ErrorIs(t, err, context.Canceled)
+	as[*transport.StillRunningError]("may still run")(t, err)
+}
+
+// after discards, and calls a function once so much has come.
+type after struct {
+	limit int
+	do    func()
+}
+
+func (a *after) Write(p []byte) (int, error) {
+	if a.limit -= len(p); a.limit <= 0 {
+		a.do()
+	}
+	return len(p), nil
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// A ctx that ends cuts each of these waits short.
+func TestBrokenServersAndCtx(t *testing.T) {
+	for _, fault := range sshtest.Faults() {
+		if fault == sshtest.FloodOfOutput {
+			continue // a clock stands still while something runs: TestFloodAndCtx
+		}
+		t.Run(string(fault), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tr, _ := inMemory(t, sshtest.Config{Fault: fault}, nil)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				begin := time.Now()
+				conn, err := tr.Dial(ctx, "host")
+				if err == nil {
+					err = conn.Run(ctx, transport.Cmd{Argv: []string{"true"}, Stdout: io.Discard})
+				}
+				if fault != sshtest.ChannelFlood {
+					require.Error(t, err)
+				}
+				// SIGTERM and SIGKILL have Grace each.
+				require.LessOrEqual(t, time.Since(begin), 3*time.Second+2*3*time.Second)
+			})
+		})
+	}
+}
+
+// through is a host in memory whose connections lead to a server.
+type through struct {
+	transport.Conn
+	to *sshtest.Server
+}
+
+func (h through) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return h.to.DialContext(ctx, network, addr)
+}
+
+// A jump host that stands still, or that leads to a host that does, holds a Dial
+// no longer than its ctx and DialTimeout, also where nothing asks for signs of
+// life; and neither keeps a goroutine.
+func TestSilentJumpHost(t *testing.T) {
+	behind := func(t *testing.T, fault sshtest.Fault, keepAlive time.Duration) (*ssh.Transport, *sshtest.Server) {
+		target := start(t, sshtest.Config{Conn: fakeHost(t), Fault: fault, InMemory: true})
+		tr, jump := inMemory(t, sshtest.Config{Conn: through{fakeHost(t), target}}, func(c *ssh.Config) {
+			far := target.Target()
+			far.Jump = []string{"host"}
+			c.Targets["far"] = far
+			c.HostKeys.KnownHosts = append(c.HostKeys.KnownHosts, target.KnownHosts()...)
+			c.Auth.Signers = append(c.Auth.Signers, ssh.NewSigner(target.ClientKey()))
+			c.KeepAlive = keepAlive
+		})
+		return tr, jump
+	}
+	for name, keepAlive := range map[string]time.Duration{"keepalive": 0, "no keepalive": -1} {
+		t.Run("works, "+name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tr, _ := behind(t, "", keepAlive)
+				conn, err := tr.Dial(t.Context(), "far")
+				require.NoError(t, err)
+				_, err = transport.Output(t.Context(), conn, "true")
+				require.NoError(t, err)
+			})
+		})
+		t.Run("jump host is silent, "+name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tr, jump := behind(t, "", keepAlive)
+				_, err := tr.Dial(t.Context(), "host")
+				require.NoError(t, err)
+				jump.Hang()
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				begin := time.Now()
+				_, err = tr.Dial(ctx, "far")
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, 3*time.Second, time.Since(begin))
+				_, err = tr.Dial(t.Context(), "far")
+				reason(t, err, transport.Unreachable)
+				// The silent connection is given up, and the next Dial makes another.
+				time.Sleep(2 * time.Minute)
+				_, err = tr.Dial(t.Context(), "far")
+				require.NoError(t, err)
+			})
+		})
+		for _, fault := range []sshtest.Fault{sshtest.BannerMissing, sshtest.KexHangs, sshtest.KexReplyHangs, sshtest.LoginHangs} {
+			t.Run(string(fault)+" behind it, "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					tr, _ := behind(t, fault, keepAlive)
+					ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+					defer cancel()
+					begin := time.Now()
+					_, err := tr.Dial(ctx, "far")
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.Equal(t, 3*time.Second, time.Since(begin))
+					_, err = tr.Dial(t.Context(), "far")
+					require.Contains(t, reason(t, err, transport.Unreachable), "no answer within 15s")
+				})
+			})
+		}
+	}
+}
+
+// What a host says in an error is cut short and takes no terminal over.
+func TestErrorsAreShowable(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr, _ := inMemory(t, sshtest.Config{Library: func(c *xssh.ServerConfig) {
+			c.KeyExchanges = []string{"diffie-hellman-group1-sha1"}
+		}}, nil)
+		_, err := tr.Dial(t.Context(), "host")
+		dialled(transport.Incompatible)(t, err)
+		require.False(t, strings.ContainsAny(err.Error(), "\x1b\n"))
+		require.False(t, errors.Is(err, context.Canceled))
+	})
+}
