@@ -143,6 +143,7 @@ type authentication struct {
 	offered    map[string]bool
 	agentAsked bool
 	closeAgent func()
+	exhausted  bool // nothing is left to offer
 	answered   bool // questions have been answered
 	sent       bool // the password has been sent
 	password   *transport.Data
@@ -182,7 +183,8 @@ func (a *authentication) next(state *ssh.ClientAuthContext) (ssh.AuthMethod, err
 	if allowed("password") && !a.sent && a.auth.Password != nil {
 		return a.sendPassword(), nil
 	}
-	return nil, a.report
+	a.exhausted = true
+	return nil, nil // the library returns the last attempt's own error, if there was one
 }
 
 // attempt notes what is offered now.
@@ -410,6 +412,15 @@ func (p parsedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm stri
 		return as.SignWithAlgorithm(rand, data, algorithm)
 	}
 	return p.Signer.Sign(rand, data)
+}
+
+// refused is the report once nothing is left to offer.
+func (a *authentication) refused(err error) *AuthError {
+	// SSH_MSG_USERAUTH_PASSWD_CHANGEREQ, which the library does not know.
+	if n := len(a.report.Attempts); n > 0 && a.report.Attempts[n-1].Method == "password" && strings.Contains(err.Error(), "unexpected message type 60 ") {
+		a.report.Attempts[n-1].Err = ErrPasswordExpired
+	}
+	return a.report
 }
 
 // banner keeps what the host says before a login.

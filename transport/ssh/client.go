@@ -215,7 +215,7 @@ func (c *client) open(stopped <-chan struct{}) (*session, error) {
 		return nil, c.lostError(nil)
 	}
 	var patience <-chan time.Time
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 30*time.Second) {
 		s, err := c.openOnce(stopped)
 		if !isRefused(err) {
 			return s, err

@@ -118,12 +118,12 @@ func (s *handshake) failed(err error) error {
 			err = fmt.Errorf("it says %q: %w", text, err)
 		}
 	}
-	var refused *AuthError
 	var mismatch *ssh.AlgorithmNegotiationError
 	switch {
 	case s.key != nil:
 		return s.key
-	case errors.As(err, &refused):
+	case s.auth != nil && s.auth.exhausted:
+		refused := s.auth.refused(err)
 		return s.h.dialError(transport.Auth, refused, refused.advice())
 	case s.auth != nil && len(s.auth.report.Attempts) > 0 && isDisconnect(err):
 		s.auth.report.Err = hostError{err}
