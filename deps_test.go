@@ -309,3 +309,122 @@ func TestLibrariesKeepToThemselves(t *testing.T) {
 		}
 	}
 }
+
+// readsEnvironment is what takes something from a program's environment that
+// nobody handed over: variables, the home directory, proxies, a directory for
+// temporary files, programs in PATH, the time zone, the system's authorities.
+var readsEnvironment = map[string][]string{
+	"os":                     {"Getenv", "LookupEnv", "Environ", "ExpandEnv", "UserHomeDir", "UserCacheDir", "UserConfigDir", "TempDir"},
+	"syscall":                {"Getenv", "Environ"},
+	"golang.org/x/sys/unix":  {"Getenv", "Environ"},
+	"os/exec":                {"LookPath", "Command", "CommandContext"},
+	"os/user":                {"Current"},
+	"net/http":               {"ProxyFromEnvironment", "DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm"},
+	"net/http/httpproxy":     {"FromEnvironment"},
+	"crypto/x509":            {"SystemCertPool"},
+	"time":                   {"Local", "LoadLocation"},
+	"io/ioutil":              {"TempDir", "TempFile"},
+	"google.golang.org/grpc": {"Dial", "DialContext"},
+}
+
+// environmentAt is where that is meant, with the reason.
+var environmentAt = map[string]string{
+	module + "/transport/local":         "this machine is the host: its commands have its environment",
+	module + "/kubeadm/internal/oracle": "builds and runs kubeadm's releases for tests",
+}
+
+// Libraries take nothing from the environment, also not by way of a package that does: a
+// directory for temporary files (TMPDIR), a proxy, a program by its name alone.
+func TestLibrariesReadNoEnvironment(t *testing.T) {
+	all := loadPackages(t)
+	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
+	maps.Copy(all, loadPackagesIn(t, "plan/otelplan"))
+	for path, p := range all {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || path == module+"/internal/tier" || environmentAt[path] != "" {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, 0)
+			require.NoError(t, err)
+			for _, found := range environmentReads(file) {
+				t.Errorf("%s/%s uses %s", path, name, found)
+			}
+		}
+	}
+}
+
+// environmentReads finds uses of readsEnvironment in a file, whatever name it imports the package by.
+func environmentReads(file *ast.File) []string {
+	imported := map[string]string{}
+	for _, i := range file.Imports {
+		path := strings.Trim(i.Path.Value, `"`)
+		name := path[strings.LastIndex(path, "/")+1:]
+		if i.Name != nil {
+			name = i.Name.Name
+		}
+		imported[name] = path
+	}
+	uses := func(n ast.Expr) (path, name string) {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return "", ""
+		}
+		x, ok := sel.X.(*ast.Ident)
+		if !ok {
+			return "", ""
+		}
+		return imported[x.Name], sel.Sel.Name
+	}
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if path, name := uses(n); slices.Contains(readsEnvironment[path], name) {
+				found = append(found, path+"."+name)
+			}
+		case *ast.CallExpr: // without a directory they take TMPDIR's
+			path, name := uses(n.Fun)
+			if path == "os" && (name == "MkdirTemp" || name == "CreateTemp") {
+				if dir, ok := n.Args[0].(*ast.BasicLit); ok && dir.Value == `""` {
+					found = append(found, path+"."+name+` in ""`)
+				}
+			}
+			if path == "google.golang.org/grpc" && name == "NewClient" && !mentions(n, "WithContextDialer", "WithNoProxy") {
+				found = append(found, path+"."+name+" with HTTPS_PROXY")
+			}
+		case *ast.CompositeLit: // without a Transport it has the default one's proxy
+			path, name := uses(n.Type)
+			if path == "net/http" && (name == "Client" && !mentions(n, "Transport") || name == "Transport" && mentions(n, "ProxyFromEnvironment")) {
+				found = append(found, path+"."+name)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// mentions reports whether one of the names is in a piece of source.
+func mentions(n ast.Node, names ...string) bool {
+	seen := false
+	ast.Inspect(n, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		seen = seen || ok && slices.Contains(names, id.Name)
+		return !seen
+	})
+	return seen
+}
+
+// The check sees what it is for.
+func TestEnvironmentReadsAreFound(t *testing.T) {
+	for source, want := range map[string]int{
+		`os.TempDir()`: 1, `os.CreateTemp("", "x")`: 1, `os.CreateTemp(dir, "x")`: 0, `os.MkdirTemp("", "x")`: 1, `os.ReadFile("x")`: 0,
+		`&http.Client{}`: 1, `&http.Client{Transport: t}`: 0, `http.Get("x")`: 1, `grpc.NewClient("x")`: 1,
+		`grpc.NewClient("x", grpc.WithContextDialer(d))`: 0, `u.Current()`: 1, `time.Now().In(time.Local)`: 1,
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", `package x
+import ("net/http"; "os"; u "os/user"; "time"; "google.golang.org/grpc")
+var _ = `+strings.TrimPrefix(source, "_ = "), 0)
+		require.NoError(t, err)
+		require.Len(t, environmentReads(file), want, source)
+	}
+}

@@ -107,6 +107,19 @@ func TestHostKeys(t *testing.T) {
 	}
 }
 
+// Nothing is taken from the environment, not even a directory for temporary
+// files.
+func TestNewReadsNoEnvironment(t *testing.T) {
+	for _, name := range []string{"TMPDIR", "HOME", "SSH_AUTH_SOCK", "USER"} {
+		t.Setenv(name, "/nonexistent")
+	}
+	s := start(t, sshtest.Config{})
+	tr := connect(t, s, nil)
+	if _, err := tr.Dial(t.Context(), "host"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A bad configuration is refused whole, every problem with its field, and
 // nothing skips host keys.
 func TestNewTellsEverything(t *testing.T) {
