@@ -158,7 +158,7 @@ func (e *HostError) Error() string {
 }
 
 // Transient reports whether an error is of the kind that passes by itself: a
-// connection that could not be made or was lost. A host key or credential that
+// connection that could not be made or was lost, or a session that the host did not grant. A host key or credential that
 // was refused is not, nor is a command's own failure.
 func Transient(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -166,5 +166,5 @@ func Transient(err error) bool {
 	}
 	var dial *transport.DialError
 	return errors.As(err, &dial) &&
-		(dial.Reason == transport.Unreachable || dial.Reason == transport.Lost)
+		(dial.Reason == transport.Unreachable || dial.Reason == transport.Lost || dial.Reason == transport.Refused)
 }

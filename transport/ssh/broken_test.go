@@ -129,7 +129,10 @@ func peak(t *testing.T) (stop func()) {
 // goroutine that does fails the bubble. None costs 32 MiB.
 func TestBrokenServers(t *testing.T) {
 	expect := map[sshtest.Fault]func(*testing.T, error){
-		sshtest.BannerMissing:    dialled(transport.Unreachable, "no answer within 15s", "banner"),
+		sshtest.BannerMissing: func(t *testing.T, err error) {
+			dialled(transport.Unreachable, "no answer within 15s", "banner")(t, err)
+			require.NotErrorIs(t, err, context.DeadlineExceeded) // which would say that the caller's own time is up
+		},
 		sshtest.ClosedAtOnce:     dialled(transport.Unreachable),
 		sshtest.BannerEndless:    dialled(transport.Incompatible),
 		sshtest.LinesEndless:     dialled(transport.Incompatible, "hello"),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -110,7 +111,7 @@ func (s *handshake) failed(err error) error {
 		return s.h.dialError(transport.Lost, net.ErrClosed, "")
 	}
 	if errors.Is(context.Cause(s.limit.ctx), errLate) {
-		err = fmt.Errorf("no answer within %v, waiting for %s: %w", s.t.cfg.DialTimeout, s.phase, context.DeadlineExceeded)
+		err = fmt.Errorf("no answer within %v, waiting for %s: %w", s.t.cfg.DialTimeout, s.phase, os.ErrDeadlineExceeded) // no ctx of the caller ended
 		return s.h.dialError(transport.Unreachable, err, "")
 	}
 	if s.wire != nil {
