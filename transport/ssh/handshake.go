@@ -79,10 +79,13 @@ func (s *handshake) speak(raw net.Conn) (*client, error) {
 		User:              s.h.user,
 		HostKeyAlgorithms: s.t.hosts.prefer(s.h),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			if s.key = s.t.hosts.check(s.h, key); s.key == nil {
-				s.reach("the login")
+			err := s.t.hosts.check(s.h, key) // on the library's goroutine, and at each change of keys
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.key = err; err == nil {
+				s.phase = "the login"
 			}
-			return s.key
+			return err
 		},
 		AuthCallback:   s.auth.next,
 		BannerCallback: s.auth.banner,
