@@ -80,8 +80,8 @@ func apiNamed(name string) api {
 	return 0
 }
 
-// chooseAPI gives the version to write: the one that was asked for, if kubeadm
-// of that version reads it, else its own. why tells what is wrong with the
+// chooseAPI returns the version to write: the one that was asked for, if kubeadm
+// of that version reads it, else its own. why is what is wrong with the
 // choice.
 func chooseAPI(asked string, v quorate.Version) (a api, why string) {
 	own := apiFor(v)

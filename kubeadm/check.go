@@ -44,7 +44,7 @@ func Check(c quorate.Cluster) quorate.Problems {
 	return p
 }
 
-// checkEra finds what kubeadm of the description's version cannot be told.
+// checkEra finds what kubeadm of the description's version has no field for.
 func checkEra(p *quorate.Problems, c quorate.Cluster) {
 	if _, why := chooseAPI(c.Kubeadm.APIVersion, c.Version); why != "" {
 		p.Refuse("kubeadm.apiVersion", "%s", why)
@@ -57,10 +57,10 @@ func checkEra(p *quorate.Problems, c quorate.Cluster) {
 		p.Refuse("name", "kubeadm of Kubernetes %s names every cluster %q: leave it out", c.Version, only)
 	}
 	if c.Endpoint.Address().Is6() {
-		p.Refuse("endpoint.host", "kubeadm of Kubernetes %s takes an IPv6 endpoint for a DNS name, and refuses it: give a DNS name of your own load balancer", c.Version)
+		p.Refuse("endpoint.host", "kubeadm of Kubernetes %s takes an IPv6 endpoint for a DNS name, and refuses it: set a DNS name of your own load balancer", c.Version)
 	}
 	if port := c.Endpoint.APIServerPort(); c.Endpoint.Port != port {
-		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: give both the same", c.Version, port)
+		p.Refuse("endpoint.port", "kubeadm of Kubernetes %s takes the load balancer's port for that of every API server, %d: set both the same", c.Version, port)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Kubeadm.Kubelet)) {
 		if kubeletFlagOf[name] == "" {
@@ -180,7 +180,7 @@ func (t Timeouts) check(p *quorate.Problems, at string) {
 
 func checkCAHashes(p *quorate.Problems, at string, hashes []string) {
 	if len(hashes) == 0 {
-		p.Refuse(at, "none: a joining node cannot tell the cluster from an impostor; give the hash of every certificate of the CA file")
+		p.Refuse(at, "none: a joining node cannot tell the cluster from an impostor; set the hash of every certificate of the CA file")
 	}
 	for i, h := range hashes {
 		refuse(p, fmt.Sprintf("%s[%d]", at, i), checkCAHash(h))
@@ -232,7 +232,7 @@ func checkArgs(p *quorate.Problems, at string, args Args, known knownArgs, v quo
 	}
 }
 
-// warnUnseen tells of files that a static pod would look for in vain.
+// warnUnseen warns of files that a static pod cannot see.
 func warnUnseen(p *quorate.Problems, at string, args map[string]string, known knownArgs) {
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		if file := args[name]; fileArgPattern.MatchString(name) && path.IsAbs(file) && !known.sees(file) {

@@ -283,7 +283,7 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-// Descriptions full of nonsense give an error and no panic.
+// Descriptions full of nonsense are an error and no panic.
 func TestNodesRefusesNonsense(t *testing.T) {
 	loop := map[string]any{}
 	loop["evictionHard"] = loop

@@ -14,10 +14,10 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// form is how a value of the model stands in a document: as the types that
+// valueCodec is how a value of the model is in a document: as the types that
 // JSON knows, with numbers as int or json.Number.
 type valueCodec[T any] struct {
-	// set tells a value from none.
+	// set reports whether there is a value.
 	set func(T) bool
 	enc func(T) any
 	dec func(any) (T, error)
@@ -89,7 +89,7 @@ var boolCodec = valueCodec[bool]{
 	},
 }
 
-// optionalBoolCodec tells false from unset.
+// optionalBoolCodec keeps false and unset apart.
 var optionalBoolCodec = valueCodec[*bool]{
 	set: func(b *bool) bool { return b != nil },
 	enc: func(b *bool) any { return *b },
@@ -205,7 +205,7 @@ var listCodec = valueCodec[[]string]{
 	dec: listOf,
 }
 
-// durationCodec tells zero from unset, as kubeadm does.
+// durationCodec keeps zero and unset apart, as kubeadm does.
 var durationCodec = valueCodec[*quorate.Duration]{
 	set: func(d *quorate.Duration) bool { return d != nil },
 	enc: func(d *quorate.Duration) any { return d.String() },
@@ -529,7 +529,7 @@ var asOnlyItem = conversion{
 	},
 }
 
-// asDefault is a value that the version cannot be told and has by itself.
+// asDefault is a value that the version has by itself and has no field for.
 func asDefault(only string) conversion {
 	return conversion{
 		to: func(v any, _ int) (any, string) {

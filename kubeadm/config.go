@@ -9,7 +9,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// Config is what kubeadm is told on one node, in words that belong to no
+// Config is what kubeadm reads on one node, in words that belong to no
 // version of its configuration API. Nodes makes one per node from a description
 // it has checked. A program that needs more than a description says (a volume
 // for the API server, taints, patches, timeouts) sets that here before it asks

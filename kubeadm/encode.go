@@ -22,7 +22,7 @@ const (
 	// defaultUpgradeManifests is kubeadm's, from constants.UpgradeManifestsTimeout.
 	defaultUpgradeManifests = quorate.Duration(5 * time.Minute)
 	// tokenDescription is what `kubeadm token list` shows of a token that Nodes
-	// gives to a cluster.
+	// puts into a cluster.
 	tokenDescription = "nodes of the cluster, added by Quorate"
 )
 
@@ -87,16 +87,16 @@ func (c Config) Flags() ([]string, error) {
 	return flags, nil
 }
 
-// KubeletDropInPath is where DropIn stands on the host.
+// KubeletDropInPath is where DropIn is on the host.
 const KubeletDropInPath = hostpath.SystemdUnits + "/kubelet.service.d/20-quorate.conf"
 
-// kubeletArgsPath stands for the drop-in's one variable.
+// kubeletArgsPath is the place of the drop-in's one variable.
 const kubeletArgsPath = "args"
 
-// DropIn tells the kubelet of Kubernetes 1.10 its arguments, for which kubeadm's
+// DropIn is the arguments of the kubelet of Kubernetes 1.10, for which kubeadm's
 // configuration had no field yet: a drop-in of its unit, for KubeletDropInPath.
-// systemd must read it anew (daemon-reload) before kubeadm runs. Empty for later
-// versions, and when there is nothing to tell. The error is that of YAML.
+// systemd must read it again (daemon-reload) before kubeadm runs. Empty for later
+// versions, and when there are none. The error is that of YAML.
 func (c Config) DropIn() (quorate.Content, error) {
 	docs, _, err := c.documents()
 	if err != nil || docs[inDropIn] == nil {
@@ -150,7 +150,7 @@ func (c Config) place(problems *quorate.Problems, foreign bool) (documents, api)
 }
 
 // asV1alpha1 takes the port off the endpoint, which v1alpha1 takes to be that of
-// every API server, and off the token the description that Nodes gives it, which
+// every API server, and off the token the description that Nodes sets, which
 // says nothing that would be missed.
 func (c Config) asV1alpha1(p *quorate.Problems) Config {
 	host, why := splitEndpoint(c)
@@ -173,7 +173,7 @@ func checkDropIn(p *quorate.Problems, docs documents) {
 	}
 	for _, arg := range args {
 		if strings.ContainsAny(arg.Value, " \t\n\"'\\%$") {
-			p.Refuse(key("registration.kubeletArgs", arg.Name), "it stands in the kubelet's unit, which takes no spaces, quotes, backslashes, %% or $ in it")
+			p.Refuse(key("registration.kubeletArgs", arg.Name), "it is in the kubelet's unit, which takes no spaces, quotes, backslashes, %% or $ in it")
 		}
 	}
 }

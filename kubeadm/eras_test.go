@@ -24,8 +24,8 @@ var eras = []struct{ release, api string }{
 	{"1.37.2", "v1beta4"},
 }
 
-// eraCluster has what every version can be told, and what it takes a version's
-// own way to tell.
+// eraCluster has what every version has a field for, and what each has in its own
+// way.
 func eraCluster(t testing.TB, release string, stacked bool) quorate.Cluster {
 	c := cluster(t, 3, 1, v4)
 	c.Version = version(t, release)
@@ -42,7 +42,7 @@ func eraCluster(t testing.TB, release string, stacked bool) quorate.Cluster {
 	return c
 }
 
-// The files and commands of every era are what stands in testdata, byte for
+// The files and commands of every era are those in testdata, byte for
 // byte; the releases' own code checks the same files, see TestOracles.
 func TestGoldenEras(t *testing.T) {
 	for _, era := range eras {
@@ -126,7 +126,7 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 		}, []string{
 			"init.endpoint: kubeadm of Kubernetes v1.10.4 (v1alpha1) cannot express it: its port is that of every API server, 6443",
 			"registration.taints: ", "init.tokenDescription: ", `init.clusterName: kubeadm of Kubernetes v1.10.4 (v1alpha1) cannot express it: its own is always "kubernetes"`,
-			"init.scheduler.volumes: ", "init.kubelet: ", `registration.kubeletArgs["root-dir"]: it stands in the kubelet's unit`,
+			"init.scheduler.volumes: ", "init.kubelet: ", `registration.kubeletArgs["root-dir"]: it is in the kubelet's unit`,
 		}},
 	} {
 		t.Run(tt.release+tt.api, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 	}
 }
 
-// The description is refused for what kubeadm of its version cannot be told.
+// The description is refused for what kubeadm of its version has no field for.
 func TestCheckEras(t *testing.T) {
 	for name, tt := range map[string]struct {
 		release string

@@ -77,3 +77,46 @@ func ExampleKubeletService() {
 	// /etc/systemd/system/kubelet.service
 	// /etc/systemd/system/kubelet.service.d/10-kubeadm.conf
 }
+
+// A file of an earlier version of the API, written for the kubeadm of another
+// release. What that has no place for is a warning, with its line.
+func ExampleMigrate() {
+	to, err := quorate.ParseVersion("v1.31.4")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, problems, err := kubeadm.Migrate([]byte(`apiVersion: kubeadm.k8s.io/v1beta2
+kind: ClusterConfiguration
+kubernetesVersion: stable-1.21
+controlPlaneEndpoint: api.example.com:6443
+useHyperKubeImage: true
+apiServer:
+  timeoutForControlPlane: 0s
+  extraArgs: {authorization-mode: "Node,RBAC"}
+`), to)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, p := range problems {
+		fmt.Println(p)
+	}
+	fmt.Print(string(text.Bytes()))
+	// Output:
+	// warning: line 3: ClusterConfiguration.kubernetesVersion: is a label that kubeadm looks up on the network: v1.31.4 takes its place
+	// warning: line 5: ClusterConfiguration.useHyperKubeImage: left out, kubeadm of Kubernetes v1.31.4 (v1beta4) cannot express it: it is not there any more
+	// apiVersion: kubeadm.k8s.io/v1beta4
+	// kind: InitConfiguration
+	// timeouts:
+	//   controlPlaneComponentHealthCheck: 0s
+	// ---
+	// apiServer:
+	//   extraArgs:
+	//   - name: authorization-mode
+	//     value: Node,RBAC
+	// apiVersion: kubeadm.k8s.io/v1beta4
+	// controlPlaneEndpoint: api.example.com:6443
+	// kind: ClusterConfiguration
+	// kubernetesVersion: v1.31.4
+}

@@ -38,7 +38,7 @@ func (k kind) String() string {
 	}[k]
 }
 
-// takes reports whether a value as plainFields gives it is of the kind.
+// takes reports whether a value as plainFields returns it is of the kind.
 func (k kind) takes(value any) bool {
 	switch v := value.(type) {
 	case string:

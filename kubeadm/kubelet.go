@@ -10,8 +10,8 @@ import (
 )
 
 // KubeletService is the kubelet's systemd unit and the drop-in by which kubeadm
-// gives it its configuration, for hosts that have the binaries but not the
-// distribution's packages. The zero value gives what those packages have. It is
+// hands it its configuration, for hosts that have the binaries but not the
+// distribution's packages. The zero value has what those packages have. It is
 // an Artifact.
 type KubeletService struct {
 	// Binary on the host. Default /usr/bin/kubelet.
@@ -59,7 +59,7 @@ ExecStart={{binary}} $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBE
 // unitPathPattern holds what systemd takes without quotes or specifiers.
 var unitPathPattern = regexp.MustCompile(`\A(/[A-Za-z0-9._@+-]+)+\z`)
 
-// Files gives the unit and the drop-in. The error is a *quorate.InvalidError
+// Files returns the unit and the drop-in. The error is a *quorate.InvalidError
 // for a path that is not absolute and clean or that systemd would want quoted.
 func (s KubeletService) Files() ([]quorate.File, error) {
 	s.Binary = cmp.Or(s.Binary, "/usr/bin/kubelet")

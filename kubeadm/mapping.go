@@ -17,7 +17,7 @@ type fieldMapping struct {
 	field string
 	// vital is a field without which the file would mean another kind of node.
 	vital bool
-	// get gives the field's value in its common form, false if it is not set.
+	// get returns the field's value in its common form, false if it is not set.
 	get func(*Config) (any, bool)
 	// put sets the field from its common form.
 	put func(*Config, any) error
@@ -169,7 +169,7 @@ func (e encoding) inexpressible(l fieldMapping, why string, usable bool) {
 		if usable {
 			what = "left out in part"
 		}
-		e.problems.Warn(l.field, "%s, kubeadm of Kubernetes %s (%s) cannot express it: %s", what, e.config.Version, e.api, strings.TrimPrefix(why, "leave it out, or "))
+		e.problems.Warn(l.field, "%s, kubeadm of Kubernetes %s (%s) cannot express it: %s", what, e.config.Version, e.api, strings.TrimSuffix(strings.TrimPrefix(why, "leave it out, or "), ": leave it out"))
 		return
 	}
 	e.problems.Refuse(l.field, "kubeadm of Kubernetes %s (%s) cannot express it: %s", e.config.Version, e.api, why)

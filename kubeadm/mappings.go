@@ -116,8 +116,8 @@ var fieldMappings = []fieldMapping{
 		enc: func([]BootstrapToken) any { return nil },
 	}, func(i *Init) *[]BootstrapToken { return &i.OtherTokens },
 		implied(v1alpha2, v1beta4, inInit)),
-	// Up to v1alpha3 one token stands for that of discovery and that of the kubelet,
-	// if they are the same.
+	// Up to v1alpha3 one token is that of discovery and that of the kubelet, if
+	// they are the same.
 	joinToken(func(c *Config) bool { return c.Join.TLSBootstrapToken.Len() == 0 },
 		at(v1alpha1, v1alpha3, inJoin, "token"), implied(v1beta1, v1beta4, inJoin)),
 	joinToken(func(c *Config) bool { return c.Join.TLSBootstrapToken.Len() > 0 },
@@ -590,7 +590,7 @@ func splitEndpoint(c Config) (host, why string) {
 		return c.Init.Endpoint, ""
 	}
 	if port != strconv.Itoa(c.APIServer.Port) {
-		return "", "its port is that of every API server, " + strconv.Itoa(c.APIServer.Port) + ": give both the same"
+		return "", "its port is that of every API server, " + strconv.Itoa(c.APIServer.Port) + ": set both the same"
 	}
 	return host, ""
 }

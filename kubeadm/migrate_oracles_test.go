@@ -21,7 +21,7 @@ import (
 )
 
 // TestMigrateLikeKubeadm has each release's own "kubeadm config migrate" and
-// kubeadm.Migrate write the same files anew, and the release's own decoding and
+// kubeadm.Migrate write the same files again, and the release's own decoding and
 // defaulting read both: field for field they mean the same, but for what
 // allowances lists. The files are the matrix and drawn clusters in each API
 // version that the release migrates, its own too, and those written by hand that
@@ -170,7 +170,7 @@ type allowance struct {
 	at []string
 	// corpus is for files that only the corpus has.
 	corpus bool
-	// holds tells whether a difference is this one. What Quorate makes of the field
+	// holds reports whether a difference is this one. What Quorate makes of the field
 	// must be exactly what the file says.
 	holds func(m *migrator, f source, d difference) bool
 }
@@ -181,7 +181,7 @@ type source struct {
 	data    string
 }
 
-// says gives what is at a path of the file, nil if nothing is.
+// says returns what is at a path of the file, nil if nothing is.
 func (f source) says(path string) any {
 	names := strings.Split(path, ".")
 	for doc := range strings.SplitSeq(f.data, "---\n") {
@@ -353,7 +353,7 @@ func (m *migrator) rendered(t *testing.T, v quorate.Version) (files []oracle.Fil
 	return files
 }
 
-// writtenByKubeadm gives the files as the release's command writes them.
+// writtenByKubeadm returns the files as the release's command writes them.
 func (m *migrator) writtenByKubeadm(t *testing.T, files []oracle.File) (written []oracle.File) {
 	t.Helper()
 	for i, migration := range m.theirs(t, files) {
@@ -521,7 +521,7 @@ func compact(v any) string {
 	return string(text)
 }
 
-// differences counts the values of two objects and gives those that differ. No
+// differences counts the values of two objects and returns those that differ. No
 // two values are taken for the same that are not: an empty list is not none.
 func differences(theirs, ours any) (values int, found []difference) {
 	var walk func(at string, a, b any)
@@ -553,7 +553,7 @@ func differences(theirs, ours any) (values int, found []difference) {
 	return values, found
 }
 
-// longest gives of the files of each kind of node the one that says most.
+// longest returns of the files of each kind of node the one that says most.
 func longest(files []oracle.File) []oracle.File {
 	byKind := map[string]oracle.File{}
 	for _, f := range files {
@@ -575,7 +575,7 @@ func longest(files []oracle.File) []oracle.File {
 	return out
 }
 
-// changes gives the file with one value changed, for each value in it.
+// changes returns the file with one value changed, for each value in it.
 func changes(t *testing.T, f oracle.File) (out []oracle.File) {
 	t.Helper()
 	docs := strings.Split(f.Data, "---\n")

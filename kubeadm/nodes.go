@@ -32,10 +32,10 @@ type Node struct {
 
 var _ quorate.Artifact = Node{}
 
-// Nodes gives what kubeadm is told on every node of c, in the order of its
-// Nodes: to initialise on the first control plane, to join on all others.
+// Nodes returns what kubeadm reads on every node of c, in the order of its
+// Nodes: kubeadm init on the first control plane, kubeadm join on all others.
 // Before Kubernetes 1.12, which brought kubeadm join for control planes, each
-// of them is told to initialise, all alike but for its own name and address.
+// of them initialises, all alike but for its own name and address.
 // Defaults are applied first. The error is a *quorate.InvalidError that names
 // every problem of c and s at once, among them those that kubeadm itself
 // accepts and that fail later, on a host.
@@ -69,7 +69,7 @@ func unreported(before, more quorate.Problems) quorate.Problems {
 	return slices.DeleteFunc(more, func(p quorate.Problem) bool { return refused[p.Path] })
 }
 
-// Files gives the file that kubeadm reads, readable by root only since the token
+// Files returns the file that kubeadm reads, readable by root only since the token
 // is in it, and for Kubernetes 1.10 KubeletDropInPath. The error is a
 // *quorate.InvalidError that names every field of Config that is wrong or that
 // this version of kubeadm cannot express.
@@ -100,7 +100,7 @@ func (n Node) Files() ([]quorate.File, error) {
 // certificates are in place. It holds no secret, and keeps kubeadm from
 // printing any. Of a Node whose Files are an error it means nothing.
 func (n Node) Command() []string {
-	flags, _ := n.Config.Flags() // Files gives the same error
+	flags, _ := n.Config.Flags() // Files returns the same error
 	if n.Config.Init == nil {
 		return append([]string{"kubeadm", "join", "--config", JoinPath}, flags...)
 	}
@@ -187,13 +187,13 @@ const dualStackGate = "IPv6DualStack"
 // Kubernetes does not have by itself; the description's own prevail.
 //
 //   - endpoint-reconciler-type: before 1.11 the API servers share the endpoints of
-//     the service "kubernetes" by leases only if told so, and want to be told how
+//     the service "kubernetes" by leases only if set so, and want to know how
 //     many they are otherwise.
 //   - shutdown-delay-duration, from 1.16: an API server that is told to stop says
 //     at /readyz that it is going and serves on, until the VIP or haproxy has
 //     noticed. A planned restart then costs its clients nothing.
 //   - goaway-chance, from 1.18, behind haproxy only: one request in a thousand has
-//     its client connect anew, or all would stay where a power cut has sent them.
+//     its client connect again, or all would stay where a power cut has sent them.
 //     Without a load balancer they would only come back to where they were.
 //
 // Two that suggest themselves stay as they are: etcd-readycheck-timeout, 2s, since
@@ -216,7 +216,7 @@ func defaultAPIServerArgs(c quorate.Cluster) map[string]string {
 }
 
 // shutdownDelay outlasts the checks that give up the VIP and, by two seconds, the
-// bidding of the others and what their neighbours need to hear of it. haproxy
+// the others' election and what their neighbours need to hear of it. haproxy
 // is faster.
 func shutdownDelay(v quorate.VIP) time.Duration {
 	return time.Duration(v.Fall)*v.CheckInterval.Std() + v.CheckTimeout.Std() + 2*time.Second
@@ -282,7 +282,7 @@ func externalEtcd(c quorate.Cluster) *ExternalEtcd {
 	return e
 }
 
-// localEtcd gives kubeadm's own members what the description tunes.
+// localEtcd is what of kubeadm's own members the description tunes.
 func localEtcd(c quorate.Cluster) LocalEtcd {
 	e, own := c.Etcd, quorate.Etcd{Stacked: true}.WithDefaults(c.Version)
 	var l LocalEtcd

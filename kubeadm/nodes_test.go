@@ -130,7 +130,7 @@ func goldenCases(t testing.TB) map[string]quorate.Cluster {
 	}
 }
 
-// What is rendered for each kind of cluster is what stands in testdata, byte
+// What is rendered for each kind of cluster is what testdata has, byte
 // for byte; kubeadm/upstream checks the same files with kubeadm's own code.
 func TestGolden(t *testing.T) {
 	for name, c := range goldenCases(t) {
@@ -246,7 +246,7 @@ func TestSeven(t *testing.T) {
 	}
 }
 
-// Neither the nodes nor anything they give shows a secret in any formatted or
+// Neither the nodes nor anything they return shows a secret in any formatted or
 // marshalled form; only the file's bytes hold it.
 func TestNoSecretShows(t *testing.T) {
 	s := secrets(t)
@@ -297,8 +297,8 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
-// What the API server is told beyond Kubernetes' own defaults, by version and by
-// what stands before it; the description's own arguments prevail.
+// What the API server is started with beyond Kubernetes' own defaults, by version and by
+// what is before it; the description's own arguments prevail.
 func TestDefaultAPIServerArguments(t *testing.T) {
 	slow := quorate.VIP{Interface: "eth0", CheckInterval: quorate.Duration(5 * time.Second), CheckTimeout: quorate.Duration(3 * time.Second), Fall: 4}
 	for name, tt := range map[string]struct {

@@ -77,7 +77,7 @@ func TestOracles(t *testing.T) {
 type combination struct {
 	name    string
 	cluster quorate.Cluster
-	// refused tells that the version has it not.
+	// refused says that the version does not have it.
 	refused bool
 }
 
@@ -316,7 +316,7 @@ func with(gates map[string]bool, name string, on bool) map[string]bool {
 
 func expressible(c kubeadm.Config) bool { _, err := c.YAML(); return err == nil }
 
-// arrival counts the values of a file and gives those that are not in the
+// arrival counts the values of a file and returns those that are not in the
 // objects that the release's code made of it.
 func arrival(t *testing.T, text string, objects map[string]json.RawMessage) (values int, lost []string) {
 	t.Helper()

@@ -122,10 +122,12 @@ var leadingValue = regexp.MustCompile(`\A"(\\.|[^"\\])*":? ?`)
 
 // distinct drops problems that are there already.
 func distinct(problems quorate.Problems) (out quorate.Problems) {
+	seen := make(map[quorate.Problem]bool, len(problems))
 	for _, p := range problems {
-		if !slices.Contains(out, p) {
+		if !seen[p] {
 			out = append(out, p)
 		}
+		seen[p] = true
 	}
 	return out
 }
@@ -427,12 +429,12 @@ func (r *reader) before(c *Config) {
 	}
 }
 
-// after reads what is in fields of a version that stand for others.
+// after reads what a version has in fields of another kind.
 func (r *reader) after(c *Config) {
 	if join := r.docs[inJoin]; c.Join != nil && join.api <= v1alpha3 {
 		r.oldTokens(c, join)
 		if join.api == v1alpha3 && c.APIServer == nil {
-			delete(join.fields, "apiEndpoint") // kubeadm gives workers one too, and makes no use of it
+			delete(join.fields, "apiEndpoint") // workers have one too, and kubeadm makes no use of it
 		}
 	}
 	master := r.docs[inInit]
@@ -458,8 +460,8 @@ func (r *reader) after(c *Config) {
 	}
 }
 
-// oldTokens reads the tokens of the versions up to v1alpha3, where one stands for
-// two others.
+// oldTokens reads the tokens of the versions up to v1alpha3, where one is for
+// two uses.
 func (r *reader) oldTokens(c *Config, join *sourceDoc) {
 	discovery, err := contentCodec.dec(cmp.Or[any](join.fields["discoveryToken"], ""))
 	if err != nil {
@@ -718,7 +720,7 @@ func saysNothing(v any) bool {
 	return v == nil || reflect.ValueOf(v).IsZero()
 }
 
-// located gives problems of a Config the paths of the file, and their lines.
+// located puts into problems of a Config the paths of the file, and their lines.
 func (r *reader) located(problems quorate.Problems, c Config) quorate.Problems {
 	for i, p := range problems {
 		if doc, path := r.locate(p.Path, c); doc != nil {

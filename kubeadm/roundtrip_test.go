@@ -187,7 +187,7 @@ func (d drawer) init() *Init {
 		KubeProxy:             maybe(d, "init.kubeProxy", rapid.SampledFrom([]map[string]any{{"mode": "iptables", "clientConnection": map[string]any{"qps": json.Number("1.5")}}})),
 	}
 	if d.api == v1alpha1 {
-		i.ClusterName = "" // its own, and so not told
+		i.ClusterName = "" // its own, and so not written
 	} else {
 		i.Endpoint = nasty().Draw(d.T, "endpoint")
 		i.TokenDescription = rapid.SampledFrom([]string{"", "x: y"}).Draw(d.T, "description")
@@ -241,10 +241,10 @@ func drawConfig(t *rapid.T, join bool) Config {
 	return c
 }
 
-// Whatever text a program puts into a Config, reading what was rendered gives
-// that Config back and nothing else, for every version of the API: no string
+// Whatever text a program puts into a Config, reading what was rendered returns
+// that Config and nothing else, for every version of the API: no string
 // becomes another type, field or document, and nothing is lost.
-func TestParseGivesBackWhatWasRendered(t *testing.T) {
+func TestParseReturnsWhatWasRendered(t *testing.T) {
 	for _, join := range []bool{false, true} {
 		rapid.Check(t, func(t *rapid.T) {
 			c := drawConfig(t, join)
@@ -258,7 +258,7 @@ func TestParseGivesBackWhatWasRendered(t *testing.T) {
 				cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty(),
 			}
 			if diff := cmp.Diff(c, back, opts...); diff != "" {
-				t.Fatalf("(-told +read)\n%s\n%s", diff, content.Bytes())
+				t.Fatalf("(-written +read)\n%s\n%s", diff, content.Bytes())
 			}
 			if (back.Registration.Taints == nil) != (c.Registration.Taints == nil) {
 				t.Fatal("no taints and default taints were mixed up")

@@ -79,7 +79,7 @@ func randomChars(random io.Reader, n int) ([]byte, error) {
 	return out, nil
 }
 
-// ParseToken takes a token made elsewhere. The error of a malformed one tells
+// ParseToken takes a token made elsewhere. The error of a malformed one has
 // the form and not the token.
 func ParseToken(s string) (quorate.Content, error) {
 	token := quorate.Sensitive([]byte(s))

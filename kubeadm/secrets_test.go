@@ -50,7 +50,7 @@ func TestNewToken(t *testing.T) {
 	}
 }
 
-// Every byte value once gives every character equally often: the four that
+// Every byte value once makes every character equally often: the four that
 // would make a, b, c and d likelier are dropped.
 func TestNewTokenIsUnbiased(t *testing.T) {
 	var all []byte

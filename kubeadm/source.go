@@ -18,8 +18,12 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// maxFile is far beyond any file that kubeadm is given, in bytes.
-const maxFile = 4 << 20
+// maxFile and maxDocuments are far beyond any file that kubeadm reads, in bytes
+// and documents.
+const (
+	maxFile      = 1 << 20
+	maxDocuments = 100
+)
 
 // sourceDoc is a document of a file, with the lines where its fields are.
 type sourceDoc struct {
@@ -99,7 +103,12 @@ func readFile(data []byte, p *quorate.Problems) []*sourceDoc {
 		return nil
 	}
 	var docs []*sourceDoc
-	for _, raw := range splitDocuments(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+	all := splitDocuments(bytes.TrimPrefix(data, []byte("\ufeff")))
+	if len(all) > maxDocuments {
+		p.Refuse("", "more than %d documents: no kubeadm reads such a file", maxDocuments)
+		return nil
+	}
+	for _, raw := range all {
 		docs = append(docs, raw.read(p, true)...)
 	}
 	return docs
@@ -158,7 +167,7 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 		})
 	}
 	if !twice {
-		if _, err := yaml.YAMLToJSONStrict(r.padded()); err != nil {
+		if _, err := yaml.YAMLToJSONStrict(r.parsed()); err != nil {
 			return refuse(r.errorLine(err), "a key is there twice")
 		}
 	}
@@ -195,9 +204,9 @@ func (r rawDoc) configMap(object map[string]any, root *yamlnode.Node, p *quorate
 			inner.name = r.name + ", data"
 		}
 		if node := childNode(childNode(root, "data"), name); node != nil && !r.fixed {
-			inner.line = node.Line
+			inner.line = r.lineOf(node)
 			if node.Style&yamlnode.LiteralStyle != 0 {
-				inner.line, inner.fixed = node.Line+1, false
+				inner.line, inner.fixed = inner.line+1, false
 			}
 		}
 		docs = append(docs, inner.read(p, false)...)
@@ -208,18 +217,21 @@ func (r rawDoc) configMap(object map[string]any, root *yamlnode.Node, p *quorate
 // configuration is text that has a document of kubeadm, the kubelet or kube-proxy.
 var configuration = regexp.MustCompile(`(?m)^"?apiVersion"?:\s*"?(kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)/`)
 
-// padded is the text with as many lines before it as its file has, so that the
-// parsers count the file's own.
-func (r rawDoc) padded() []byte {
+// parsed is the text for the parsers: they leave out of an error a line that is
+// the first.
+func (r rawDoc) parsed() []byte { return append([]byte("\n"), r.text...) }
+
+// fileLine is the file's line of one that a parser has counted.
+func (r rawDoc) fileLine(line int) int {
 	if r.fixed {
-		return r.text
+		return r.line
 	}
-	return append(bytes.Repeat([]byte("\n"), r.line-1), r.text...)
+	return max(line+r.line-2, r.line)
 }
 
 // fields are the values as kubeadm's own parser reads them.
 func (r rawDoc) fields() (any, error) {
-	asJSON, err := yaml.YAMLToJSON(r.padded())
+	asJSON, err := yaml.YAMLToJSON(r.parsed())
 	if err != nil {
 		return nil, err
 	}
@@ -234,21 +246,16 @@ func (r rawDoc) fields() (any, error) {
 // places, does not read them.
 func (r rawDoc) nodes() *yamlnode.Node {
 	var doc yamlnode.Node
-	if yamlnode.Unmarshal(r.padded(), &doc) != nil || len(doc.Content) == 0 {
+	if yamlnode.Unmarshal(r.parsed(), &doc) != nil || len(doc.Content) == 0 {
 		return nil
 	}
 	return doc.Content[0]
 }
 
-func (r rawDoc) lineOf(n *yamlnode.Node) int {
-	if r.fixed {
-		return r.line
-	}
-	return n.Line
-}
+func (r rawDoc) lineOf(n *yamlnode.Node) int { return r.fileLine(n.Line) }
 
 // walkNodes calls f for every key and every item, with its path, and with the first
-// one for a key that is there twice. What an alias stands for is not walked again.
+// one for a key that is there twice. What an alias refers to is not walked again.
 func walkNodes(n *yamlnode.Node, path string, f func(path string, key, first *yamlnode.Node)) {
 	switch n.Kind {
 	case yamlnode.MappingNode:
@@ -347,7 +354,8 @@ func (r rawDoc) errorLine(err error) int {
 		}
 		return r.line
 	}
-	line, _ := strconv.Atoi(found[1]) // the pattern has digits alone
+	counted, _ := strconv.Atoi(found[1]) // the pattern has digits alone
+	line := r.fileLine(counted)
 	if slices.ContainsFunc(noticedAfter, func(reason string) bool { return strings.Contains(err.Error(), reason) }) {
 		line++
 	}
@@ -429,20 +437,22 @@ func secretsOf(docs []*sourceDoc) (secrets []string) {
 
 // redact takes out of problems whatever is a secret of the file or looks like one.
 func redact(problems quorate.Problems, secrets []string) quorate.Problems {
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, hidden)
+	}
+	known := strings.NewReplacer(pairs...)
 	for i := range problems {
-		problems[i].Path = redactText(problems[i].Path, secrets)
-		problems[i].Message = redactText(problems[i].Message, secrets)
+		problems[i].Path = redactText(known.Replace(problems[i].Path))
+		problems[i].Message = redactText(known.Replace(problems[i].Message))
 	}
 	return problems
 }
 
-func redactText(text string, secrets []string) string {
-	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, hidden)
-	}
+func redactText(text string) string {
 	text = tokenAnywhere.ReplaceAllString(text, hidden)
 	for _, at := range slices.Backward(longSecret.FindAllStringIndex(text, -1)) {
-		if !hashBefore.MatchString(text[:at[0]]) && !plainName.MatchString(text[at[0]:at[1]]) && strings.ContainsAny(text[at[0]:at[1]], "0123456789") {
+		if !hashBefore.MatchString(text[:at[0]]) && strings.ContainsAny(text[at[0]:at[1]], "0123456789") {
 			text = text[:at[0]] + hidden + text[at[1]:]
 		}
 	}
