@@ -71,6 +71,9 @@ type Event struct {
 	Summary *Summary      // of RunEnded
 	Steps   int           // of RunStarted: how many the plan has
 	DryRun  bool          // of RunStarted
+	// Irreversible, of RunStarted with Runner.Keep, are the steps that a Rollback of
+	// the run would leave as they are: see Plan.Irreversible.
+	Irreversible []ID
 }
 
 // Summary counts what a run did.
@@ -138,6 +141,9 @@ func (e Event) attrs() []slog.Attr {
 	}
 	if e.DryRun {
 		attrs = append(attrs, slog.Bool("dryRun", e.DryRun))
+	}
+	if len(e.Irreversible) > 0 {
+		attrs = append(attrs, slog.Any("irreversible", e.Irreversible))
 	}
 	if e.Elapsed > 0 {
 		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))

@@ -29,8 +29,7 @@ type Undoer interface {
 // the run. It belongs to root alone: old keys may be among it.
 const UndoDir = StateDir + "/undo"
 
-// IrreversibleError names a step that changed something and cannot be undone. What
-// it stands on, the steps before it, is left as it is.
+// IrreversibleError names a step that changed something and cannot be undone.
 type IrreversibleError struct {
 	Step ID
 	// Reason why, in words.
@@ -38,7 +37,20 @@ type IrreversibleError struct {
 }
 
 func (e *IrreversibleError) Error() string {
-	return fmt.Sprintf("step %s cannot be undone: %s; nor is what it came after", e.Step, e.Reason)
+	return fmt.Sprintf("step %s cannot be undone: %s", e.Step, e.Reason)
+}
+
+// Irreversible returns the steps that a Rollback leaves as they are, whatever a run
+// of the plan does by them, since their Actions are no Undoers. It is known before
+// any run; that an Undoer finds no way back is known only once it has looked.
+func (p *Plan) Irreversible() []ID {
+	var ids []ID
+	for _, s := range p.steps {
+		if _, able := s.Action.(Undoer); !able {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // Rollback makes the plan that undoes what one run of p did, in reverse order: the
@@ -51,9 +63,17 @@ func (e *IrreversibleError) Error() string {
 // if its Action is an Undoer: Deploy puts back the bytes, modes and owners that
 // stood there and removes what did not, and has units run, or not, as they did;
 // kubeadm's init and join are taken back by kubeadm reset where this run began
-// them. One that cannot be undone fails with an *IrreversibleError, and what it
-// stands on is not reached: the *RunError names both, and nothing is passed over
-// in silence. A node that should go whatever was done to it is for Reset.
+// them. A node that should go whatever was done to it is for Reset.
+//
+// One that cannot be undone fails with an *IrreversibleError, so that nothing is
+// passed over in silence. Where its Action is no Undoer (Plan.Irreversible), the
+// steps before it are undone all the same: nothing says that it needs them, and
+// one step of one's own at the end does not make all of a rollback undo nothing.
+// Where an Undoer found that there is no way back, the steps that it came after are
+// left as they are, and the *RunError names them as not reached.
+//
+// Steps of one's own take part when their Actions are Undoers. An Action that only
+// reads or waits embeds NothingToUndo.
 //
 // A worker cannot take its node out of the cluster: that stays, not Ready, until
 // somebody deletes it or the worker joins again.
@@ -74,18 +94,58 @@ func Rollback(p *Plan, run string) (*Plan, error) {
 		return nil, runNameError(run)
 	}
 	var steps []Step
+	waits := p.undoneAfter()
 	for i, s := range slices.Backward(p.steps) {
 		u := Step{
 			ID: "undo/" + s.ID, Title: "undo: " + s.Title, Host: s.Host, Locks: s.Locks, Timeout: s.Timeout, Retry: s.Retry,
 			Action:  undo{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
 			secrets: s.secrets,
 		}
-		for _, j := range p.before[i] {
+		for _, j := range waits[i] {
 			u.After = append(u.After, "undo/"+p.steps[j].ID)
 		}
 		steps = append(steps, u)
 	}
 	return New(steps...)
+}
+
+// undoneAfter returns, for each step, those that are undone before it: the ones that
+// came after it, and past one that cannot be undone, those after that.
+func (p *Plan) undoneAfter() [][]int {
+	able := make([]bool, len(p.steps))
+	for i, s := range p.steps {
+		_, able[i] = s.Action.(Undoer)
+	}
+	memo := make([][]int, len(p.steps))
+	done := make([]bool, len(p.steps))
+	var of func(int) []int
+	of = func(i int) []int {
+		if done[i] {
+			return memo[i]
+		}
+		done[i] = true
+		seen := map[int]bool{}
+		add := func(j int) {
+			if !seen[j] {
+				seen[j] = true
+				memo[i] = append(memo[i], j)
+			}
+		}
+		for _, j := range p.before[i] {
+			if able[j] {
+				add(j)
+				continue
+			}
+			for _, k := range of(j) {
+				add(k)
+			}
+		}
+		return memo[i]
+	}
+	for i := range p.steps {
+		of(i)
+	}
+	return memo
 }
 
 var runName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z`)

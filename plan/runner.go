@@ -155,7 +155,7 @@ func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
 	if err != nil || keyval.Parse(out)["kept"] == "yes" {
 		return err
 	}
-	err = &IrreversibleError{Step: s.ID, Reason: "what it does has no way back"}
+	err = &IrreversibleError{Step: s.ID, Reason: "its Action is no Undoer"}
 	if undoer, ok := s.Action.(Undoer); ok {
 		err = undoer.Keep(ctx, h, d, dir)
 	}
@@ -226,7 +226,11 @@ type result struct {
 
 func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	begin := s.now()
-	s.observe(Event{Kind: RunStarted, Steps: s.plan.Len(), DryRun: s.DryRun})
+	started := Event{Kind: RunStarted, Steps: s.plan.Len(), DryRun: s.DryRun}
+	if s.Keep != "" {
+		started.Irreversible = s.plan.Irreversible()
+	}
+	s.observe(started)
 	for i := range s.waits {
 		host := s.plan.steps[i].Host
 		s.rest[host] = append(s.rest[host], i)

@@ -30,23 +30,25 @@ const MaxSize = 16 << 20
 
 // eventLine is one line. Its fields are the form that EventSchema names.
 type eventLine struct {
-	Schema  string         `json:"schema"`
-	Seq     int            `json:"seq"`
-	Time    time.Time      `json:"time"`
-	Run     string         `json:"run,omitempty"`
-	Kind    plan.EventKind `json:"kind"`
-	Steps   int            `json:"steps,omitempty"`
-	DryRun  bool           `json:"dryRun,omitempty"`
-	Step    plan.ID        `json:"step,omitempty"`
-	Host    string         `json:"host,omitempty"`
-	Title   string         `json:"title,omitempty"`
-	Attempt int            `json:"attempt,omitempty"`
-	Outcome plan.Outcome   `json:"outcome,omitempty"`
-	Elapsed time.Duration  `json:"elapsed,omitempty"`
-	Changes plan.Diff      `json:"changes,omitempty"`
-	Message string         `json:"message,omitempty"`
-	Error   *Error         `json:"error,omitempty"`
-	Summary *plan.Summary  `json:"summary,omitempty"`
+	Schema string         `json:"schema"`
+	Seq    int            `json:"seq"`
+	Time   time.Time      `json:"time"`
+	Run    string         `json:"run,omitempty"`
+	Kind   plan.EventKind `json:"kind"`
+	Steps  int            `json:"steps,omitempty"`
+	DryRun bool           `json:"dryRun,omitempty"`
+	// Irreversible steps are those that a rollback of the run would leave as they are.
+	Irreversible []plan.ID     `json:"irreversible,omitempty"`
+	Step         plan.ID       `json:"step,omitempty"`
+	Host         string        `json:"host,omitempty"`
+	Title        string        `json:"title,omitempty"`
+	Attempt      int           `json:"attempt,omitempty"`
+	Outcome      plan.Outcome  `json:"outcome,omitempty"`
+	Elapsed      time.Duration `json:"elapsed,omitempty"`
+	Changes      plan.Diff     `json:"changes,omitempty"`
+	Message      string        `json:"message,omitempty"`
+	Error        *Error        `json:"error,omitempty"`
+	Summary      *plan.Summary `json:"summary,omitempty"`
 }
 
 // Writer writes events as JSON Lines in the form that EventSchema names, so
@@ -107,7 +109,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 
 func encodeEvent(e plan.Event, seq int) ([]byte, error) {
 	line := eventLine{
-		Schema: Schema, Seq: seq, Time: e.Time.UTC(), Run: e.Run, Kind: e.Kind, Steps: e.Steps, DryRun: e.DryRun,
+		Schema: Schema, Seq: seq, Time: e.Time.UTC(), Run: e.Run, Kind: e.Kind, Steps: e.Steps, DryRun: e.DryRun, Irreversible: e.Irreversible,
 		Step: e.Step, Host: e.Host, Title: truncate.Text(e.Title, maxMessage), Attempt: e.Attempt, Outcome: e.Outcome, Elapsed: e.Elapsed,
 		Changes: boundedDiff(e.Diff), Message: truncate.Text(e.Message, truncate.MaxError), Error: Describe(e.Err),
 	}
@@ -195,7 +197,7 @@ func parseEvent(b []byte) (plan.Event, error) {
 		return plan.Event{}, errors.New("no event: it has no kind")
 	}
 	e := plan.Event{
-		Time: l.Time.UTC(), Run: l.Run, Kind: l.Kind, Steps: l.Steps, DryRun: l.DryRun, Step: l.Step, Host: l.Host, Title: l.Title, Attempt: l.Attempt, Outcome: l.Outcome,
+		Time: l.Time.UTC(), Run: l.Run, Kind: l.Kind, Steps: l.Steps, DryRun: l.DryRun, Irreversible: l.Irreversible, Step: l.Step, Host: l.Host, Title: l.Title, Attempt: l.Attempt, Outcome: l.Outcome,
 		Elapsed: l.Elapsed, Diff: l.Changes, Message: l.Message, Summary: l.Summary,
 	}
 	if year := e.Time.Year(); year < 0 || year > 9999 {

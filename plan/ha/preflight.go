@@ -45,7 +45,7 @@ const (
 )
 
 // milestone is for a step that only comes after others.
-type milestone struct{}
+type milestone struct{ plan.NothingToUndo }
 
 // Check finds nothing.
 func (milestone) Check(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }

@@ -127,7 +127,71 @@ func (oneWay) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return h.Write(ctx, transport.File{Path: "/etc/oneway", Mode: 0o644, Owner: "root", Group: "root", Data: transport.Bytes([]byte("x"))})
 }
 
-// What cannot be undone is named, with what stands on it left as it is.
+// dangerous has no way back, and says so.
+type dangerous struct{ oneWay }
+
+func (dangerous) Keep(context.Context, *plan.Host, plan.Diff, string) error {
+	return &plan.IrreversibleError{Reason: "others have seen it"}
+}
+
+func (dangerous) Undo(context.Context, *plan.Host, string) error { return errors.New("undone") }
+
+// A step whose Action cannot be undone is named beforehand and at the end, and
+// everything else is undone: of an Action that is no Undoer nobody knows that it
+// needs what came before it.
+func TestRollbackPastStepWithoutUndo(t *testing.T) {
+	hosts := fakeCluster(t, hafixture.Three())
+	file := func(id plan.ID, path string, after ...plan.ID) plan.Step {
+		return plan.Step{ID: id, Host: "cp-1", After: after, Action: plan.Deploy{
+			Files: []quorate.File{{Path: path, Content: quorate.Public([]byte(path))}},
+		}}
+	}
+	p, err := plan.New(
+		file("one", "/etc/one"), file("two", "/etc/two", "one"),
+		plan.Step{ID: "mine", Host: "cp-1", After: []plan.ID{"two"}, Action: oneWay{}},
+		file("last", "/etc/last", "mine"),
+	)
+	require.NoError(t, err)
+	require.Equal(t, []plan.ID{"mine"}, p.Irreversible())
+	var first plan.Event
+	observe := func(e plan.Event) {
+		if e.Kind == plan.RunStarted {
+			first = e
+		}
+	}
+	_, err = (&plan.Runner{Transport: hosts, Keep: "r", Observe: observe}).Run(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, []plan.ID{"mine"}, first.Irreversible, "not said beforehand")
+
+	var order []plan.ID
+	_, err = (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+		if e.Outcome == plan.Changed {
+			order = append(order, e.Step)
+		}
+	}}).Run(t.Context(), rollback(t, p, "r"))
+	var run *plan.RunError
+	require.ErrorAs(t, err, &run)
+	require.Empty(t, run.NotReached)
+	require.Len(t, run.Failed, 1)
+	var irreversible *plan.IrreversibleError
+	require.ErrorAs(t, err, &irreversible)
+	require.Equal(t, plan.ID("mine"), irreversible.Step)
+	require.Equal(t, []plan.ID{"undo/last", "undo/two", "undo/one"}, order)
+	for path, left := range map[string]bool{"/etc/one": false, "/etc/two": false, "/etc/last": false, "/etc/oneway": true} {
+		_, err := hosts.Host("cp-1").File(path)
+		require.Equal(t, left, err == nil, path)
+	}
+}
+
+// Every step of the recipe that changes something is undone, or says itself that it
+// cannot be.
+func TestRecipeIsUndoable(t *testing.T) {
+	p, err := planFor(config(t, hafixture.Three()))
+	require.NoError(t, err)
+	require.Empty(t, p.Irreversible())
+}
+
+// What cannot be undone is named, with what it came after left as it is.
 func TestWhatCannotBeUndoneIsNamed(t *testing.T) {
 	hosts := fakeCluster(t, hafixture.Three())
 	file := func(id plan.ID, path string, after ...plan.ID) plan.Step {
@@ -137,7 +201,7 @@ func TestWhatCannotBeUndoneIsNamed(t *testing.T) {
 	}
 	p, err := plan.New(
 		file("below", "/etc/below"),
-		plan.Step{ID: "oneway", Host: "cp-1", After: []plan.ID{"below"}, Action: oneWay{}},
+		plan.Step{ID: "oneway", Host: "cp-1", After: []plan.ID{"below"}, Action: dangerous{}},
 		file("above", "/etc/above", "oneway"), file("beside", "/etc/beside"),
 	)
 	require.NoError(t, err)

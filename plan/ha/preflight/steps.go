@@ -113,6 +113,7 @@ func (s *survey) all(nodes []quorate.Node) ([]hostFacts, map[string]probed) {
 
 // lookAt reads what a host tells of itself. Its Check is all there is to it.
 type lookAt struct {
+	plan.NothingToUndo
 	judge *Judge
 	node  quorate.Node
 }
@@ -138,6 +139,7 @@ func (lookAt) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
 // LookAround tries what is around a host, unless every host is this cluster's.
 type LookAround struct {
+	plan.NothingToUndo
 	Judge *Judge
 	Node  quorate.Node
 }
@@ -163,6 +165,7 @@ func (LookAround) Apply(context.Context, *plan.Host, plan.Diff) error { return n
 
 // Verdict judges what was seen of nodes. It reads nothing more.
 type Verdict struct {
+	plan.NothingToUndo
 	Judge *Judge
 	Nodes []quorate.Node
 }

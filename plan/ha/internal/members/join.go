@@ -266,3 +266,11 @@ func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, 
 func (j Join) Reads() plan.Reads {
 	return plan.ReadsOf(plan.Script(memberScript, j.Member.Etcd.DataDir, etcd.JoinPath))
 }
+
+// Keep finds no way back: a member that has left may not come back as it was.
+func (j Join) Keep(context.Context, *plan.Host, plan.Diff, string) error {
+	return &plan.IrreversibleError{Reason: "the member has joined etcd; a reset of the node removes it"}
+}
+
+// Undo is never called.
+func (j Join) Undo(context.Context, *plan.Host, string) error { return nil }
