@@ -22,8 +22,8 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
 	"github.com/quorate-dev/quorate/plan/events"
-	"github.com/quorate-dev/quorate/plan/filejournal"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
@@ -145,7 +145,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	kept, err := os.ReadFile(saved)
 	require.NoError(t, err)
 	shown := dry + dryErr + out + outErr + string(kept)
-	for _, path := range []string{events, filepath.Join(s.dir, "state", journalFile)} {
+	for _, path := range []string{events, statedir.Journal(filepath.Join(s.dir, "state")).Path} {
 		b, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.NotEmpty(t, b)
@@ -293,7 +293,7 @@ func TestWhatARunHasLeftUnfinished(t *testing.T) {
 	code, _, stderr := s.run(t)
 	require.Equal(t, exitFailed, code, stderr)
 	const left = "prerequisites/cp-2/kernel"
-	journal := &filejournal.Journal{Path: filepath.Join(s.dir, "state", journalFile)}
+	journal := statedir.Journal(filepath.Join(s.dir, "state"))
 	dead, err := journal.Begin(t.Context(), plan.Holder{})
 	require.NoError(t, err)
 	require.NoError(t, dead.Append(t.Context(), plan.Record{Schema: 1, Run: "DEAD", Kind: plan.RecordOutcome, Step: "old", Outcome: plan.Failed, Error: "\x1b[2J"}))
@@ -319,16 +319,28 @@ func TestWhatARunHasLeftUnfinished(t *testing.T) {
 // that is; a dry run goes on, unless the cluster's keys are being made just then.
 func TestOnlyOneRuns(t *testing.T) {
 	s := newSite(t)
-	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "state"), 0o700))
-	journal := &filejournal.Journal{Path: filepath.Join(s.dir, "state", journalFile)}
+	state := filepath.Join(s.dir, "state")
+	code, _, stderr := s.run(t, "-dry-run")
+	require.Zero(t, code, stderr)
+	before, contacted := tree(t, filepath.Join(state, "cluster")), s.contacted()
+	require.NotEmpty(t, before)
+	description := filepath.Join(s.dir, "cluster.yaml")
+	text, err := os.ReadFile(description)
+	require.NoError(t, err)
+	moved := strings.ReplaceAll(string(text), "192.0.2.13", "192.0.2.23") // a certificate to issue anew
+	require.NotEqual(t, moved, string(text))
+	require.NoError(t, os.WriteFile(description, []byte(moved), 0o600))
+
+	journal := statedir.Journal(state)
 	held, err := journal.Begin(t.Context(), plan.Holder{Operator: plan.Operator{Name: "bob"}, Run: "R", Since: time.Now()})
 	require.NoError(t, err)
 	code, stdout, stderr := s.run(t)
 	require.Equal(t, exitLocked, code)
 	require.Contains(t, stderr, "the journal is held by bob")
 	require.Empty(t, stdout)
-	require.Zero(t, s.contacted())
-	require.NoDirExists(t, filepath.Join(s.dir, "state", "pki"), "somebody else's state was changed")
+	require.Equal(t, contacted, s.contacted())
+	require.Equal(t, before, tree(t, filepath.Join(state, "cluster")), "somebody else's state was changed")
+	require.NoError(t, os.WriteFile(description, text, 0o600))
 	code, _, stderr = s.run(t, "-dry-run")
 	require.Zero(t, code, stderr)
 	code, _, stderr = s.run(t, "-journal", "none")
@@ -345,6 +357,22 @@ func TestOnlyOneRuns(t *testing.T) {
 	go func() { ended <- run(t.Context(), append(s.args, "-dry-run"), io.Discard, io.Discard) }()
 	require.NoError(t, held.End(t.Context()))
 	require.Zero(t, <-ended)
+}
+
+// tree is every file below a directory.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		if d.Type().IsRegular() {
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			files[path] = string(b)
+		}
+		return nil
+	}))
+	return files
 }
 
 // Other programs follow a run, and are not a reason to stop it.

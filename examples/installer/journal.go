@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -15,22 +15,21 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/filejournal"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 )
 
-const (
-	journalFile = "journal.jsonl"
-	noJournal   = "none"
-)
+// noJournal is what -journal says for none.
+const noJournal = "none"
 
-// openJournal gives the journal that the command line asks for, nil for none.
-func (o options) openJournal() (*filejournal.Journal, error) {
+// openJournal returns the journal that the command line asks for, nil for none.
+func (o options) openJournal() *filejournal.Journal {
 	switch o.journal {
 	case noJournal:
-		return nil, nil //nolint:nilnil // no journal is what was asked for
+		return nil
 	case "":
-		return &filejournal.Journal{Path: filepath.Join(o.state, journalFile)}, os.MkdirAll(o.state, 0o700)
+		return statedir.Journal(o.state)
 	}
-	return &filejournal.Journal{Path: o.journal}, nil
+	return &filejournal.Journal{Path: o.journal}
 }
 
 // who is what the journal, and others who want it, are told of this program.
@@ -49,17 +48,21 @@ func who() plan.Operator {
 const preparing = "preparing"
 
 const (
-	// preparePatience bounds the wait for somebody else who makes the state, which
-	// takes a second at most.
+	// preparePatience bounds the wait for somebody else who prepares, which takes a
+	// second at most.
 	preparePatience = 10 * time.Second
 	preparePoll     = 50 * time.Millisecond
 )
 
-// alone has the journal while the state directory is read and completed: of two
-// who made a cluster's keys at once each would have others. While somebody else
-// runs, all of it is there for a dry run to read, and only for one.
+// alone has the journal while the state directory is read and completed, so that
+// nothing is issued anew while somebody else runs. A dry run of another goes on
+// then. Before the first run there is no journal, and the state directory's own
+// lock is enough.
 func (o options) alone(ctx context.Context, j *filejournal.Journal, f func() error) error {
 	if j == nil {
+		return f()
+	}
+	if _, err := os.Stat(j.Path); errors.Is(err, fs.ErrNotExist) {
 		return f()
 	}
 	for deadline := time.Now().Add(preparePatience); ; {

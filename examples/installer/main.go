@@ -56,6 +56,8 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/sudo"
@@ -109,7 +111,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); may be repeated")
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
-	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: "+journalFile+" in the state directory)")
+	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: journal.jsonl in the state directory)")
 	f.StringVar(&o.events, "events", "", "write what happens to this `file`, as JSON Lines (docs/events.md)")
 	f.Var(&o.reset, "reset", "take this `node` out of the cluster, back to a clean host; may be repeated")
 	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
@@ -288,7 +290,7 @@ func dryRun(ctx context.Context, o options, j job, stdout io.Writer, observe fun
 	}
 	for _, path := range o.save {
 		form, _ := rendering(path) // checked by parse
-		if err := operator.Save(ctx, path, quorate.Public([]byte(form(preview)))); err != nil {
+		if err := statedir.WriteFile(ctx, path, quorate.Public([]byte(form(preview))), 0o600); err != nil {
 			return err
 		}
 	}
@@ -333,7 +335,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 			return job{}, err
 		}
 	}
-	if j.ssh, err = operator.SSH(cluster, ssh.Config{
+	if j.ssh, err = sshtargets.New(cluster, ssh.Config{
 		Auth:     o.auth(),
 		HostKeys: ssh.HostKeys{KnownHostsFiles: o.hostKeys()},
 	}); err != nil {
@@ -343,9 +345,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 	if o.sudo {
 		j.transport = sudo.New(j.ssh, sudo.Config{})
 	}
-	if j.journal, err = o.openJournal(); err != nil {
-		return job{}, err
-	}
+	j.journal = o.openJournal()
 	if err = o.alone(ctx, j.journal, func() (err error) {
 		j.config, err = operator.Config(ctx, cluster, o.state)
 		return err
@@ -357,7 +357,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 		return job{}, err
 	}
 	for _, path := range o.manifests {
-		yaml, err := os.ReadFile(path)
+		yaml, err := operator.ReadFile(path)
 		if err != nil {
 			return job{}, err
 		}
@@ -370,7 +370,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 }
 
 func readPreview(path string) (*plan.Preview, error) {
-	b, err := os.ReadFile(path)
+	b, err := operator.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -437,5 +437,5 @@ func saveKubeconfig(ctx context.Context, j job, path string) error {
 	if err != nil {
 		return err
 	}
-	return operator.Save(ctx, path, config)
+	return statedir.WriteFile(ctx, path, config, 0o600)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/payload"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
 
@@ -45,7 +47,7 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 	if err != nil {
 		return summary, err
 	}
-	return summary, operator.Save(ctx, filepath.Join(l.Dir(), kubeconfigFile), kubeconfig)
+	return summary, statedir.WriteFile(ctx, filepath.Join(l.Dir(), kubeconfigFile), kubeconfig, 0o600)
 }
 
 // recipe is the description that the lab wrote, the keys and certificates kept
@@ -60,7 +62,7 @@ func recipe(ctx context.Context, l *machines.Lab, p prepared) (*ssh.Transport, h
 		return nil, ha.Config{}, err
 	}
 	config.Prerequisites = imagesOn(p.archives).Prerequisites()
-	hosts, err := operator.SSH(c, ssh.Config{
+	hosts, err := sshtargets.New(c, ssh.Config{
 		Auth:     ssh.Auth{KeyFiles: []string{l.KeyFile()}},
 		HostKeys: ssh.HostKeys{KnownHostsFiles: []string{l.KnownHostsFile()}},
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/internal/operator"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan/drill"
+	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
 
@@ -75,7 +76,7 @@ func drillConfig(l *machines.Lab) (drill.Config, *ssh.Transport, error) {
 	if err != nil {
 		return drill.Config{}, nil, err
 	}
-	hosts, err := operator.SSH(c, ssh.Config{
+	hosts, err := sshtargets.New(c, ssh.Config{
 		Auth:     ssh.Auth{KeyFiles: []string{l.KeyFile()}},
 		HostKeys: ssh.HostKeys{KnownHostsFiles: []string{l.KnownHostsFile()}},
 		// A host without power is noticed soon.

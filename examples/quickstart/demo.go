@@ -12,6 +12,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
+	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh"
@@ -82,7 +83,7 @@ func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 	if d.plan, err = cluster.Plan(); err != nil {
 		return d, err
 	}
-	d.ssh, err = operator.SSH(c, ssh.Config{
+	d.ssh, err = sshtargets.New(c, ssh.Config{
 		Auth:     ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(key)}},
 		HostKeys: ssh.HostKeys{KnownHosts: known},
 	})

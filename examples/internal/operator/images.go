@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 )
 
 // Images is a list of image archives that are on the hosts already, as a file
@@ -25,7 +24,7 @@ type Images struct {
 
 // ReadImages reads such a list; an unknown key is an error.
 func ReadImages(path string) (Images, error) {
-	data, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	data, err := ReadFile(path)
 	if err != nil {
 		return Images{}, err
 	}
@@ -44,9 +43,7 @@ func WriteImages(ctx context.Context, path string, images Images) error {
 	if err != nil {
 		return err
 	}
-	return write(ctx, filepath.Dir(path), quorate.File{
-		Path: filepath.Base(path), Mode: 0o644, Content: quorate.Public(append(data, '\n')),
-	})
+	return statedir.WriteFile(ctx, path, quorate.Public(append(data, '\n')), 0o644)
 }
 
 // Prerequisites checks the programs on the hosts and imports the archives.
