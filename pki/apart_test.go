@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -151,7 +152,7 @@ func trustFile(t require.TestingT, b *pki.Bundle, name pki.AuthorityName, chosen
 	if b == nil {
 		return pemOf(chosen[name].cert)
 	}
-	files, err := b.ControlPlane("cp-1")
+	files, err := b.ControlPlane(context.Background(), "cp-1")
 	require.NoError(t, err)
 	path := map[pki.AuthorityName]string{pki.EtcdCA: "etcd/ca.crt", pki.KubernetesCA: "ca.crt", pki.FrontProxyCA: "front-proxy-ca.crt"}[name]
 	for _, f := range files {

@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -127,7 +128,7 @@ func TestKubeadmsAuthoritiesNeedTheirKeys(t *testing.T) {
 	require.NoError(t, err)
 	cfg.KubernetesCA, cfg.FrontProxyCA = open, proxy
 	b := newBundle(t, clusterOf(1), cfg)
-	plane, err := b.ControlPlane("cp-1")
+	plane, err := b.ControlPlane(context.Background(), "cp-1")
 	require.NoError(t, err)
 	assert.Equal(t, string(root.certPEM), string(content(t, plane, "/etc/kubernetes/pki/ca.crt")))
 	block, _ := pem.Decode(content(t, plane, "/etc/kubernetes/pki/ca.key"))
@@ -159,7 +160,7 @@ func TestIntermediateAuthorities(t *testing.T) {
 	cfg.FrontProxyCA, _ = bring("front-proxy")
 	b := newBundle(t, clusterOf(1), cfg)
 
-	member, err := b.EtcdMember("cp-1")
+	member, err := b.EtcdMember(context.Background(), "cp-1")
 	require.NoError(t, err)
 	assert.Equal(t, string(etcd.certPEM), string(content(t, member, "/etc/etcd/pki/ca.crt")))
 	trusted := x509.NewCertPool()
@@ -181,10 +182,10 @@ func TestIntermediateAuthorities(t *testing.T) {
 	_, err = presented[0].Verify(x509.VerifyOptions{Roots: onlyRoot, Intermediates: between, CurrentTime: epoch, DNSName: "cp-1"})
 	require.NoError(t, err)
 
-	plane, err := b.ControlPlane("cp-1")
+	plane, err := b.ControlPlane(context.Background(), "cp-1")
 	require.NoError(t, err)
 	assert.Equal(t, string(kubernetes.certPEM), string(content(t, plane, "/etc/kubernetes/pki/ca.crt")))
-	assert.Equal(t, []string{kubeadm.CAHash(kubernetes.cert)}, b.CAHashes())
+	assert.Equal(t, []string{kubeadm.CAHash(kubernetes.cert)}, caHashes(t, b))
 
 	again, changes, err := pki.Load(fsOf(b.Store()), clusterOf(1), cfg)
 	require.NoError(t, err)

@@ -2,8 +2,10 @@ package pki
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"slices"
 
 	"github.com/quorate-dev/quorate"
@@ -13,8 +15,20 @@ import (
 
 // Bundle is one cluster's certificates. It shows no key in any formatted or
 // marshalled form; only the files and the TLS configuration that its methods
-// give hold keys. It is immutable and safe for concurrent use.
+// return hold keys. It is immutable and safe for concurrent use. A nil or zero Bundle
+// has nothing: its methods return an error or nothing. It is a source of
+// certificates as plan/ha.Certs wants one; it has all at hand, and needs no context.
 type Bundle struct{ held *bundle }
+
+var errNoBundle = errors.New("the bundle of certificates is nil or empty: make it with New or Load")
+
+// get returns what a bundle holds; a nil or zero one is an error.
+func (b *Bundle) get() (*bundle, error) {
+	if b == nil || b.held == nil {
+		return nil, errNoBundle
+	}
+	return b.held, nil
+}
 
 type bundle struct {
 	cluster        string
@@ -59,20 +73,24 @@ const (
 // in /etc/etcd/pki: ca.crt, peer.crt, peer.key, server.crt and server.key; none
 // with Etcd.Stacked, whose members find all in ControlPlane's. Any other node is
 // an *UnknownNodeError.
-func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
-	if b.held.stacked {
-		return nil, b.held.known(node)
-	}
-	server, err := b.held.leaf(node, EtcdServer)
+func (b *Bundle) EtcdMember(_ context.Context, node string) ([]quorate.File, error) {
+	h, err := b.get()
 	if err != nil {
 		return nil, err
 	}
-	peer, err := b.held.leaf(node, EtcdPeer)
+	if h.stacked {
+		return nil, h.known(node)
+	}
+	server, err := h.leaf(node, EtcdServer)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := h.leaf(node, EtcdPeer)
 	if err != nil {
 		return nil, err
 	}
 	return byPath(
-		publicFile(etcdDir+"ca.crt", encodeCerts(b.held.ca[EtcdCA].anchor())),
+		publicFile(etcdDir+"ca.crt", encodeCerts(h.ca[EtcdCA].anchor())),
 		publicFile(etcdDir+"server.crt", encodeCerts(server.all())),
 		secretFile(etcdDir+"server.key", server.key.pem.Reveal()),
 		publicFile(etcdDir+"peer.crt", encodeCerts(peer.all())),
@@ -92,8 +110,11 @@ func (b *Bundle) EtcdMember(node string) ([]quorate.File, error) {
 // it runs there and whenever it renews them. Whoever breaks into one control
 // plane can then issue certificates for all of etcd; members of one's own, the
 // default, keep that from them.
-func (b *Bundle) ControlPlane(node string) ([]quorate.File, error) {
-	h := b.held
+func (b *Bundle) ControlPlane(_ context.Context, node string) ([]quorate.File, error) {
+	h, err := b.get()
+	if err != nil {
+		return nil, err
+	}
 	if err := h.known(node); err != nil {
 		return nil, err
 	}
@@ -127,12 +148,16 @@ func (p *pair) anchor() []*x509.Certificate { return []*x509.Certificate{p.cert}
 
 // CAHashes returns kubeadm.CAHash of every certificate in the Kubernetes
 // authority's trust file, for kubeadm join to recognise the cluster by.
-func (b *Bundle) CAHashes() []string {
+func (b *Bundle) CAHashes(context.Context) ([]string, error) {
+	h, err := b.get()
+	if err != nil {
+		return nil, err
+	}
 	var hashes []string
-	for _, c := range b.held.ca[KubernetesCA].anchor() {
+	for _, c := range h.ca[KubernetesCA].anchor() {
 		hashes = append(hashes, kubeadm.CAHash(c))
 	}
-	return hashes
+	return hashes, nil
 }
 
 // EtcdClient gives a TLS configuration with the operator's client certificate,
@@ -144,8 +169,12 @@ func (b *Bundle) CAHashes() []string {
 // loopback's, so that an endpoint written with any of them verifies, also when
 // a tunnel carries the connection. Setting ServerName to a node's name makes
 // sure that it is that member and no other which answers.
-func (b *Bundle) EtcdClient() (*tls.Config, error) {
-	operator, err := b.held.leaf("", OperatorEtcdClient)
+func (b *Bundle) EtcdClient(context.Context) (*tls.Config, error) {
+	h, err := b.get()
+	if err != nil {
+		return nil, err
+	}
+	operator, err := h.leaf("", OperatorEtcdClient)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +184,7 @@ func (b *Bundle) EtcdClient() (*tls.Config, error) {
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		RootCAs:    poolOf(b.held.ca[EtcdCA].anchor()...),
+		RootCAs:    poolOf(h.ca[EtcdCA].anchor()...),
 		// A function, so that formatting the configuration cannot show the key.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
 	}, nil
@@ -164,7 +193,11 @@ func (b *Bundle) EtcdClient() (*tls.Config, error) {
 // CA gives a copy of an authority's certificate, nil for a name that is none of
 // the three.
 func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
-	if p, ok := b.held.ca[name]; ok {
+	h, err := b.get()
+	if err != nil {
+		return nil
+	}
+	if p, ok := h.ca[name]; ok {
 		return copyCert(p.cert)
 	}
 	return nil
@@ -174,7 +207,11 @@ func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
 // OperatorEtcdClient. A node without it is an *UnknownNodeError, and a control
 // plane whose leaves kubeadm issues a *StackedError.
 func (b *Bundle) Leaf(node string, kind LeafKind) (*x509.Certificate, error) {
-	p, err := b.held.leaf(node, kind)
+	h, err := b.get()
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.leaf(node, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +245,13 @@ func (b *bundle) known(node string) error {
 }
 
 // String names the cluster: it shows no key.
-func (b *Bundle) String() string { return "certificates of cluster " + b.held.cluster }
+func (b *Bundle) String() string {
+	h, err := b.get()
+	if err != nil {
+		return "no certificates"
+	}
+	return "certificates of cluster " + h.cluster
+}
 
 // GoString gives what String gives.
 func (b *Bundle) GoString() string { return b.String() }

@@ -2,6 +2,7 @@ package pki_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -22,20 +23,10 @@ import (
 	"github.com/quorate-dev/quorate/pki"
 )
 
-// certs is the interface that plans take certificates through.
-type certs interface {
-	EtcdMember(node string) ([]quorate.File, error)
-	ControlPlane(node string) ([]quorate.File, error)
-	CAHashes() []string
-	EtcdClient() (*tls.Config, error)
-}
-
-var _ certs = (*pki.Bundle)(nil)
-
 func TestHostFilesAreExactlyThoseOfTheNode(t *testing.T) {
 	b := newBundle(t, clusterOf(3), at(epoch))
 
-	etcd, err := b.EtcdMember("cp-2")
+	etcd, err := b.EtcdMember(context.Background(), "cp-2")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"0644 /etc/etcd/pki/ca.crt",
@@ -45,7 +36,7 @@ func TestHostFilesAreExactlyThoseOfTheNode(t *testing.T) {
 		"0600 /etc/etcd/pki/server.key",
 	}, listing(etcd))
 
-	plane, err := b.ControlPlane("cp-2")
+	plane, err := b.ControlPlane(context.Background(), "cp-2")
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"0644 /etc/kubernetes/pki/apiserver-etcd-client.crt",
@@ -82,9 +73,9 @@ func TestNoHostGetsWhatIsNotIts(t *testing.T) {
 	b := newBundle(t, clusterOf(3), at(epoch))
 	store := b.Store()
 	for _, node := range []string{"cp-1", "cp-2", "cp-3"} {
-		etcd, err := b.EtcdMember(node)
+		etcd, err := b.EtcdMember(context.Background(), node)
 		require.NoError(t, err)
-		plane, err := b.ControlPlane(node)
+		plane, err := b.ControlPlane(context.Background(), node)
 		require.NoError(t, err)
 		for _, file := range append(etcd, plane...) {
 			host := string(file.Content.Bytes())
@@ -105,11 +96,11 @@ func TestNoHostGetsWhatIsNotIts(t *testing.T) {
 func TestWorkersAndStrangersHaveNoCertificates(t *testing.T) {
 	b := newBundle(t, clusterOf(1), at(epoch))
 	for _, node := range []string{"w-1", "stranger", ""} {
-		_, err := b.EtcdMember(node)
+		_, err := b.EtcdMember(context.Background(), node)
 		var unknown *pki.UnknownNodeError
 		require.ErrorAs(t, err, &unknown)
 		assert.Equal(t, &pki.UnknownNodeError{Node: node, Known: []string{"cp-1"}}, unknown)
-		_, err = b.ControlPlane(node)
+		_, err = b.ControlPlane(context.Background(), node)
 		require.ErrorAs(t, err, &unknown)
 	}
 }
@@ -118,20 +109,20 @@ func TestWorkersAndStrangersHaveNoCertificates(t *testing.T) {
 // client certificates required, as etcd does it.
 func TestMutualTLS(t *testing.T) {
 	b := newBundle(t, clusterOf(3), pki.Config{})
-	member1, err := b.EtcdMember("cp-1")
+	member1, err := b.EtcdMember(context.Background(), "cp-1")
 	require.NoError(t, err)
-	member2, err := b.EtcdMember("cp-2")
+	member2, err := b.EtcdMember(context.Background(), "cp-2")
 	require.NoError(t, err)
-	plane2, err := b.ControlPlane("cp-2")
+	plane2, err := b.ControlPlane(context.Background(), "cp-2")
 	require.NoError(t, err)
-	operator, err := b.EtcdClient()
+	operator, err := b.EtcdClient(context.Background())
 	require.NoError(t, err)
 
 	server := hostConfig(t, member1, "/etc/etcd/pki/server", "/etc/etcd/pki/ca.crt")
 	peer := hostConfig(t, member1, "/etc/etcd/pki/peer", "/etc/etcd/pki/ca.crt")
 	apiserver := hostConfig(t, plane2, "/etc/kubernetes/pki/apiserver-etcd-client", "/etc/kubernetes/pki/etcd/ca.crt")
 	otherPeer := hostConfig(t, member2, "/etc/etcd/pki/peer", "/etc/etcd/pki/ca.crt")
-	stranger, err := newBundle(t, clusterOf(1), pki.Config{}).EtcdClient()
+	stranger, err := newBundle(t, clusterOf(1), pki.Config{}).EtcdClient(context.Background())
 	require.NoError(t, err)
 	stranger.RootCAs = operator.RootCAs
 
@@ -242,7 +233,7 @@ func TestAuthoritiesByName(t *testing.T) {
 		assert.Equal(t, epoch.Add(-5*time.Minute), c.NotBefore)
 		assert.Equal(t, x509.KeyUsageCertSign|x509.KeyUsageCRLSign|x509.KeyUsageDigitalSignature, c.KeyUsage)
 	}
-	assert.Equal(t, []string{kubeadm.CAHash(b.CA(pki.KubernetesCA))}, b.CAHashes())
+	assert.Equal(t, []string{kubeadm.CAHash(b.CA(pki.KubernetesCA))}, caHashes(t, b))
 	assert.Nil(t, b.CA("other"))
 }
 
@@ -265,4 +256,29 @@ func TestNothingIsPrinted(t *testing.T) {
 	require.Error(t, badErr)
 	assert.Empty(t, string(printed))
 	assert.Empty(t, logged.String())
+}
+
+// A nil or zero bundle is a mistake that is reported, not one that panics.
+func TestNoBundle(t *testing.T) {
+	for _, b := range []*pki.Bundle{nil, {}} {
+		_, err := b.EtcdMember(t.Context(), "cp-1")
+		require.ErrorContains(t, err, "make it with New or Load")
+		_, err = b.ControlPlane(t.Context(), "cp-1")
+		require.Error(t, err)
+		_, err = b.CAHashes(t.Context())
+		require.Error(t, err)
+		_, err = b.EtcdClient(t.Context())
+		require.Error(t, err)
+		_, err = b.Leaf("cp-1", pki.EtcdPeer)
+		require.Error(t, err)
+		_, err = b.Issue(pki.Request{})
+		require.Error(t, err)
+		require.Error(t, b.Verify())
+		require.Nil(t, b.CA(pki.EtcdCA))
+		require.Empty(t, b.Store())
+		require.Empty(t, b.Expiry())
+		require.Equal(t, "no certificates", b.String())
+		_, err = b.MarshalText()
+		require.NoError(t, err)
+	}
 }

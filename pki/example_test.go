@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"testing/fstest"
@@ -23,7 +24,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	files, err := bundle.EtcdMember("cp-1")
+	files, err := bundle.EtcdMember(context.Background(), "cp-1")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -22,14 +22,18 @@ type Expiry struct {
 // chains too, the first to end first and then by file. The leaves that kubeadm
 // issues on the hosts are not among them.
 func (b *Bundle) Expiry() []Expiry {
+	h, err := b.get()
+	if err != nil {
+		return nil
+	}
 	var out []Expiry
 	for _, a := range authorities {
-		for _, c := range b.held.ca[a.name].all() {
+		for _, c := range h.ca[a.name].all() {
 			out = append(out, Expiry{caCertPath(a.name), "", c.Subject.String(), true, c.NotAfter})
 		}
 	}
-	for _, s := range b.held.specs {
-		c := b.held.leaves[s.name()].cert
+	for _, s := range h.specs {
+		c := h.leaves[s.name()].cert
 		out = append(out, Expiry{s.name() + ".crt", s.node, c.Subject.String(), false, c.NotAfter})
 	}
 	slices.SortStableFunc(out, func(a, b Expiry) int {

@@ -2,6 +2,7 @@ package pki_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -88,9 +89,9 @@ func TestTwoRunsGiveTheSameHostFiles(t *testing.T) {
 		require.Empty(t, changes.Issued)
 		var all bytes.Buffer
 		for _, n := range c.ControlPlanes() {
-			etcd, err := b.EtcdMember(n.Name)
+			etcd, err := b.EtcdMember(context.Background(), n.Name)
 			require.NoError(t, err)
-			plane, err := b.ControlPlane(n.Name)
+			plane, err := b.ControlPlane(context.Background(), n.Name)
 			require.NoError(t, err)
 			for _, f := range slices.Concat(etcd, plane) {
 				fmt.Fprintf(&all, "%s %o\n%s", f.Path, f.Mode, f.Content.Bytes())

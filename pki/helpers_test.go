@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"flag"
@@ -71,4 +72,11 @@ func content(t testing.TB, files []quorate.File, path string) []byte {
 
 func pemOf(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func caHashes(t testing.TB, b *pki.Bundle) []string {
+	t.Helper()
+	hashes, err := b.CAHashes(context.Background())
+	require.NoError(t, err)
+	return hashes
 }

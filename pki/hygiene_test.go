@@ -2,6 +2,7 @@ package pki_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"io"
 	"io/fs"
@@ -110,12 +111,12 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 // Whoever has only the trust file comes to the same hashes.
 func TestCAHashes(t *testing.T) {
 	b := newBundle(t, clusterOf(1), at(epoch))
-	plane, err := b.ControlPlane("cp-1")
+	plane, err := b.ControlPlane(context.Background(), "cp-1")
 	require.NoError(t, err)
 	trust := content(t, plane, "/etc/kubernetes/pki/ca.crt")
 	hashes, err := kubeadm.CAHashes(trust)
 	require.NoError(t, err)
-	assert.Equal(t, b.CAHashes(), hashes)
+	assert.Equal(t, caHashes(t, b), hashes)
 	two, err := kubeadm.CAHashes(slices.Concat(trust, pemOf(b.CA(pki.EtcdCA))))
 	require.NoError(t, err)
 	assert.Equal(t, []string{hashes[0], kubeadm.CAHash(b.CA(pki.EtcdCA))}, two)

@@ -35,7 +35,10 @@ type Leaf struct {
 // the authority's key is not at hand, and a *VerifyError. Issue may be called
 // concurrently if Config.Rand may.
 func (b *Bundle) Issue(r Request) (Leaf, error) {
-	h := b.held
+	h, err := b.get()
+	if err != nil {
+		return Leaf{}, err
+	}
 	if err := r.problems(h.cfg).Err("certificate request"); err != nil {
 		return Leaf{}, err
 	}

@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -24,8 +25,16 @@ func TestStoreAndLoadRoundTrip(t *testing.T) {
 	assert.Equal(t, b.Store(), again.Store())
 	for _, node := range []string{"cp-1", "cp-2", "cp-3"} {
 		for _, files := range []func(*pki.Bundle) any{
-			func(b *pki.Bundle) any { f, err := b.EtcdMember(node); require.NoError(t, err); return f },
-			func(b *pki.Bundle) any { f, err := b.ControlPlane(node); require.NoError(t, err); return f },
+			func(b *pki.Bundle) any {
+				f, err := b.EtcdMember(context.Background(), node)
+				require.NoError(t, err)
+				return f
+			},
+			func(b *pki.Bundle) any {
+				f, err := b.ControlPlane(context.Background(), node)
+				require.NoError(t, err)
+				return f
+			},
 		} {
 			assert.Equal(t, files(b), files(again))
 		}

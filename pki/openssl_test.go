@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,9 +22,9 @@ import (
 func opensslVerify(t *testing.T, b *pki.Bundle, node string, now time.Time, options ...string) {
 	t.Helper()
 	openssl := tier.Program(t, "openssl")
-	member, err := b.EtcdMember(node)
+	member, err := b.EtcdMember(context.Background(), node)
 	require.NoError(t, err)
-	plane, err := b.ControlPlane(node)
+	plane, err := b.ControlPlane(context.Background(), node)
 	require.NoError(t, err)
 	root := t.TempDir()
 	for _, f := range append(member, plane...) {
@@ -81,5 +82,5 @@ func TestCAHashByOpenSSL(t *testing.T) {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	fields := strings.Fields(string(out))
-	assert.Equal(t, []string{"sha256:" + fields[len(fields)-1]}, b.CAHashes())
+	assert.Equal(t, []string{"sha256:" + fields[len(fields)-1]}, caHashes(t, b))
 }

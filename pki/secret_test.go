@@ -2,6 +2,7 @@ package pki_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/json"
@@ -85,11 +86,11 @@ func TestNoFormShowsAKey(t *testing.T) {
 	for _, f := range b.Store() {
 		store[f.Path] = f.Content.Bytes()
 	}
-	member, err := b.EtcdMember("cp-1")
+	member, err := b.EtcdMember(context.Background(), "cp-1")
 	require.NoError(t, err)
-	plane, err := b.ControlPlane("cp-1")
+	plane, err := b.ControlPlane(context.Background(), "cp-1")
 	require.NoError(t, err)
-	client, err := b.EtcdClient()
+	client, err := b.EtcdClient(context.Background())
 	require.NoError(t, err)
 	leaf, err := b.Issue(pki.Request{CommonName: "x", Profile: pki.ProfileClient})
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"context"
 	"crypto/rsa"
 	"testing"
 	"testing/fstest"
@@ -24,10 +25,10 @@ func TestStackedHostsGetTheAuthorityAndNoLeaves(t *testing.T) {
 	b := newBundle(t, stackedCluster(), at(epoch))
 	store := b.Store()
 	for _, node := range []string{"cp-1", "cp-2", "cp-3"} {
-		etcd, err := b.EtcdMember(node)
+		etcd, err := b.EtcdMember(context.Background(), node)
 		require.NoError(t, err)
 		assert.Empty(t, etcd)
-		plane, err := b.ControlPlane(node)
+		plane, err := b.ControlPlane(context.Background(), node)
 		require.NoError(t, err)
 		assert.Equal(t, []string{
 			"0644 /etc/kubernetes/pki/ca.crt",
@@ -44,9 +45,9 @@ func TestStackedHostsGetTheAuthorityAndNoLeaves(t *testing.T) {
 	}
 	var unknown *pki.UnknownNodeError
 	for _, node := range []string{"w-1", "stranger", ""} {
-		_, err := b.EtcdMember(node)
+		_, err := b.EtcdMember(context.Background(), node)
 		require.ErrorAs(t, err, &unknown)
-		_, err = b.ControlPlane(node)
+		_, err = b.ControlPlane(context.Background(), node)
 		require.ErrorAs(t, err, &unknown)
 		assert.Equal(t, []string{"cp-1", "cp-2", "cp-3"}, unknown.Known)
 	}
@@ -57,7 +58,7 @@ func TestStackedHostsGetTheAuthorityAndNoLeaves(t *testing.T) {
 	_, err = b.Leaf("w-1", pki.EtcdServer)
 	require.ErrorAs(t, err, &unknown)
 
-	_, err = b.EtcdClient()
+	_, err = b.EtcdClient(context.Background())
 	require.NoError(t, err, "the operator still asks after etcd's health")
 	again, changes, err := pki.Load(fsOf(store), stackedCluster(), at(epoch))
 	require.NoError(t, err)

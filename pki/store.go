@@ -24,7 +24,10 @@ func caKeyPath(name AuthorityName) string  { return string(name) + "/ca.key" }
 // the cluster. The key of an authority that the user brought is not among them.
 // Load of these files returns the same bundle, and its Store the same bytes.
 func (b *Bundle) Store() []quorate.File {
-	h := b.held
+	h, err := b.get()
+	if err != nil {
+		return nil
+	}
 	var files []quorate.File
 	add := func(public bool, path string, content []byte) {
 		f := quorate.File{Path: path, Mode: 0o600, Content: quorate.Sensitive(content)}

@@ -98,7 +98,13 @@ func checkUsages(chain []*x509.Certificate, usages []string) error {
 // usages, common name and exact set of SANs. Every failure is a *VerifyError or
 // *AuthorityError in the joined error. New and Load have done it already; later
 // it reports what has lapsed since.
-func (b *Bundle) Verify() error { return b.held.verify(b.held.cfg.Now()) }
+func (b *Bundle) Verify() error {
+	h, err := b.get()
+	if err != nil {
+		return err
+	}
+	return h.verify(h.cfg.Now())
+}
 
 func (b *bundle) verify(now time.Time) error {
 	errs := []error{b.checkApart()}

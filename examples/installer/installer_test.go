@@ -304,7 +304,7 @@ func TestWhatARunHasLeftUnfinished(t *testing.T) {
 	require.Regexp(t, `(?m)^left unfinished: old on : run DEAD .* failed at .*:  \[2J$`, stdout)
 	require.NotContains(t, stdout, "\x1b")
 	_, stdout, _ = s.run(t, "-dry-run", "-journal", "none")
-	require.NotContains(t, stdout, "left")
+	require.NotContains(t, stdout, "left unfinished")
 
 	broken = false
 	code, stdout, stderr = s.run(t)

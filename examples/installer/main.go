@@ -163,8 +163,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 func (o options) resets() bool { return len(o.reset) > 0 || o.resetCluster }
 
 // plan is what the options ask for.
-func (o options) plan(cfg ha.Config) (*plan.Plan, error) {
-	cluster, err := ha.New(cfg)
+func (o options) plan(ctx context.Context, cfg ha.Config) (*plan.Plan, error) {
+	cluster, err := ha.New(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func rendering(path string) (func(*plan.Preview) string, bool) {
 
 // showPreflight shows what is wrong with the hosts; an error fails.
 func showPreflight(ctx context.Context, j job, stdout io.Writer) error {
-	cluster, err := ha.New(j.config)
+	cluster, err := ha.New(ctx, j.config)
 	if err != nil {
 		return err
 	}
@@ -365,7 +365,7 @@ func prepare(ctx context.Context, o options) (job, error) {
 			Name: filepath.Base(path), Content: quorate.Sensitive(yaml), // a manifest may hold Secrets
 		})
 	}
-	j.plan, err = o.plan(j.config)
+	j.plan, err = o.plan(ctx, j.config)
 	return j, err
 }
 

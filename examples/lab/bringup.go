@@ -27,7 +27,7 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 		return plan.Summary{}, err
 	}
 	defer func() { _ = hosts.Close() }() // every connection has been used up
-	cluster, err := ha.New(config)
+	cluster, err := ha.New(ctx, config)
 	if err != nil {
 		return plan.Summary{}, err
 	}

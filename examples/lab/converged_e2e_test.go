@@ -41,7 +41,7 @@ func measureConverged(t *testing.T, l *machines.Lab, p prepared) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cluster, err := ha.New(config)
+		cluster, err := ha.New(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}

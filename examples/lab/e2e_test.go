@@ -64,7 +64,7 @@ func checkPreflight(t *testing.T, l *machines.Lab, p prepared) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hosts.Close() }() // every connection has been used up
-	cluster, err := ha.New(config)
+	cluster, err := ha.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

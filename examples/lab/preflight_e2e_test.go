@@ -33,7 +33,7 @@ func TestE2EPreflight(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = hosts.Close() }() // every connection has been used up
-		cluster, err := ha.New(config)
+		cluster, err := ha.New(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func joinWithoutToken(t *testing.T, l *machines.Lab, p prepared) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hosts.Close() }()
-	cluster, err := ha.New(config)
+	cluster, err := ha.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 	if d.config, err = operator.Config(ctx, c, ""); err != nil {
 		return d, err
 	}
-	cluster, err := ha.New(d.config)
+	cluster, err := ha.New(ctx, d.config)
 	if err != nil {
 		return d, err
 	}

@@ -37,7 +37,7 @@ func (d *demo) ask(ctx context.Context, wanted func(etcdclient.Status) bool) (s 
 		if err != nil {
 			return err
 		}
-		tls, err := d.config.Certs.EtcdClient()
+		tls, err := d.config.Certs.EtcdClient(ctx)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (d *demo) getFrom(ctx context.Context, name, key string) (value string, err
 func (d *demo) keyValues(ctx context.Context, endpoints []string, use func(context.Context, *clientv3.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	tls, err := d.config.Certs.EtcdClient()
+	tls, err := d.config.Certs.EtcdClient(ctx)
 	if err != nil {
 		return err
 	}

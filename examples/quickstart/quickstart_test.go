@@ -122,7 +122,7 @@ func noSecrets(t *testing.T, d *demo, text string) {
 	t.Helper()
 	id, secret, _ := strings.Cut(string(d.config.Kubeadm.Token.Bytes()), ".")
 	secrets := []string{id, secret, string(d.config.VIPAuth.Bytes())}
-	cluster, err := ha.New(d.config)
+	cluster, err := ha.New(t.Context(), d.config)
 	require.NoError(t, err)
 	files := cluster.Files()
 	for _, of := range files {
@@ -213,11 +213,11 @@ func TestACrashIsTold(t *testing.T) {
 func TestMembersRefuseClientsWithoutACertificate(t *testing.T) {
 	d := newTestDemo(t.Context(), t)
 	require.NoError(t, d.bringUp(t.Context(), new(bytes.Buffer)))
-	trusted, err := d.config.Certs.EtcdClient()
+	trusted, err := d.config.Certs.EtcdClient(t.Context())
 	require.NoError(t, err)
 	bundle, err := pki.New(d.config.Cluster, pki.Config{})
 	require.NoError(t, err)
-	stranger, err := bundle.EtcdClient()
+	stranger, err := bundle.EtcdClient(t.Context())
 	require.NoError(t, err)
 	stranger.RootCAs = trusted.RootCAs
 

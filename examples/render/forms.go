@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"path"
@@ -22,7 +23,7 @@ type files map[string][]quorate.File
 
 // forms are what -form takes: the files that the recipe puts on the hosts, and
 // the two in which docs/guide.md reproduces the walk-through.
-var forms = map[string]func(ha.Config) (files, error){
+var forms = map[string]func(context.Context, ha.Config) (files, error){
 	"":             ordinary,
 	"guide-exact":  guideExact,
 	"guide-secure": guideSecure,
@@ -32,8 +33,8 @@ func formNames() string {
 	return strings.Join(slices.Sorted(maps.Keys(forms))[1:], ", ")
 }
 
-func ordinary(cfg ha.Config) (files, error) {
-	c, err := ha.New(cfg)
+func ordinary(ctx context.Context, cfg ha.Config) (files, error) {
+	c, err := ha.New(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +44,8 @@ func ordinary(cfg ha.Config) (files, error) {
 // guideSecure is what the renderers make of the description, with cfssl's own
 // JSON of the certificates beside it and, for each host, the commands that a
 // person would type where the recipe's steps do it.
-func guideSecure(cfg ha.Config) (files, error) {
-	out, err := ordinary(cfg)
+func guideSecure(ctx context.Context, cfg ha.Config) (files, error) {
+	out, err := ordinary(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,9 @@ func guideSecure(cfg ha.Config) (files, error) {
 		out[""] = append(out[""], f)
 	}
 	secrets := cfg.Kubeadm
-	secrets.CAHashes = cfg.Certs.CAHashes()
+	if secrets.CAHashes, err = cfg.Certs.CAHashes(ctx); err != nil {
+		return nil, err
+	}
 	nodes, err := kubeadm.Nodes(cfg.Cluster, secrets)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
 	"io"
@@ -44,14 +45,15 @@ type guide struct {
 // values. What could not work is as docs/guide.md says. The renderers check the
 // description and compute every value; only the texts that they would write
 // otherwise (the unit, keepalived's configuration and check) are written here.
-func guideExact(cfg ha.Config) (files, error) {
-	g, err := newGuide(cfg)
+func guideExact(ctx context.Context, cfg ha.Config) (files, error) {
+	g, err := newGuide(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	out := files{}
 	for i, n := range g.cfg.Cluster.ControlPlanes() {
-		for _, part := range []func(i int) ([]quorate.File, error){g.cfssl, g.etcd, g.keepalived, g.authorities, g.kubeadm} {
+		authorities := func(i int) ([]quorate.File, error) { return g.authorities(ctx, i) }
+		for _, part := range []func(i int) ([]quorate.File, error){g.cfssl, g.etcd, g.keepalived, authorities, g.kubeadm} {
 			made, err := part(i)
 			if err != nil {
 				return nil, err
@@ -73,7 +75,7 @@ func guideExact(cfg ha.Config) (files, error) {
 	return out, nil
 }
 
-func newGuide(cfg ha.Config) (g guide, err error) {
+func newGuide(ctx context.Context, cfg ha.Config) (g guide, err error) {
 	c := cfg.Cluster.WithDefaults()
 	c.Etcd.PlainHTTP, c.Etcd.Binary, c.Etcd.DataDir = true, "/bin/etcd", "/var/lib/etcd"
 	v := &c.Endpoint.VIP
@@ -93,7 +95,9 @@ func newGuide(cfg ha.Config) (g guide, err error) {
 	if g.instances, err = vip.Instances(c, cfg.VIPAuth); err != nil {
 		return g, err
 	}
-	g.cfg.Kubeadm.CAHashes = cfg.Certs.CAHashes()
+	if g.cfg.Kubeadm.CAHashes, err = cfg.Certs.CAHashes(ctx); err != nil {
+		return g, err
+	}
 	if g.nodes, err = kubeadm.Nodes(c, g.cfg.Kubeadm); err != nil {
 		return g, err
 	}
@@ -197,8 +201,8 @@ func fill(name string, values map[string]any) ([]byte, error) {
 // authorities gives the four files that kubeadm must find alike on all masters.
 // The walk-through has the first master make them; here they are there before,
 // since what the workers' command says of them is.
-func (g guide) authorities(i int) ([]quorate.File, error) {
-	all, err := g.cfg.Certs.ControlPlane(g.cfg.Cluster.ControlPlanes()[i].Name)
+func (g guide) authorities(ctx context.Context, i int) ([]quorate.File, error) {
+	all, err := g.cfg.Certs.ControlPlane(ctx, g.cfg.Cluster.ControlPlanes()[i].Name)
 	return slices.DeleteFunc(all, func(f quorate.File) bool {
 		return !slices.Contains([]string{"ca.crt", "ca.key", "sa.key", "sa.pub"}, strings.TrimPrefix(f.Path, "/etc/kubernetes/pki/"))
 	}), err

@@ -93,7 +93,7 @@ func render(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files, err := forms[o.form](cfg)
+	files, err := forms[o.form](ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package ha
 
 import (
+	"context"
+
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 )
@@ -11,9 +13,10 @@ type Cluster struct{ recipe *recipe }
 
 // New renders a Config. The error holds every problem that the
 // description's own validation finds or, if it finds none, every problem that
-// each of the packages finds. No host is touched.
-func New(cfg Config) (*Cluster, error) {
-	r, err := newRecipe(cfg)
+// each of the packages finds. No host is touched; ctx is for cfg.Certs, which may
+// ask somebody else.
+func New(ctx context.Context, cfg Config) (*Cluster, error) {
+	r, err := newRecipe(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

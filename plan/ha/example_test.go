@@ -33,7 +33,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	described, err := ha.New(ha.Config{
+	described, err := ha.New(context.Background(), ha.Config{
 		Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth,
 	})
 	if err != nil {
@@ -88,7 +88,7 @@ func ExampleCluster_Preflight() {
 		log.Fatal(err)
 	}
 
-	described, err := ha.New(ha.Config{
+	described, err := ha.New(context.Background(), ha.Config{
 		Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth,
 	})
 	if err != nil {

@@ -43,7 +43,7 @@ func config(t *testing.T, c quorate.Cluster) ha.Config {
 
 // planFor is the plan of a cluster.
 func planFor(cfg ha.Config) (*plan.Plan, error) {
-	c, err := ha.New(cfg)
+	c, err := ha.New(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func planFor(cfg ha.Config) (*plan.Plan, error) {
 
 // resetFor is the plan that resets it, or nodes of it.
 func resetFor(cfg ha.Config, o ha.ResetConfig) (*plan.Plan, error) {
-	c, err := ha.New(cfg)
+	c, err := ha.New(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func resetFor(cfg ha.Config, o ha.ResetConfig) (*plan.Plan, error) {
 }
 
 func filesFor(cfg ha.Config) (map[string][]quorate.File, error) {
-	c, err := ha.New(cfg)
+	c, err := ha.New(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func filesFor(cfg ha.Config) (map[string][]quorate.File, error) {
 }
 
 func preflightFor(ctx context.Context, cfg ha.Config, how preflight.Config) (*preflight.Report, error) {
-	c, err := ha.New(cfg)
+	c, err := ha.New(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}

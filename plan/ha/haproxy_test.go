@@ -1,6 +1,7 @@
 package ha_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -64,8 +65,8 @@ func TestHAProxyHasAPortOfItsOwn(t *testing.T) {
 // withoutCA is a source of certificates that leaves the authority to kubeadm.
 type withoutCA struct{ ha.Certs }
 
-func (w withoutCA) ControlPlane(node string) ([]quorate.File, error) {
-	files, err := w.Certs.ControlPlane(node)
+func (w withoutCA) ControlPlane(ctx context.Context, node string) ([]quorate.File, error) {
+	files, err := w.Certs.ControlPlane(ctx, node)
 	return slices.DeleteFunc(files, func(f quorate.File) bool { return strings.HasSuffix(f.Path, "/pki/ca.crt") }), err
 }
 
@@ -75,7 +76,7 @@ func TestHAProxyNeedsTheAuthority(t *testing.T) {
 	_, err := planFor(cfg)
 	var invalid *quorate.InvalidError
 	require.ErrorAs(t, err, &invalid)
-	require.Equal(t, "certs", invalid.Problems[0].Path)
+	require.Equal(t, "certs.controlPlane[cp-1]", invalid.Problems[0].Path)
 	require.ErrorContains(t, err, "/etc/kubernetes/pki/ca.crt")
 }
 

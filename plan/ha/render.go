@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/plan/ha/internal/certcheck"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/vip"
@@ -29,13 +31,14 @@ type recipe struct {
 	// where it is the only one, or where all are initialised.
 	rejoin      *kubeadm.Node
 	rejoinFiles []quorate.File
+	certs       *certcheck.Set
 	etcdTLS     *tls.Config
 	members     []etcd.Member
 	// preparations of each node, the kernel's last.
 	preparations map[string][]software.Preparation
 }
 
-func newRecipe(cfg Config) (*recipe, error) {
+func newRecipe(ctx context.Context, cfg Config) (*recipe, error) {
 	if err := cfg.Cluster.Validate(); err != nil {
 		return nil, err
 	}
@@ -63,20 +66,25 @@ func newRecipe(cfg Config) (*recipe, error) {
 		return nil, err
 	}
 	r := &recipe{
-		Config:            cfg,
-		c:                 cfg.Cluster.WithDefaults(),
-		etcdFiles:         map[string][]quorate.File{},
-		haproxyFiles:      map[string][]quorate.File{},
-		vipFiles:          map[string][]quorate.File{},
-		controlPlaneCerts: map[string][]quorate.File{},
-		kubeadmFiles:      map[string][]quorate.File{},
-		kubeadm:           map[string]kubeadm.Node{},
-		preparations:      map[string][]software.Preparation{},
+		Config:       cfg,
+		c:            cfg.Cluster.WithDefaults(),
+		etcdFiles:    map[string][]quorate.File{},
+		haproxyFiles: map[string][]quorate.File{},
+		vipFiles:     map[string][]quorate.File{},
+		kubeadmFiles: map[string][]quorate.File{},
+		kubeadm:      map[string]kubeadm.Node{},
+		preparations: map[string][]software.Preparation{},
 	}
 	if r.Prerequisites == nil {
 		r.Prerequisites = software.Present{}
 	}
 	r.first = r.c.ControlPlanes()[0]
+	var err error
+	if r.certs, err = certcheck.Collect(ctx, r.c, cfg.Certs); err != nil {
+		return nil, err
+	}
+	r.controlPlaneCerts = r.certs.ControlPlane
+	r.etcdTLS = r.certs.EtcdClient
 	if err := errors.Join(r.renderEtcd(), r.renderVIP(), r.renderKubeadm(), r.renderHAProxy()); err != nil {
 		return nil, err
 	}
@@ -94,18 +102,13 @@ func (r *recipe) renderEtcd() (err error) {
 		return err
 	}
 	for _, m := range r.members {
-		certs, err := r.Certs.EtcdMember(m.Name)
-		if err != nil {
-			return err
-		}
 		files, err := m.Files()
 		if err != nil {
 			return err
 		}
-		r.etcdFiles[m.Name] = append(certs, files...)
+		r.etcdFiles[m.Name] = slices.Concat(r.certs.EtcdMember[m.Name], files)
 	}
-	r.etcdTLS, err = r.Certs.EtcdClient()
-	return err
+	return nil
 }
 
 func (r *recipe) renderVIP() error {
@@ -128,16 +131,8 @@ func (r *recipe) renderHAProxy() error {
 	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
 		return nil
 	}
-	certs, err := r.Certs.ControlPlane(r.first.Name)
-	if err != nil {
-		return err
-	}
+	certs := r.controlPlaneCerts[r.first.Name]
 	at := slices.IndexFunc(certs, func(f quorate.File) bool { return f.Path == preflight.KubernetesCA })
-	if at < 0 {
-		var problems quorate.Problems
-		problems.Refuse("certs", "ControlPlane(%q) has no %s, by which haproxy tells an API server from an impostor", r.first.Name, preflight.KubernetesCA)
-		return problems.Err("recipe")
-	}
 	haproxies, err := vip.HAProxies(r.c, certs[at].Content)
 	if err != nil {
 		return err
@@ -152,7 +147,7 @@ func (r *recipe) renderHAProxy() error {
 
 func (r *recipe) renderKubeadm() error {
 	secrets := r.Kubeadm
-	secrets.CAHashes = r.Certs.CAHashes()
+	secrets.CAHashes = r.certs.CAHashes
 	nodes, err := kubeadm.Nodes(r.c, secrets)
 	if err != nil {
 		return err
@@ -163,15 +158,7 @@ func (r *recipe) renderKubeadm() error {
 		}
 		r.kubeadm[n.Name] = n
 	}
-	if err := r.renderRejoin(secrets); err != nil {
-		return err
-	}
-	for _, n := range r.c.ControlPlanes() {
-		if r.controlPlaneCerts[n.Name], err = r.Certs.ControlPlane(n.Name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.renderRejoin(secrets)
 }
 
 // renderRejoin renders the first control plane as if it came after another.

@@ -99,12 +99,6 @@ func (c *Cluster) PlanReset(o ResetConfig) (*plan.Plan, error) {
 	if err := o.problems(r.c).Err("reset"); err != nil {
 		return nil, err
 	}
-	if r.etcdTLS == nil {
-		var err error
-		if r.etcdTLS, err = r.Certs.EtcdClient(); err != nil {
-			return nil, err
-		}
-	}
 	rs := &reset{recipe: r, ResetConfig: o}
 	if o.WholeCluster {
 		rs.whole()

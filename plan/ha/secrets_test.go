@@ -125,7 +125,7 @@ func (t traces) find(text string) string {
 // operatorKey is the key by which the operator asks etcd.
 func operatorKey(t *testing.T, cfg ha.Config) any {
 	t.Helper()
-	client, err := cfg.Certs.EtcdClient()
+	client, err := cfg.Certs.EtcdClient(t.Context())
 	require.NoError(t, err)
 	pair, err := client.GetClientCertificate(&tls.CertificateRequestInfo{})
 	require.NoError(t, err)

@@ -172,7 +172,7 @@ func TestTheRecipesSpans(t *testing.T) {
 	auth, err := vip.NewAuth(rand.Reader)
 	require.NoError(t, err)
 	cfg := ha.Config{Cluster: c, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
-	cluster, err := ha.New(cfg)
+	cluster, err := ha.New(t.Context(), cfg)
 	require.NoError(t, err)
 	p, err := cluster.Plan()
 	require.NoError(t, err)
@@ -219,7 +219,7 @@ func TestTheRecipesSpans(t *testing.T) {
 func assertQuiet(t *testing.T, cfg ha.Config, text string) {
 	t.Helper()
 	secrets := []quorate.Content{cfg.Kubeadm.Token, cfg.VIPAuth, quorate.Sensitive(cfg.Kubeadm.Token.Bytes()[7:])}
-	cluster, err := ha.New(cfg)
+	cluster, err := ha.New(t.Context(), cfg)
 	require.NoError(t, err)
 	files := cluster.Files()
 	for _, list := range files {

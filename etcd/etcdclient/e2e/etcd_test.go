@@ -41,7 +41,7 @@ func endpoints(servers []*server) []string {
 
 func newClient(t *testing.T, servers []*server, bundle *pki.Bundle, through *tunnel) *etcdclient.Client {
 	t.Helper()
-	config, err := bundle.EtcdClient()
+	config, err := bundle.EtcdClient(context.Background())
 	require.NoError(t, err)
 	c, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints(servers), TLS: config, Dial: through.dial, Timeout: 3 * time.Second})
 	require.NoError(t, err)
@@ -112,11 +112,11 @@ func TestRealThreeMembers(t *testing.T) {
 func TestNoCertificateNoAnswer(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
-	trusted, err := bundle.EtcdClient()
+	trusted, err := bundle.EtcdClient(context.Background())
 	require.NoError(t, err)
 	another, err := pki.New(newCluster(t), pki.Config{})
 	require.NoError(t, err)
-	stranger, err := another.EtcdClient()
+	stranger, err := another.EtcdClient(context.Background())
 	require.NoError(t, err)
 	stranger.RootCAs = trusted.RootCAs
 	for name, config := range map[string]*tls.Config{

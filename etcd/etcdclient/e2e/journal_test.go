@@ -64,7 +64,7 @@ func newJournal(t *testing.T, servers []*server, bundle *pki.Bundle, w *wire, pr
 
 func newKeeping(t *testing.T, servers []*server, bundle *pki.Bundle, w *wire, prefix string, runs int) *etcdjournal.Journal {
 	t.Helper()
-	config, err := bundle.EtcdClient()
+	config, err := bundle.EtcdClient(context.Background())
 	require.NoError(t, err)
 	j, err := etcdjournal.New(etcdjournal.Config{
 		Endpoints: endpoints(servers), TLS: config, Dial: w.dial, Prefix: prefix, TTL: shortTTL, KeepRuns: runs,
@@ -77,7 +77,7 @@ func newKeeping(t *testing.T, servers []*server, bundle *pki.Bundle, w *wire, pr
 // newRaw is etcd's own client, for what an administrator would do.
 func newRaw(t *testing.T, servers []*server, bundle *pki.Bundle) *clientv3.Client {
 	t.Helper()
-	config, err := bundle.EtcdClient()
+	config, err := bundle.EtcdClient(context.Background())
 	require.NoError(t, err)
 	raw, err := clientv3.New(clientv3.Config{Endpoints: endpoints(servers), TLS: config, Logger: zap.NewNop()})
 	require.NoError(t, err)
@@ -388,7 +388,7 @@ func TestRealMembersDieDuringARun(t *testing.T) {
 func TestRealNoMemberAnswers(t *testing.T) {
 	tier.Host(t)
 	servers, bundle := newServers(t) // and none is started
-	config, err := bundle.EtcdClient()
+	config, err := bundle.EtcdClient(context.Background())
 	require.NoError(t, err)
 	j, err := etcdjournal.New(etcdjournal.Config{Endpoints: endpoints(servers), TLS: config, Timeout: time.Second})
 	require.NoError(t, err)

@@ -116,7 +116,7 @@ func newServers(t *testing.T) ([]*server, *pki.Bundle) {
 		dir, err := os.MkdirTemp("", "quorate-etcd-")
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-		files, err := bundle.EtcdMember(m.Name)
+		files, err := bundle.EtcdMember(context.Background(), m.Name)
 		require.NoError(t, err)
 		for _, f := range files {
 			path := filepath.Join(dir, f.Path)
