@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -282,7 +283,7 @@ func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 	if len(touched) == 0 {
 		return nil
 	}
-	if _, err := h.Script(ctx, unitScript, args...); err != nil {
+	if _, err := h.Script(ctx, unitScript, nil, args...); err != nil {
 		return unitFailure(ctx, h, touched, err)
 	}
 	return nil
@@ -299,9 +300,9 @@ func (d Deploy) unitArgs(diff Diff) (touched, args []string) {
 			touched = append(touched, u.Name)
 			switch {
 			case c.Verb == "enable":
-				enable = append(enable, "--no-reload enable", u.Name)
+				enable = append(enable, "enable", u.Name)
 			case c.Verb == "start" && u.NoBlock:
-				start = append(start, "start --no-block", u.Name)
+				start = append(start, "start-no-block", u.Name)
 			default:
 				start = append(start, c.Verb, u.Name)
 			}
@@ -316,13 +317,9 @@ func (d Deploy) unitArgs(diff Diff) (touched, args []string) {
 // unitScript brings up units in one round trip and with one reload: systemctl
 // enable would reload for each unit, which takes half a second on a busy host.
 // Its arguments are pairs of a verb, which may have an option, and a unit.
-const unitScript = `# bring up units
-set -e
-while [ $# -gt 0 ]; do
-	systemctl $1 ${2:+"$2"}
-	shift 2
-done
-`
+//
+//go:embed scripts/units.sh
+var unitScript string
 
 // unitFailure adds what the journal says about units that would not start.
 func unitFailure(ctx context.Context, h *Host, units []string, cause error) error {
@@ -357,9 +354,14 @@ func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, erro
 	_, args := d.unitArgs(diff)
 	var out []Command
 	for pair := range slices.Chunk(args, 2) {
-		argv := append([]string{"systemctl"}, strings.Fields(pair[0])...)
-		if pair[1] != "" {
-			argv = append(argv, pair[1])
+		argv := []string{"systemctl", pair[0], pair[1]}
+		switch pair[0] {
+		case "enable":
+			argv = []string{"systemctl", "--no-reload", "enable", pair[1]}
+		case "start-no-block":
+			argv = []string{"systemctl", "start", "--no-block", pair[1]}
+		case "daemon-reload":
+			argv = argv[:2]
 		}
 		out = append(out, Command{Argv: argv})
 	}
@@ -386,8 +388,8 @@ func (d Deploy) Reads() Reads {
 }
 
 // undoArgs are what keepFiles and putBack are told of a Deploy.
-func (d Deploy) undoArgs(dir string) []string {
-	args := []string{dir}
+func (d Deploy) undoArgs() []string {
+	var args []string
 	for _, u := range d.Units {
 		args = append(args, "unit", u.Name)
 	}
@@ -406,19 +408,19 @@ func (d Deploy) undoArgs(dir string) []string {
 // Keep copies the files that stand there and notes how the units are.
 func (d Deploy) Keep(ctx context.Context, h *Host, _ Diff, dir string) error {
 	var args []string
-	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(dir)[1:], 2)) {
+	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(), 2)) {
 		if a[0] == "made" { // not copied, but it keeps its number
 			a[1] = "/nonexistent"
 		}
 		args = append(args, a...)
 	}
-	_, err := h.Script(ctx, keepFiles, append([]string{dir}, args...)...)
+	_, err := h.Script(ctx, keepFiles, map[string]string{"DIR": dir}, args...)
 	return err
 }
 
 // Undo puts them back: files with their bytes, modes and owners, units running and
 // enabled as they were. What had not been there is removed.
 func (d Deploy) Undo(ctx context.Context, h *Host, dir string) error {
-	_, err := h.Script(ctx, putBack, d.undoArgs(dir)...)
+	_, err := h.Script(ctx, putBack, map[string]string{"DIR": dir}, d.undoArgs()...)
 	return err
 }

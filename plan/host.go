@@ -80,19 +80,32 @@ func (h *Host) RunInput(ctx context.Context, stdin io.Reader, argv ...string) ([
 
 // redactError hides what a command's complaint quotes of its input.
 func (h *Host) redactError(err error) error {
-	var exit *transport.ExitError
-	if !errors.As(err, &exit) || h.redact(exit.Stderr) == exit.Stderr {
-		return err
+	var (
+		exit       *transport.ExitError
+		notStarted *transport.NotStartedError
+		unknown    *transport.UnknownExitError
+	)
+	switch {
+	case errors.As(err, &exit) && h.redact(exit.Stderr) != exit.Stderr:
+		hidden := *exit
+		hidden.Stderr = h.redact(exit.Stderr)
+		return &hidden
+	case errors.As(err, &notStarted) && h.redact(notStarted.Said) != notStarted.Said:
+		hidden := *notStarted
+		hidden.Said = h.redact(notStarted.Said)
+		return &hidden
+	case errors.As(err, &unknown) && h.redact(unknown.Stderr) != unknown.Stderr:
+		hidden := *unknown
+		hidden.Stderr = h.redact(unknown.Stderr)
+		return &hidden
 	}
-	hidden := *exit
-	hidden.Stderr = h.redact(exit.Stderr)
-	return &hidden
+	return err
 }
 
-// Script runs a POSIX shell script with arguments $1, $2 ... Its first line
-// stands for it in errors: make that a comment.
-func (h *Host) Script(ctx context.Context, text string, args ...string) ([]byte, error) {
-	return h.Run(ctx, Script(text, args...)...)
+// Script runs a POSIX shell script with variables and arguments, as the function
+// Script has it.
+func (h *Host) Script(ctx context.Context, text string, vars map[string]string, args ...string) ([]byte, error) {
+	return h.Ask(ctx, Script(text, vars, args...))
 }
 
 // Stat describes files, all in one round trip. Errors of the file operations

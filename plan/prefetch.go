@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,9 +51,23 @@ func readsOf(a Action) Reads {
 	return Reads{}
 }
 
-// Script is what Host.Script runs.
-func Script(text string, args ...string) []string {
-	return append([]string{"sh", "-c", text, "sh"}, args...)
+// Script returns the question that a POSIX shell script asks of a host. The
+// variables are set before the second line of the text; args are its "$@". The
+// first line stands for the script in errors: make that a comment.
+//
+// Neither may be secret: they are arguments of a command.
+func Script(text string, vars map[string]string, args ...string) transport.Query {
+	argv := []string{"sh", "-c", text, "sh"}
+	if len(vars) > 0 {
+		var set strings.Builder
+		for i, name := range slices.Sorted(maps.Keys(vars)) {
+			fmt.Fprintf(&set, "%s=${%d} ", name, i+1)
+			argv = append(argv, vars[name])
+		}
+		first, rest, _ := strings.Cut(text, "\n")
+		argv[2] = fmt.Sprintf("%s\n%s&& shift %d\n%s", first, set.String(), len(vars), rest)
+	}
+	return transport.Query{Argv: append(argv, args...)}
 }
 
 const (
@@ -287,5 +302,3 @@ func (w *worker) ahead(ctx context.Context, h *Host) (r *readings, now bool) {
 	h.ahead.applied = w.appliedSteps
 	return h.ahead, true
 }
-
-func ReadsOf(argv []string) Reads { return Reads{Queries: []transport.Query{{Argv: argv}}} }

@@ -2,10 +2,12 @@ package plan
 
 import (
 	"context"
+	_ "embed"
 	"slices"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // Removal stops the units and takes away the files and their stamp.
@@ -32,57 +34,14 @@ type Move struct{ From, To string }
 
 // leftScript prints each of its arguments that is left, a pair of a kind and a
 // name.
-const leftScript = `# what is left here?
-while [ $# -gt 0 ]; do
-	case "$1" in
-	unit)
-		case "$(systemctl is-active "$2" 2>/dev/null)" in
-		active | activating | reloading | deactivating) echo "unit $2" ;;
-		*) case "$(systemctl is-enabled "$2" 2>/dev/null)" in enabled*) echo "unit $2" ;; esac ;;
-		esac
-		;;
-	*) if [ -e "$2" ] || [ -L "$2" ]; then echo "path $2"; fi ;;
-	esac
-	shift 2
-done
-`
+//
+//go:embed scripts/left.sh
+var leftScript string
 
 // removeScript does it, by triples of a verb and what it is done to.
-const removeScript = `# stop units and remove files
-set -e
-while [ $# -gt 0 ]; do
-	case "$1" in
-	unit)
-		if systemctl show --property=LoadState "$2" | grep -q '^LoadState=loaded'; then
-			systemctl stop "$2"
-			systemctl --quiet disable "$2"
-		fi
-		;;
-	wait)
-		tries=100
-		until curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; do
-			tries=$((tries - 1))
-			if [ "$tries" -eq 0 ]; then
-				echo "no other host answers at $2" >&2
-				exit 1
-			fi
-			sleep 0.2
-		done
-		;;
-	keep)
-		if [ -e "$2" ]; then
-			mkdir -p -m 0700 "${3%/*}"
-			rm -rf "$3"
-			mv "$2" "$3"
-		fi
-		;;
-	path) rm -rf "$2" ;;
-	dir) rmdir "$2" 2>/dev/null || : ;;
-	esac
-	shift 3
-done
-systemctl daemon-reload
-`
+//
+//go:embed scripts/remove.sh
+var removeScript string
 
 func (r Remove) leftArgs() []string {
 	var args []string
@@ -100,7 +59,7 @@ func (r Remove) leftArgs() []string {
 
 // Check says what is left.
 func (r Remove) Check(ctx context.Context, h *Host) (Diff, error) {
-	out, err := h.Script(ctx, leftScript, r.leftArgs()...)
+	out, err := h.Script(ctx, leftScript, nil, r.leftArgs()...)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +97,7 @@ func (r Remove) Apply(ctx context.Context, h *Host, _ Diff) error {
 	for _, d := range r.Dirs {
 		args = append(args, "dir", d, "")
 	}
-	_, err := h.Script(ctx, removeScript, args...)
+	_, err := h.Script(ctx, removeScript, nil, args...)
 	return err
 }
 
@@ -163,4 +122,6 @@ func (r Remove) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) 
 }
 
 // Reads gives the script.
-func (r Remove) Reads() Reads { return ReadsOf(Script(leftScript, r.leftArgs()...)) }
+func (r Remove) Reads() Reads {
+	return Reads{Queries: []transport.Query{Script(leftScript, nil, r.leftArgs()...)}}
+}

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"fmt"
 	"path"
 	"regexp"
@@ -198,7 +199,7 @@ func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
 	if err := undoer.Undo(ctx, h, u.dir); err != nil {
 		return err
 	}
-	_, err := h.Script(ctx, forgetKept, u.dir)
+	_, err := h.Script(ctx, forgetKept, map[string]string{"DIR": u.dir})
 	return err
 }
 
@@ -208,98 +209,29 @@ func (u undo) Describe() Description {
 	return Description{Inputs: append(d.Inputs, InputText(string(u.step), u.dir))}
 }
 
-const (
-	// forgetKept removes the mark first: what is left without it counts for nothing.
-	// It is for directories of UndoDir alone.
-	forgetKept = `# forget what was kept
-set -e
-rm -f "$1/complete"
-rm -rf "$1"
-rmdir "${1%/*}" 2>/dev/null || :
-rmdir "${1%/*/*}" 2>/dev/null || :
-`
-	// keepDir makes $1, empty, unless all is kept there.
-	keepDir = `# make a directory to keep things in
-set -e
-if [ -e "$1/complete" ] || [ -e "$1/irreversible" ]; then
-	echo kept=yes
-	exit 0
-fi
-umask 077
-rm -rf "$1"
-mkdir -p "$1"
-`
-)
+// forgetKept removes the mark first: what is left without it counts for nothing.
+// It is for directories of UndoDir alone.
+//
+//go:embed scripts/forget.sh
+var forgetKept string
 
-// keepFiles keeps files as $1/1, $1/2 ... and says of units how they are. Its
+// keepDir makes DIR, empty, unless all is kept there.
+//
+//go:embed scripts/keepdir.sh
+var keepDir string
+
+// keepFiles keeps files as DIR/1, DIR/2 ... and says of units how they are. Its
 // further arguments are pairs of a kind and a name.
-const keepFiles = `# keep what stands here before it is changed
-set -e
-dir=$1
-shift
-n=0
-while [ $# -gt 0 ]; do
-	n=$((n + 1))
-	case "$1" in
-	unit)
-		active=$(systemctl is-active "$2" 2>/dev/null) || :
-		enabled=$(systemctl is-enabled "$2" 2>/dev/null) || :
-		printf 'active=%s\nenabled=%s\n' "$active" "$enabled" >"$dir/$n"
-		;;
-	*) if [ -e "$2" ]; then cp -a "$2" "$dir/$n"; fi ;;
-	esac
-	shift 2
-done
-`
+//
+//go:embed scripts/keep.sh
+var keepFiles string
 
 // putBack is what keepFiles was, backwards. Units that did not run are stopped
 // before their files go, and others restarted once their files are back. A "made"
 // is moved away if the unit before it did not run: what the unit made by itself.
-const putBack = `# put back what stood here
-set -e
-dir=$1
-shift
-back() {
-	phase=$1
-	shift
-	n=0
-	stopped=
-	while [ $# -gt 0 ]; do
-		n=$((n + 1))
-		case "$phase $1" in
-		"stop unit")
-			stopped=
-			if ! grep -q '^active=act' "$dir/$n"; then
-				stopped=yes
-				if systemctl show --property=LoadState "$2" | grep -q '^LoadState=loaded'; then systemctl stop "$2"; fi
-			fi
-			if ! grep -q '^enabled=enabled' "$dir/$n" && systemctl is-enabled "$2" >/dev/null 2>&1; then systemctl --quiet disable "$2"; fi
-			;;
-		"stop made")
-			if [ -n "$stopped" ] && [ -e "$2" ]; then
-				rm -rf "$2.kept"
-				mv "$2" "$2.kept"
-			fi
-			;;
-		"file file")
-			if [ -e "$dir/$n" ]; then
-				rm -rf "$2.undo"
-				cp -a "$dir/$n" "$2.undo"
-				mv "$2.undo" "$2"
-			else
-				rm -f "$2"
-			fi
-			;;
-		"start unit") if grep -q '^active=act' "$dir/$n"; then systemctl restart "$2"; fi ;;
-		esac
-		shift 2
-	done
-}
-back stop "$@"
-back file "$@"
-systemctl daemon-reload
-back start "$@"
-`
+//
+//go:embed scripts/putback.sh
+var putBack string
 
 // NothingToUndo is for Actions that only wait, and for one whose work, a token, goes by
 // itself.

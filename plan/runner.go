@@ -151,7 +151,7 @@ func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
 		return runNameError(r.Keep)
 	}
 	dir := undoDir(r.Keep, s.ID)
-	out, err := h.Script(ctx, keepDir, dir)
+	out, err := h.Script(ctx, keepDir, map[string]string{"DIR": dir})
 	if err != nil || keyval.Parse(out)["kept"] == "yes" {
 		return err
 	}

@@ -26,6 +26,18 @@ const (
 	// KindExit is a *transport.ExitError, a command that did not succeed: Host,
 	// Tried is the command, Output the end of its standard error, ExitCode, Signal.
 	KindExit Kind = "exit"
+	// KindNotStarted is a *transport.NotStartedError, a command that the host did not
+	// run: Host, Tried, Output is what it printed instead, ExitCode, Signal, Do.
+	KindNotStarted Kind = "not-started"
+	// KindStillRunning is a *transport.StillRunningError, a command that was to end and
+	// may still run: Host, Tried.
+	KindStillRunning Kind = "still-running"
+	// KindUnknownExit is a *transport.UnknownExitError, a command that started and of
+	// which it is not known how it ended: Host, Tried, Output.
+	KindUnknownExit Kind = "unknown-exit"
+	// KindTunnel is a *transport.TunnelError, a connection from a host that did not
+	// come about: Host, Tried, Address, Reason, Do.
+	KindTunnel Kind = "tunnel"
 	// KindDial is a *transport.DialError, a host that could not be reached or no
 	// longer: Host, Tried, Address, Reason, Do.
 	KindDial Kind = "dial"
@@ -240,6 +252,14 @@ func typedError(err error) Error {
 		return Error{Kind: KindRun, NotReached: len(e.NotReached)}
 	case *transport.ExitError:
 		return Error{Kind: KindExit, Host: e.Host, Tried: commandLine(e.Argv), Output: e.Stderr, ExitCode: &e.Code, Signal: e.Signal}
+	case *transport.NotStartedError:
+		return Error{Kind: KindNotStarted, Host: e.Host, Tried: commandLine(e.Argv), Output: e.Said, ExitCode: &e.Code, Signal: e.Signal, Do: e.Advice()}
+	case *transport.StillRunningError:
+		return Error{Kind: KindStillRunning, Host: e.Host, Tried: commandLine(e.Argv)}
+	case *transport.UnknownExitError:
+		return Error{Kind: KindUnknownExit, Host: e.Host, Tried: commandLine(e.Argv), Output: e.Stderr}
+	case *transport.TunnelError:
+		return Error{Kind: KindTunnel, Host: e.Host, Tried: "connect from the host", Address: e.Addr, Reason: string(e.Reason), Do: e.Advice}
 	case *transport.DialError:
 		tried := "connect"
 		if e.Reason == transport.Lost {

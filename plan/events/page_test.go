@@ -68,9 +68,14 @@ func shownErrors() map[events.Kind]error {
 		Stderr: "Job for keepalived.service failed.\n"}
 	step := &plan.StepError{Step: "vip/cp-2", Host: "cp-2", Phase: plan.Applying, Attempt: 1, Err: exit}
 	return map[events.Kind]error{
-		events.KindStep: step,
-		events.KindRun:  &plan.RunError{Failed: []*plan.StepError{step}, NotReached: []plan.ID{"join/cp-2", "join/worker-1", "ready"}},
-		events.KindExit: exit,
+		events.KindStep:         step,
+		events.KindRun:          &plan.RunError{Failed: []*plan.StepError{step}, NotReached: []plan.ID{"join/cp-2", "join/worker-1", "ready"}},
+		events.KindExit:         exit,
+		events.KindNotStarted:   &transport.NotStartedError{Host: "cp-2", Argv: []string{"id", "-u"}, Code: 1, Said: "This account is currently not available.\n"},
+		events.KindStillRunning: &transport.StillRunningError{Host: "cp-2", Argv: []string{"kubeadm", "init"}, Group: 4711, Err: context.Canceled, Why: errors.New("the connection is gone")},
+		events.KindUnknownExit:  &transport.UnknownExitError{Host: "cp-2", Argv: []string{"systemctl", "restart", "etcd.service"}, Err: io.ErrUnexpectedEOF},
+		events.KindTunnel: &transport.TunnelError{Host: "cp-1", Network: "tcp", Addr: "192.0.2.11:2379", Reason: transport.TunnelForbidden,
+			Advice: "set AllowTcpForwarding to yes in the host's sshd_config"},
 		events.KindDial: &transport.DialError{Host: "cp-3", Addr: "192.0.2.13:22", Reason: transport.HostKey,
 			Advice: "put the host's key into known_hosts if it is the right one", Err: errors.New("knownhosts: key is unknown")},
 		events.KindHost: &plan.HostError{Host: "cp-1", Faults: []plan.HostFault{

@@ -216,11 +216,11 @@ func (r *recipe) bootstrapID(n quorate.Node) plan.ID {
 // others, and the others, one after another, before the workers.
 func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 	b := kube.Bootstrap{
-		Config: r.kubeadmFiles[n.Name], Argv: r.kubeadm[n.Name].Command(), Endpoint: r.c.Endpoint.HostPort(),
-		Node: n.Name, ResetArgv: kube.ResetCommand(r.c), Certs: r.controlPlaneCerts[n.Name],
+		Init: r.initialises(n), Config: r.kubeadmFiles[n.Name], Argv: r.kubeadm[n.Name].Command(),
+		Node: n.Name, Role: n.Role, Label: kubeadm.ControlPlaneLabel(r.c.Version), Endpoint: r.c.Endpoint.HostPort(),
+		ResetArgv: kube.ResetCommand(r.c), Certs: r.controlPlaneCerts[n.Name],
 	}
 	s := plan.Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []plan.ID{r.prepared(n)}}
-	label := kubeadm.ControlPlaneLabel(r.c.Version)
 	if n.Role == quorate.ControlPlane {
 		s.After = append(s.After, nodeID("certificates", n))
 		if !r.c.Etcd.Stacked {
@@ -243,12 +243,10 @@ func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 			}
 		}
 	}
-	b.Needs = kube.AdminConf
 	switch {
 	case n.Name == r.first.Name:
-		b.Instead = r.instead(b)
-		s.Title, b.CheckScript = "initialise the cluster", kube.InitState
-		b.Args = []string{r.localURL(n), "https://" + r.c.Endpoint.HostPort() + r.healthPath(), n.Name, label}
+		s.Title, b.Instead = "initialise the cluster", r.instead(b)
+		b.APIURL, b.EndpointHealth = r.localURL(n), "https://"+r.c.Endpoint.HostPort()+r.healthPath()
 		var joining []quorate.Node
 		for _, other := range r.c.Nodes {
 			if !r.initialises(other) {
@@ -257,13 +255,10 @@ func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 		}
 		b.Nodes, b.Token = r.listNodes(n), r.bootstrapToken(joining...)
 		s.After = append(s.After, r.ids("token", r.readmitters())...)
-	case r.initialises(n):
-		s.Title, b.CheckScript = "initialise another control plane", kube.InitState
-		b.Args = []string{r.localURL(n), "", n.Name, label}
-		b.Nodes = r.listNodes(n)
+	case b.Init:
+		s.Title, b.APIURL, b.Nodes = "initialise another control plane", r.localURL(n), r.listNodes(n)
 	default:
-		s.Title, b.CheckScript, b.AfterScript = "join the cluster", kube.JoinState, kube.Registered
-		b.Args, b.Needs = []string{n.Name, string(n.Role), label}, "/etc/kubernetes/kubelet.conf"
+		s.Title = "join the cluster"
 	}
 	s.Action = b
 	return s
@@ -278,8 +273,7 @@ func (r *recipe) instead(b kube.Bootstrap) *kube.Bootstrap {
 	case r.rejoin == nil: // every control plane is initialised
 		return &b
 	}
-	b.Config, b.Argv, b.AfterScript = r.rejoinFiles, r.rejoin.Command(), kube.Registered
-	b.Args = []string{b.Node}
+	b.Init, b.Config, b.Argv = false, r.rejoinFiles, r.rejoin.Command()
 	return &b
 }
 

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	_ "embed"
 	"encoding/hex"
 	"net/netip"
 	"slices"
@@ -52,68 +53,9 @@ type sysctlLine struct{ file, key, value string }
 // need not be there yet, and the rest are public files of which the text is
 // wanted. It needs a shell, cat, id, grep and ip; all else it does without. The time
 // comes first: what follows takes some.
-const preflightScript = `# look at the host
-LC_ALL=C
-export LC_ALL
-echo "time=$(date +%s.%N 2>/dev/null)"
-echo "uid=$(id -u)"
-echo "init=$(cat /proc/1/comm 2>/dev/null)"
-echo "hostname=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/null)"
-echo "machine-id=$(cat /etc/machine-id 2>/dev/null)"
-echo "product-uuid=$(cat /sys/class/dmi/id/product_uuid 2>/dev/null)"
-echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "address=$address"; done
-for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || echo "missing=$c"; done
-if [ -n "$1" ]; then
-	ip link show dev "$1" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"
-fi
-if [ -n "$3" ]; then
-	command -v "$3" >/dev/null 2>&1 && echo "runtime=yes" || echo "runtime=no"
-fi
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-	echo "cgroup=v2"
-elif [ -d /sys/fs/cgroup ]; then
-	echo "cgroup=v1"
-fi
-for f in /proc/net/tcp /proc/net/tcp6; do
-	[ -r "$f" ] || continue
-	# A shell reads byte by byte: only the listeners of what may be thousands of lines.
-	grep ' 0A' "$f" | while read -r _ local _ state _; do
-		[ "$state" != 0A ] || echo "listen=$local"
-	done
-done
-if [ -r /proc/meminfo ]; then
-	while read -r key value _; do
-		case "$key" in MemTotal:) echo "memory=$value"; break ;; esac
-	done </proc/meminfo
-fi
-if [ -r /proc/swaps ]; then
-	while read -r file _; do
-		case "$file" in /*) echo "swap=$file" ;; esac
-	done </proc/swaps
-fi
-for f in /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/manifests/*.yaml; do
-	[ ! -e "$f" ] || echo "left=$f"
-done
-for f in "$2"/member/*; do # an empty directory is no data
-	[ ! -e "$f" ] || { echo "left=$2/member"; break; }
-done
-for f in /etc/sysctl.d/*.conf /etc/sysctl.conf; do
-	[ -r "$f" ] || continue
-	while read -r line || [ -n "$line" ]; do
-		case "$line" in net*forward*) echo "sysctl=$f $line" ;; esac
-	done <"$f"
-done
-shift 3
-for f in "$@"; do
-	[ -r "$f" ] || continue
-	echo "file=$f"
-	while IFS= read -r line || [ -n "$line" ]; do
-		echo "text=$line"
-	done <"$f"
-done
-exit 0
-`
+//
+//go:embed scripts/facts.sh
+var preflightScript string
 
 // parseFacts reads what preflightScript prints. What it does not understand, it
 // leaves out: a host that prints other things is no reason to fail.
@@ -299,77 +241,9 @@ func (s pathState) proves() bool { return s == pathConnected || s == pathRefused
 // bytes (2.3 kB) copied, 0.00123 s, 1.9 MB/s". 2300 bytes are what an entry of
 // etcd's log takes (etcd's own advice for measuring with fio); the file stands
 // already, as etcd's does, so that each call costs one fdatasync.
-const probesScript = `# look around the host
-LC_ALL=C
-export LC_ALL
-have() { command -v "$1" >/dev/null 2>&1; }
-probe() {
-	said=unknown
-	if have bash && have timeout; then
-		out=$(timeout "$4" bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$1" "$2" 2>&1)
-		case "$?,$out" in
-		0,*) said=connected ;;
-		124,*|143,*) said=blocked ;;
-		esac
-	elif have curl; then
-		case "$1" in *:*) at="[$1]" ;; *) at=$1 ;; esac
-		out=$(curl --noproxy '*' --silent --verbose --output /dev/null --write-out 'connect=%{time_connect}' --connect-timeout "$4" --max-time 3 "http://$at:$2/" 2>&1 </dev/null)
-		case "$?,$out" in
-		28,*connect=0?000000|28,*connect=0) said=blocked ;;
-		7,*|2,*|3,*|127,*|*connect=0?000000|*connect=0) ;;
-		*connect=*) said=connected ;;
-		esac
-	else
-		out=
-	fi
-	case "$said,$out" in
-	connected,*|blocked,*) ;;
-	*"onnection refused"*) said=refused ;;
-	*"imed out"*|*"o route to host"*|*nreachable*|*"ermission denied"*|*"not permitted"*) said=blocked ;;
-	esac
-	printf '%s\n' "$3=$1 $2 $said" # one write: others print at the same moment
-}
-listen() {
-	heard=$(timeout "$3" tcpdump -nn -l -c 16 -i "$1" "(ip proto 112 and ip[((ip[0] & 15) << 2) + 1] = $2) or (ip6 proto 112 and ip6[41] = $2)" 2>/dev/null)
-	# Ended by time or by count; anything else is a tcpdump that did not listen.
-	case $? in 0|124|143) printf 'vrrp=yes\n' ;; esac
-	echo "$heard" | while read -r line; do
-		case "$line" in *"vrid $2,"*) printf 'router=%s\n' "$line" ;; esac
-	done
-}
-vip=$1 interface=$2 vrid=$3 patience=$4 disk=$5
-shift 5
-if [ "$patience" -gt 0 ] && have tcpdump && have timeout; then
-	listen "$interface" "$vrid" "$patience" &
-fi
-while [ "$#" -ge 2 ]; do
-	probe "$1" "$2" path 2 &
-	shift 2
-done
-if [ -n "$vip" ]; then
-	ip neigh flush to "$vip" dev "$interface" >/dev/null 2>&1
-	probe "$vip" 6443 vip 1
-	printf 'neighbour=%s\n' "$(ip neigh show to "$vip" 2>/dev/null)"
-fi
-wait
-[ -n "$disk" ] || exit 0
-while [ ! -d "$disk" ]; do
-	disk=$(dirname "$disk")
-done
-file=$disk/.quorate-preflight.$$
-trap 'rm -f "$file"' EXIT
-trap 'exit 1' HUP INT TERM
-umask 077
-dd if=/dev/zero of="$file" bs=2300 count=200 conv=fsync 2>/dev/null || exit 0
-i=0
-while [ "$i" -lt 200 ]; do
-	dd if=/dev/zero of="$file" bs=2300 count=1 seek="$i" conv=notrunc oflag=dsync 2>&1 | while read -r line; do
-		case "$line" in *copied*) echo "dd=$line" ;; esac
-	done
-	i=$((i + 1))
-done
-exit 0
-`
+//
+//go:embed scripts/probes.sh
+var probesScript string
 
 // parseProbes reads what probesScript prints, and leaves out what it does not
 // understand.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/shelltest"
 )
@@ -312,7 +313,7 @@ func TestWhoseAHostIs(t *testing.T) {
 // shells are those that scripts must run in, as far as this machine has them.
 func shells(t *testing.T) map[string][]string {
 	t.Helper()
-	found := map[string][]string{"dash": {shelltest.Dash(t)}}
+	found := map[string][]string{"dash": {tier.Program(t, "dash")}}
 	for name, argv := range map[string][]string{"busybox": {"busybox", "sh"}, "bash": {"bash", "--posix"}} {
 		if path, err := exec.LookPath(argv[0]); err == nil {
 			found[name] = append([]string{path}, argv[1:]...)
@@ -335,7 +336,9 @@ func TestPreflightScriptOnThisMachine(t *testing.T) {
 	for shell, argv := range shells(t) {
 		t.Run(shell, func(t *testing.T) {
 			before := time.Now()
-			cmd := exec.Command(argv[0], append(argv[1:], "-c", preflightScript, "sh", "lo", "/nonexistent", "sh", "/proc/version", "/nonexistent")...)
+			cmd := exec.Command(argv[0], append(argv[1:], plan.Script(preflightScript, map[string]string{
+				"VIP_INTERFACE": "lo", "DATA_DIR": "/nonexistent", "RUNTIME": "sh",
+			}, "/proc/version", "/nonexistent").Argv[1:]...)...)
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)
@@ -361,7 +364,7 @@ func TestProbesScriptOnThisMachine(t *testing.T) {
 	for shell, argv := range shells(t) {
 		t.Run(shell, func(t *testing.T) {
 			dir := t.TempDir()
-			args := []string{"-c", probesScript, "sh", "", "lo", "51", "0", dir + "/not/yet", "127.0.0.1", taken.port(), "127.0.0.1", free}
+			args := plan.Script(probesScript, probing(0, dir+"/not/yet"), "127.0.0.1", taken.port(), "127.0.0.1", free).Argv[1:]
 			cmd := exec.Command(argv[0], append(argv[1:], args...)...)
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
@@ -383,6 +386,11 @@ func TestProbesScriptOnThisMachine(t *testing.T) {
 	}
 }
 
+// probing are the variables of probesScript.
+func probing(seconds int, disk string) map[string]string {
+	return map[string]string{"VIP": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "DISK_DIR": disk}
+}
+
 func pathsTo(port string, s pathState, port2 string, s2 pathState) map[netip.AddrPort]pathState {
 	return map[netip.AddrPort]pathState{netip.MustParseAddrPort("127.0.0.1:" + port): s, netip.MustParseAddrPort("127.0.0.1:" + port2): s2}
 }
@@ -401,7 +409,6 @@ func TestProbesScriptTriesPathsWithWhatThereIs(t *testing.T) {
 		return "exec " + p + ` "$@"`
 	}
 	taken, free := listen(t), unused(t)
-	args := []string{"", "lo", "51", "0", "", "127.0.0.1", taken.port(), "127.0.0.1", free}
 	for name, tt := range map[string]struct {
 		programs map[string]string
 		want     map[netip.AddrPort]pathState
@@ -410,7 +417,7 @@ func TestProbesScriptTriesPathsWithWhatThereIs(t *testing.T) {
 		"curl":    {map[string]string{"curl": path("curl")}, pathsTo(taken.port(), pathConnected, free, pathRefused)},
 		"nothing": {nil, pathsTo(taken.port(), pathUnknown, free, pathUnknown)},
 	} {
-		p := parseProbes([]byte(shelltest.Run(t, probesScript, tt.programs, args...)))
+		p := parseProbes([]byte(shelltest.Run(t, probesScript, tt.programs, probing(0, ""), "127.0.0.1", taken.port(), "127.0.0.1", free)))
 		if diff := cmp.Diff(tt.want, p.paths, compareFacts); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
@@ -445,7 +452,7 @@ func TestProbesScriptReadsWhatProgramsSay(t *testing.T) {
 		if tt.program == "bash" {
 			programs["timeout"] = pass
 		}
-		p := parseProbes([]byte(shelltest.Run(t, probesScript, programs, "", "lo", "51", "0", "", "192.0.2.1", "1")))
+		p := parseProbes([]byte(shelltest.Run(t, probesScript, programs, probing(0, ""), "192.0.2.1", "1")))
 		if got := p.paths[netip.MustParseAddrPort("192.0.2.1:1")]; got != tt.want {
 			t.Errorf("%s: %s: %s, want %s", tt.program, tt.does, got, tt.want)
 		}
@@ -457,13 +464,13 @@ func TestProbesScriptHearsTheVRID(t *testing.T) {
 	tcpdump := `case "$*" in *"-i eth7 (ip proto 112 and"*"= 51)"*) ;; *) exit 1 ;; esac
 echo "12:00:00.1 IP 192.0.2.77 > 224.0.0.18: VRRPv2, Advertisement, vrid 51, prio 100"
 echo "12:00:00.2 IP 192.0.2.78 > 224.0.0.18: VRRPv2, Advertisement, vrid 151, prio 100"`
-	out := shelltest.Run(t, probesScript, map[string]string{"tcpdump": tcpdump, "timeout": `[ "$1" = 4 ] || exit 9; shift; exec "$@"`}, "", "eth7", "51", "4", "")
+	out := shelltest.Run(t, probesScript, map[string]string{"tcpdump": tcpdump, "timeout": `[ "$1" = 4 ] || exit 9; shift; exec "$@"`}, probing(4, ""))
 	p := parseProbes([]byte(out))
 	if !p.vrrp || !slices.Equal(p.routers, []netip.Addr{netip.MustParseAddr("192.0.2.77")}) {
 		t.Errorf("%+v", p)
 	}
 	// One that cannot listen has not listened.
-	out = shelltest.Run(t, probesScript, map[string]string{"tcpdump": "echo no permission >&2; exit 1", "timeout": `shift; exec "$@"`}, "", "eth7", "51", "4", "")
+	out = shelltest.Run(t, probesScript, map[string]string{"tcpdump": "echo no permission >&2; exit 1", "timeout": `shift; exec "$@"`}, probing(4, ""))
 	if p := parseProbes([]byte(out)); p.vrrp || len(p.routers) > 0 {
 		t.Errorf("%+v", p)
 	}
@@ -471,7 +478,9 @@ echo "12:00:00.2 IP 192.0.2.78 > 224.0.0.18: VRRPv2, Advertisement, vrid 151, pr
 
 // Of a host that has nothing, the script still tells what is missing.
 func TestPreflightInDash(t *testing.T) {
-	f := parseFacts([]byte(shelltest.Run(t, preflightScript, map[string]string{"id": "echo 0"}, "eth0", "/nonexistent", "")))
+	f := parseFacts([]byte(shelltest.Run(t, preflightScript, map[string]string{"id": "echo 0"}, map[string]string{
+		"VIP_INTERFACE": "eth0", "DATA_DIR": "/nonexistent", "RUNTIME": "",
+	})))
 	if !slices.Equal(f.missing, []string{"ip", "systemctl"}) || f.uid != "0" || !f.time.IsZero() || f.iface != "no" {
 		t.Errorf("%+v", f)
 	}

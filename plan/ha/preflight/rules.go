@@ -14,6 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // The figures that facts are held against.
@@ -77,9 +78,11 @@ func CertificatesIn(text string) []string {
 
 func (j Judge) ignored(c plan.Check) bool { return slices.Contains(j.Ignore, c) }
 
-// factsArgs are the arguments of preflightScript.
-func (j Judge) factsArgs(n quorate.Node) []string {
-	return []string{vipInterface(j.Cluster, n), j.dataDir(n), j.Runtime, KubernetesCA, EtcdCA, etcd.UnitPath}
+// factsQuery is what a host is asked for of itself.
+func (j Judge) factsQuery(n quorate.Node) transport.Query {
+	return plan.Script(preflightScript, map[string]string{
+		"VIP_INTERFACE": vipInterface(j.Cluster, n), "DATA_DIR": j.dataDir(n), "RUNTIME": j.Runtime,
+	}, KubernetesCA, EtcdCA, etcd.UnitPath)
 }
 
 // dataDir is where a node's etcd keeps its data; a name that no host has for a

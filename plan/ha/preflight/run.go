@@ -125,7 +125,7 @@ func (l *look) gather(ctx context.Context, cfg Config, j Judge) error {
 	l.conn = conn
 	out := &stamped{Buffer: capped.Buffer{Limit: capped.Output}, now: cfg.Now}
 	l.sent = cfg.Now()
-	if err := conn.Run(ctx, transport.Cmd{Argv: plan.Script(preflightScript, j.factsArgs(l.node)...), Stdout: out}); err != nil {
+	if err := conn.Run(ctx, transport.Cmd{Argv: j.factsQuery(l.node).Argv, Stdout: out}); err != nil {
 		return err
 	}
 	l.received = cfg.Now()
@@ -153,9 +153,9 @@ func (s *stamped) Write(p []byte) (int, error) {
 func (l *look) probe(ctx context.Context, cfg Config, j Judge) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	p, err := j.probe(l.hostFacts, cfg.Disk, func(text string, args ...string) ([]byte, error) {
+	p, err := j.probe(l.hostFacts, cfg.Disk, func(q transport.Query) ([]byte, error) {
 		out := &capped.Buffer{Limit: capped.Output}
-		err := l.conn.Run(ctx, transport.Cmd{Argv: plan.Script(text, args...), Stdout: out})
+		err := l.conn.Run(ctx, transport.Cmd{Argv: q.Argv, Stdout: out})
 		return out.Bytes.Bytes(), err
 	})
 	l.probed = &p
@@ -163,19 +163,19 @@ func (l *look) probe(ctx context.Context, cfg Config, j Judge) error {
 }
 
 // probe has a host look around, by scripts that run there.
-func (j Judge) probe(h hostFacts, disk bool, run func(script string, args ...string) ([]byte, error)) (probed, error) {
+func (j Judge) probe(h hostFacts, disk bool, run func(transport.Query) ([]byte, error)) (probed, error) {
 	var p probed
-	args := j.probesArgs(h, disk)
-	out, err := run(probesScript, args...)
+	vars, targets := j.probesVars(h, disk)
+	out, err := run(plan.Script(probesScript, vars, targets...))
 	if err != nil {
 		return p, err
 	}
 	p = parseProbes(out)
-	p.disk = args[4] != ""
+	p.disk = vars["DISK_DIR"] != ""
 	if kubernetes, _ := j.ours(h.node, h.facts); j.Driver == "" || kubernetes || h.facts.runtime == "no" || j.ignored(CgroupDriver) {
 		return p, nil
 	}
-	out, err = run(software.CgroupDriverScript, j.Driver)
+	out, err = run(software.AskCgroupDriver(j.Driver))
 	var exit *transport.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return p, err
@@ -186,29 +186,30 @@ func (j Judge) probe(h hostFacts, disk bool, run func(script string, args ...str
 	return p, nil
 }
 
-// probesArgs are the arguments of probesScript: what is ignored is not tried.
-func (j Judge) probesArgs(h hostFacts, disk bool) []string {
-	args := []string{"", "", "0", "0", ""}
+// probesVars are the variables of probesScript, and the addresses and ports that
+// it tries: what is ignored is not tried.
+func (j Judge) probesVars(h hostFacts, disk bool) (vars map[string]string, targets []string) {
+	vars = map[string]string{"VIP": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "DISK_DIR": ""}
 	if iface := vipInterface(j.Cluster, h.node); iface != "" {
 		vip := vipAddress(j.Cluster)
-		args[1], args[2] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
+		vars["VIP_INTERFACE"], vars["VRID"] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
 		if !h.facts.holds(vip) && !j.ignored(VIP) {
-			args[0] = vip.String()
+			vars["VIP"] = vip.String()
 		}
 		if !j.ignored(VRID) {
 			// Three of the others' intervals, if theirs is like this one.
-			args[3] = strconv.Itoa(1 + 3*int(time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)/time.Second))
+			vars["LISTEN_SECONDS"] = strconv.Itoa(1 + 3*int(time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)/time.Second))
 		}
 	}
 	data := j.dataDir(h.node)
 	if disk && h.node.Role == quorate.ControlPlane && !slices.Contains(h.facts.left, data+"/member") && !j.ignored(Disk) {
-		args[4] = data
+		vars["DISK_DIR"] = data
 	}
 	if j.ignored(Path) {
-		return args
+		return vars, nil
 	}
 	for _, t := range j.targets(h.node) {
-		args = append(args, t.Addr().String(), strconv.Itoa(int(t.Port())))
+		targets = append(targets, t.Addr().String(), strconv.Itoa(int(t.Port())))
 	}
-	return args
+	return vars, targets
 }

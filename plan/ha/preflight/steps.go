@@ -10,6 +10,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // The checks. docs/preflight.md has them in a table, with their severities and
@@ -121,7 +122,7 @@ type lookAt struct {
 // Check finds nothing: the verdict does.
 func (a lookAt) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	found := hostFacts{node: a.node, sent: time.Now()}
-	out, err := h.Script(ctx, preflightScript, a.judge.factsArgs(a.node)...)
+	out, err := h.Ask(ctx, a.judge.factsQuery(a.node))
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +151,7 @@ func (a LookAround) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) 
 	if !worth {
 		return nil, nil
 	}
-	found, err := a.Judge.probe(facts, false, func(script string, args ...string) ([]byte, error) {
-		return h.Script(ctx, script, args...)
-	})
+	found, err := a.Judge.probe(facts, false, func(q transport.Query) ([]byte, error) { return h.Ask(ctx, q) })
 	if err != nil {
 		return nil, err
 	}
@@ -232,5 +231,5 @@ func vipAddress(c quorate.Cluster) netip.Addr {
 
 // Reads gives the script.
 func (a lookAt) Reads() plan.Reads {
-	return plan.ReadsOf(plan.Script(preflightScript, a.judge.factsArgs(a.node)...))
+	return plan.Reads{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
 }

@@ -2,12 +2,14 @@ package software
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // cgroupDriver refuses a host whose container runtime manages cgroups by
@@ -39,25 +41,20 @@ func KubeletCgroupDriver(c quorate.Cluster) string {
 	return "systemd"
 }
 
-// CgroupDriverScript asks the runtime, $1.
-const CgroupDriverScript = `# which cgroup driver has the runtime?
-case "$1" in
-docker) driver=$(docker info --format '{{.CgroupDriver}}') || exit 1 ;;
-containerd)
-	driver=cgroupfs
-	if containerd config dump | grep -q '^ *SystemdCgroup *= *true'; then driver=systemd; fi
-	;;
-crio)
-	driver=systemd
-	if crio config 2>/dev/null | grep -q '^ *cgroup_manager *= *"cgroupfs"'; then driver=cgroupfs; fi
-	;;
-esac
-echo "driver=$driver"
-`
+// cgroupDriverScript asks the runtime.
+//
+//go:embed scripts/cgroupdriver.sh
+var cgroupDriverScript string
+
+// AskCgroupDriver asks a runtime, docker, containerd or crio, for its cgroup driver:
+// the answer is a line driver=systemd or driver=cgroupfs.
+func AskCgroupDriver(runtime string) transport.Query {
+	return plan.Script(cgroupDriverScript, map[string]string{"RUNTIME": runtime})
+}
 
 // Check compares, and says which of the two to change.
 func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Script(ctx, CgroupDriverScript, d.runtime)
+	out, err := h.Ask(ctx, AskCgroupDriver(d.runtime))
 	if err != nil {
 		return nil, err
 	}
@@ -75,5 +72,5 @@ func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return
 
 // Reads gives the script.
 func (d cgroupDriver) Reads() plan.Reads {
-	return plan.ReadsOf(plan.Script(CgroupDriverScript, d.runtime))
+	return plan.Reads{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
 }

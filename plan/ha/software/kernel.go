@@ -7,6 +7,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // kernel sets what kubelet and pod networks need of the kernel, now and at
@@ -76,7 +77,7 @@ func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // Reads gives the file and the running kernel's settings.
 func (k kernel) Reads() plan.Reads {
-	r := plan.ReadsOf(k.query())
+	r := plan.Reads{Queries: []transport.Query{{Argv: k.query()}}}
 	r.Files = []string{SysctlFile}
 	return r
 }

@@ -2,6 +2,7 @@ package software
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"path"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // packages installs what is missing.
@@ -22,25 +24,9 @@ type packages struct {
 // installedScript prints the package manager, for each argument that is
 // installed its version and whether it is held, and what dnf or yum exclude. A
 // name also stands for what provides it, as curl-minimal provides curl.
-const installedScript = `# which packages are installed?
-if command -v apt-get >/dev/null 2>&1; then
-	echo manager apt-get
-	dpkg-query --show --showformat='package ${Package} ${db:Status-Status} ${Version} ${db:Status-Want}\n' "$@" 2>/dev/null
-	exit 0
-fi
-for manager in dnf yum none; do
-	command -v "$manager" >/dev/null 2>&1 && break
-done
-echo "manager $manager"
-[ "$manager" != none ] || exit 0
-for name in "$@"; do
-	rpm --query --whatprovides --queryformat "package $name installed %{VERSION}-%{RELEASE} \n" "$name" 2>/dev/null
-done
-for file in /etc/dnf/dnf.conf /etc/yum.conf /etc/yum.repos.d/*.repo; do
-	cat "$file" 2>/dev/null
-done | grep '^exclude'
-exit 0
-`
+//
+//go:embed scripts/installed.sh
+var installedScript string
 
 // installed is what installedScript prints.
 type installed struct {
@@ -78,17 +64,17 @@ func (i installed) holds(name string) bool {
 	})
 }
 
-func (p packages) query() []string {
+func (p packages) query() transport.Query {
 	var names []string
 	for _, w := range p.wanted {
 		names = append(names, w.name)
 	}
-	return plan.Script(installedScript, names...)
+	return plan.Script(installedScript, nil, names...)
 }
 
 // look asks what is installed, and refuses a host on which nothing can be.
 func (p packages) look(ctx context.Context, h *plan.Host) (installed, error) {
-	out, err := h.Run(ctx, p.query()...)
+	out, err := h.Ask(ctx, p.query())
 	if err != nil {
 		return installed{}, err
 	}
@@ -188,24 +174,14 @@ func (p packages) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 // is waited for: apt-get does that by itself for dpkg's lock, and not for that
 // of the lists. What the update complains of, and goes on without, is part of
 // the error if something is then not found.
-const aptScript = `# install packages
-export DEBIAN_FRONTEND=noninteractive
-tries=150
-while ! said=$(apt-get update -q 2>&1 >/dev/null); do
-	tries=$((tries - 1))
-	case $said in *lists/lock*) [ "$tries" -gt 0 ] && sleep 2 && continue ;; esac
-	printf '%s\n' "$said" >&2
-	exit 100
-done
-[ -z "$said" ] || printf '%s\n' "$said" >&2
-exec apt-get install -q -y --no-install-recommends --allow-change-held-packages \
-	-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
-`
+//
+//go:embed scripts/aptinstall.sh
+var aptScript string
 
 func (p packages) applyAPT(ctx context.Context, h *plan.Host, found installed) error {
 	missing := p.missing(found)
 	if len(missing) > 0 {
-		if _, err := h.Script(ctx, aptScript, join(missing, "=")...); err != nil {
+		if _, err := h.Script(ctx, aptScript, nil, join(missing, "=")...); err != nil {
 			return err
 		}
 	}
@@ -260,7 +236,7 @@ func join(ps []pkg, by string) []string {
 
 // Reads gives the repositories' files and the script.
 func (p packages) Reads() plan.Reads {
-	r := plan.ReadsOf(p.query())
+	r := plan.Reads{Queries: []transport.Query{p.query()}}
 	for _, f := range p.repositories {
 		r.Files = append(r.Files, f.Path)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	_ "embed"
 	"fmt"
 	"path"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -129,61 +131,26 @@ type programs struct {
 // "remember:", it prints what is to be put before the versions and kept from now on;
 // not if one of the programs is no binary of its own, as a wrapper, or the one that
 // snap has all names lead to, may start another tomorrow.
-const versionsScript = `# which versions are installed?
-files() {
-	left=$(($# / 3))
-	while [ "$left" -gt 0 ]; do
-		at=$(command -v "$2" 2>/dev/null) || return 1
-		shift 3
-		set -- "$@" "$at"
-		left=$((left - 1))
-	done
-	stat -L -c '%i:%s:%Y:%Z %n' "$@" 2>/dev/null
-}
-memory=$1
-shift
-found=$(files "$@") || found=
-asked="$*
-$found
-"
-if [ -n "$found" ]; then
-	known=$(cat "$memory" 2>/dev/null)
-	case "$known" in
-	"$asked"*)
-		printf '%s\n' "${known#"$asked"}"
-		exit 0
-		;;
-	esac
-fi
-while [ "$#" -ge 3 ]; do
-	if at=$(command -v "$2" 2>/dev/null); then
-		echo "$1=$("$2" $3 2>&1 | head -n 1)"
-		case "$(readlink -f "$at" 2>/dev/null)" in
-		*/"${2##*/}"*) head -c 4 "$at" 2>/dev/null | grep -q ELF || found= ;;
-		*) found= ;;
-		esac
-	fi
-	shift 3
-done
-[ -z "$found" ] || printf 'remember:\n%s' "$asked"
-`
+//
+//go:embed scripts/versions.sh
+var versionsScript string
 
 // VersionsPath is where a preparation's versions are remembered.
 func VersionsPath(preparation string) string {
 	return path.Join(plan.StateDir, "versions-"+preparation)
 }
 
-func (ps programs) query() []string {
-	args := []string{VersionsPath(ps.name)}
+func (ps programs) query() transport.Query {
+	var args []string
 	for _, p := range ps.needed {
 		args = append(args, p.name, p.command, p.args)
 	}
-	return plan.Script(versionsScript, args...)
+	return plan.Script(versionsScript, map[string]string{"MEMORY": VersionsPath(ps.name)}, args...)
 }
 
 // look gives what the host prints, and what it is to remember, if anything.
 func (ps programs) look(ctx context.Context, h *plan.Host) (versions, memory []byte, err error) {
-	out, err := h.Run(ctx, ps.query()...)
+	out, err := h.Ask(ctx, ps.query())
 	versions, memory, _ = bytes.Cut(out, []byte("remember:\n"))
 	if len(memory) > 0 {
 		memory = slices.Concat(memory, versions)
@@ -236,7 +203,7 @@ func (ps programs) remembered(memory []byte) quorate.File {
 }
 
 // Reads gives the script.
-func (ps programs) Reads() plan.Reads { return plan.ReadsOf(ps.query()) }
+func (ps programs) Reads() plan.Reads { return plan.Reads{Queries: []transport.Query{ps.query()}} }
 
 func (ps programs) deploy() plan.Deploy {
 	return plan.Deploy{Files: []quorate.File{ps.remembered(nil)}}

@@ -160,7 +160,7 @@ func (c *containerd) on(h *faketransport.Host) {
 }
 
 func TestPushedImportsOnlyMissingImages(t *testing.T) {
-	begin := "run sh -c '# import an image archive...' sh /var/run/containerd/containerd.sock "
+	begin := "run sh -c '# import an image archive...' sh " + hafixture.ArchivePath + " /var/run/containerd/containerd.sock"
 	imported := "exec ctr --address /var/run/containerd/containerd.sock --namespace k8s.io images import --local --digests=false "
 	for name, tt := range map[string]struct {
 		have   []string
@@ -171,13 +171,13 @@ func TestPushedImportsOnlyMissingImages(t *testing.T) {
 	}{
 		"all missing": {
 			diff: []string{"import " + hafixture.ArchivePath + " (registry.k8s.io/a:1)"},
-			did: []string{"upload " + hafixture.ArchivePath + " (0755 root:root)", begin + hafixture.ArchivePath, imported + hafixture.ArchivePath,
+			did: []string{"upload " + hafixture.ArchivePath + " (0755 root:root)", begin, imported + hafixture.ArchivePath,
 				"remove " + hafixture.ArchivePath},
 		},
 		"one missing": {
 			have: []string{"registry.k8s.io/a:1", "other:1"},
 			diff: []string{"import " + hafixture.ArchivePath + " (registry.k8s.io/b:1)"},
-			did: []string{"upload " + hafixture.ArchivePath + " (0755 root:root)", begin + hafixture.ArchivePath, imported + hafixture.ArchivePath,
+			did: []string{"upload " + hafixture.ArchivePath + " (0755 root:root)", begin, imported + hafixture.ArchivePath,
 				"remove " + hafixture.ArchivePath},
 		},
 		"none missing": {have: []string{"registry.k8s.io/a:1", "registry.k8s.io/b:1"}},
@@ -189,7 +189,7 @@ func TestPushedImportsOnlyMissingImages(t *testing.T) {
 		"on the host": {
 			left: true, onHost: true,
 			diff: []string{"import " + hafixture.ArchivePath + " (registry.k8s.io/a:1)"},
-			did:  []string{begin + hafixture.ArchivePath, imported + hafixture.ArchivePath},
+			did:  []string{begin, imported + hafixture.ArchivePath},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan/internal/shelltest"
 )
 
@@ -15,7 +16,7 @@ func TestVersionsInDash(t *testing.T) {
 		"kubeadm":    `[ "$*" = "version -o short" ] && echo v1.37.2 && echo more`,
 		"keepalived": `echo "Keepalived v2.2.7" >&2`,
 		"broken":     `exit 3`,
-	}, "DIR/none", "kubeadm", "kubeadm", "version -o short", "etcd", "/nowhere/etcd", "--version",
+	}, map[string]string{"MEMORY": "/nonexistent/none"}, "kubeadm", "kubeadm", "version -o short", "etcd", "/nowhere/etcd", "--version",
 		"keepalived", "keepalived", "--version", "broken", "broken", "")
 	if want := "kubeadm=v1.37.2\nkeepalived=Keepalived v2.2.7\nbroken=\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
@@ -26,7 +27,7 @@ func TestVersionsInDash(t *testing.T) {
 // nothing is remembered of a program that may be another's work.
 func TestVersionsAreRememberedInDash(t *testing.T) {
 	// The shell is the one binary that is there for certain.
-	binary, err := filepath.EvalSymlinks(shelltest.Dash(t))
+	binary, err := filepath.EvalSymlinks(tier.Program(t, "dash"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +57,11 @@ func TestVersionsAreRememberedInDash(t *testing.T) {
 	}
 	ask := func(programs ...string) (versions, remember string) {
 		t.Helper()
-		args := []string{memory}
+		var args []string
 		for _, name := range programs {
 			args = append(args, name, filepath.Join(dir, name), echo)
 		}
-		versions, remember, _ = strings.Cut(shelltest.Run(t, versionsScript, nil, args...), "remember:\n")
+		versions, remember, _ = strings.Cut(shelltest.Run(t, versionsScript, nil, map[string]string{"MEMORY": memory}, args...), "remember:\n")
 		return versions, remember
 	}
 	keep := func(versions, remember string) {
@@ -144,7 +145,7 @@ esac`}
 		t.Run(name, func(t *testing.T) {
 			// Not this machine's own configuration.
 			script := strings.ReplaceAll(installedScript, " /etc/", " DIR/etc/")
-			if out := shelltest.Run(t, script, tt.programs, "kubelet", "curl"); out != tt.want {
+			if out := shelltest.Run(t, script, tt.programs, nil, "kubelet", "curl"); out != tt.want {
 				t.Errorf("got %q, want %q", out, tt.want)
 			}
 		})
@@ -158,7 +159,7 @@ update) [ -e DIR/waited ] || { echo "E: Could not get lock /var/lib/apt/lists/lo
 *) echo "$DEBIAN_FRONTEND $*" ;;
 esac`,
 		"sleep": `: > DIR/waited`,
-	}, "curl", "kubeadm=1.37.2-*")
+	}, nil, "curl", "kubeadm=1.37.2-*")
 	want := "noninteractive install -q -y --no-install-recommends --allow-change-held-packages " +
 		"-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold curl kubeadm=1.37.2-*\n"
 	if out != want {
@@ -176,7 +177,7 @@ esac`
 		"--snapshotter": "--address /run/x.sock --namespace k8s.io images import --digests=false /tmp/a b.tar\n",
 	} {
 		programs := map[string]string{"ctr": strings.ReplaceAll(body, "HELP", help)}
-		if out := shelltest.Run(t, importScript, programs, "/run/x.sock", "/tmp/a b.tar"); out != want {
+		if out := shelltest.Run(t, importScript, programs, map[string]string{"SOCKET": "/run/x.sock", "ARCHIVE": "/tmp/a b.tar"}); out != want {
 			t.Errorf("got %q, want %q", out, want)
 		}
 	}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"slices"
 	"strings"
@@ -18,28 +19,55 @@ import (
 // Bootstrap runs kubeadm on a node: init on the first control plane, and join on
 // every other node or, by the version, init on every control plane.
 type Bootstrap struct {
-	Config      []quorate.File
-	Argv        []string
-	CheckScript string // script that prints state=absent, marked, done, taken or partial
-	Args        []string
-	Needs       string // path without which nothing need be read ahead
-	AfterScript string // script that waits for what kubeadm leaves to come by itself
-	Endpoint    string
+	// Init says that it is init, and how that is checked.
+	Init   bool
+	Config []quorate.File
+	Argv   []string
+	// Node is this host's name, Role what it is to become, and Label what a control
+	// plane's node has once kubeadm is done.
+	Node  string
+	Role  quorate.Role
+	Label string
 
-	// What it takes to begin anew after kubeadm was cut off: the node's name, the
-	// argument vector of the reset, and the certificates that a reset takes away.
-	Node      string
+	// APIURL is this host's API server, where init is checked and the token is kept.
+	// Endpoint is HOST:PORT of the cluster's, and EndpointHealth where that tells its
+	// health: empty on a host that is initialised after another, so that the endpoint
+	// may answer already.
+	APIURL, Endpoint, EndpointHealth string
+
+	// What it takes to run kubeadm again after it was cut off: the argument vector
+	// of the reset, and the certificates that a reset takes away.
 	ResetArgv []string
 	Certs     []quorate.File
 
-	// nodes asks the API server of this host for the nodes, where init is checked.
+	// Nodes asks the API server of this host for the nodes, where init is checked.
 	Nodes []string
-	// token is looked after by the node that others join; nil on all but the first.
+	// Token is looked after by the node that others join; nil on all but the first.
 	Token *Token
-	// instead is done in place of init where the cluster is there already and runs
+	// Instead is done in place of init where the cluster is there already and runs
 	// without this host: one that was reset, or is new. Nil on all other nodes.
 	Instead *Bootstrap
 }
+
+// state asks how far kubeadm has come. With anyway an init that an earlier run has
+// seen complete is looked at again.
+func (b Bootstrap) state(anyway bool) transport.Query {
+	if !b.Init {
+		q := plan.Script(joinState, map[string]string{"NODE": b.Node, "ROLE": string(b.Role), "LABEL": b.Label})
+		q.Needs = kubeletConf
+		return q
+	}
+	vars := map[string]string{"API_URL": b.APIURL, "ENDPOINT_HEALTH": b.EndpointHealth, "NODE": b.Node, "LABEL": b.Label, "ANYWAY": ""}
+	if anyway {
+		vars["ANYWAY"] = "yes"
+	}
+	q := plan.Script(initState, vars)
+	q.Needs = AdminConf
+	return q
+}
+
+// kubeletConf is the kubelet's own kubeconfig, which kubeadm writes on every node.
+const kubeletConf = "/etc/kubernetes/kubelet.conf"
 
 // kubeadmMark tells how far kubeadm has come on a host: markBegun is written with
 // its configuration, before it runs, and markDone once all that it is to leave
@@ -57,98 +85,32 @@ func mark(text string) quorate.File {
 	return quorate.File{Path: kubeadmMark, Mode: 0o600, Content: quorate.Public([]byte(text + "\n"))}
 }
 
-// InitState asks the API server of this host, not the endpoint: the question
+// initState asks the API server of this host, not the endpoint: the question
 // is whether this host was initialised. Where an earlier run has seen it complete, and
-// unless $5 is given, the node with its label is answer enough, and whoever runs this
+// unless ANYWAY is set, the node with its label is answer enough, and whoever runs this
 // asks for that: it lists the nodes. Elsewhere the last thing kubeadm init does is
 // kube-proxy's role binding. If it is not all there, "final" says that no waiting helps:
 // no kubeadm is at work, and either the API server has answered, or no kubelet runs that
-// would start it. $1 is the local API server's URL, $2 where
-// the endpoint tells its health, empty on a host where it may answer already: one that is
-// initialised after another, as every control plane was before Kubernetes 1.12.
-// There, and where the first one may have joined, the cluster's objects say nothing
-// of this host, and its node, $3, must have the label $4 too, which is the last
+// would start it. On a host that is initialised after another, as every control plane was
+// before Kubernetes 1.12, and where the first one may have joined, the cluster's objects say nothing
+// of this host, and its node must have the label too, which is the last
 // thing that kubeadm does to it.
-const InitState = `# was this host initialised?
-mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)
-echo "mark=$mark"
-if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
-if ! [ -e /etc/kubernetes/admin.conf ] && ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
-	if [ -n "$2" ] && curl --silent --insecure --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then
-		echo state=taken
-		if curl --silent --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 1 --max-time 2 "$2" 2>/dev/null | grep -q '^ok'; then echo ours=yes; fi
-	else
-		echo state=absent
-	fi
-	exit 0
-fi
-if [ "$mark" = done ] && [ -z "$5" ]; then
-	echo state=marked
-	exit 0
-fi
-ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@" 2>&1; }
-url=$1
-if why=$(ask -n kube-public get configmap/cluster-info clusterrolebinding/kubeadm:node-proxier -o name); then
-	state=done
-	if [ -z "$2" ] || [ "$mark" = begun ]; then
-		why=$(ask get node "$3" --show-labels --no-headers)
-		case "$why" in
-		*"$4"*) ;;
-		*) state=partial ;;
-		esac
-	fi
-else
-	state=partial
-fi
-echo "state=$state"
-if [ "$state" = partial ]; then
-	echo "why=$(printf '%s' "$why" | tail -n 1)"
-	case "$why" in
-	*"Error from server (NotFound)"* | "$3 "*) echo final=yes ;;
-	*) systemctl is-active kubelet.service >/dev/null 2>&1 || echo final=yes ;;
-	esac
-fi
-`
+//
+//go:embed scripts/initstate.sh
+var initState string
 
-// JoinState asks for the node as the kubelet sees it. The last thing kubeadm
+// joinState asks for the node as the kubelet sees it. The last thing kubeadm
 // join does on a control plane is to label the node, and no waiting helps if nobody is
-// left to do it; a worker's kubelet registers it by itself. $1 is the node's name, $2
-// "control-plane" or "worker", $3 the label.
-const JoinState = `# has this host joined?
-echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
-if ! [ -e /etc/kubernetes/kubelet.conf ] && ! [ -e /etc/kubernetes/bootstrap-kubelet.conf ]; then
-	echo state=absent
-	exit 0
-fi
-labels=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s get node "$1" --show-labels --no-headers 2>&1)
-code=$?
-case "$code $2 $labels" in
-"0 worker "*) echo state=done ;;
-"0 control-plane "*"$3"*) echo state=done ;;
-*)
-	echo state=partial
-	echo "why=$(printf '%s' "$labels" | tail -n 1)"
-	case "$2 $labels" in
-	"control-plane $1 "* | "control-plane "*"Error from server (NotFound)"*) echo final=yes ;;
-	*) systemctl is-active kubelet.service >/dev/null 2>&1 || echo final=yes ;;
-	esac
-	;;
-esac
-`
+// left to do it; a worker's kubelet registers it by itself.
+//
+//go:embed scripts/joinstate.sh
+var joinState string
 
-// Registered waits for the kubelet to register the node: kubeadm join returns
-// on a worker as soon as the kubelet has its certificate. $1 is the node's name.
-const Registered = `# wait for the kubelet to register the node
-tries=300
-while [ "$tries" -gt 0 ]; do
-	why=$(kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout=10s get node "$1" -o name 2>&1) && exit 0
-	tries=$((tries - 1))
-	sleep 0.2
-done
-echo "the kubelet has not registered the node: $why" >&2
-exit 1
-`
+// registered waits for the kubelet to register the node: kubeadm join returns
+// on a worker as soon as the kubelet has its certificate.
+//
+//go:embed scripts/registered.sh
+var registered string
 
 func (b Bootstrap) what() string { return strings.Join(b.Argv[:2], " ") }
 
@@ -168,7 +130,7 @@ type progress struct {
 }
 
 func (b Bootstrap) progress(ctx context.Context, h *plan.Host) (progress, error) {
-	out, err := h.Script(ctx, b.CheckScript, b.Args...)
+	out, err := h.Ask(ctx, b.state(false))
 	if err != nil {
 		return progress{}, err
 	}
@@ -185,7 +147,7 @@ func (b Bootstrap) progress(ctx context.Context, h *plan.Host) (progress, error)
 	switch {
 	case err == nil && p.state == stateMarked && !nodes[b.Node].labelled:
 		// Somebody has taken the label away, or etcd has lost what it knew.
-		out, err := h.Script(ctx, b.CheckScript, append(slices.Clone(b.Args), "anyway")...)
+		out, err := h.Ask(ctx, b.state(true))
 		if err != nil {
 			return progress{}, err
 		}
@@ -230,7 +192,7 @@ func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	case p.state == stateDone && (p.mark == markBegun || p.mark == markReset):
 		return plan.Diff{{Verb: plan.VerbRecord, Subject: b.what(), Detail: "an earlier run ended before it could"}}, nil
 	case p.state == stateDone:
-		return b.Token.check(ctx, h, b.Args[0], p.pending)
+		return b.Token.check(ctx, h, b.APIURL, p.pending)
 	case p.state == stateAbsent:
 		return plan.Diff{{Verb: "run", Subject: b.what()}}, nil
 	case p.state == stateTaken && p.ours && b.Instead != nil:
@@ -263,7 +225,7 @@ const (
 func (b Bootstrap) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 	switch d[0].Verb {
 	case verbRenew:
-		return b.Token.renew(ctx, h, b.Args[0])
+		return b.Token.renew(ctx, h, b.APIURL)
 	case plan.VerbRecord:
 		return b.record(ctx, h)
 	case verbRepair:
@@ -326,7 +288,7 @@ func (b Bootstrap) record(ctx context.Context, h *plan.Host) error {
 	if err != nil || len(left) == 0 || left[0].Verb != verbRenew {
 		return err
 	}
-	return b.Token.renew(ctx, h, b.Args[0])
+	return b.Token.renew(ctx, h, b.APIURL)
 }
 
 const (
@@ -394,7 +356,7 @@ func (b Bootstrap) again(ctx context.Context, h *plan.Host, forget bool) error {
 func (b Bootstrap) takeBack(ctx context.Context, h *plan.Host, forget bool) error {
 	h.Report("taking back what kubeadm has begun")
 	if forget {
-		if _, err := h.Script(ctx, forgetNode, b.Node); err != nil {
+		if _, err := h.Script(ctx, forgetNode, map[string]string{"NODE": b.Node}); err != nil {
 			return err
 		}
 	}
@@ -405,12 +367,10 @@ func (b Bootstrap) takeBack(ctx context.Context, h *plan.Host, forget bool) erro
 }
 
 // forgetNode is best effort: without an administrator's file, or an API that
-// answers, the cluster finds out by itself. $1 is the node's name.
-const forgetNode = `# forget the node
-[ -e /etc/kubernetes/admin.conf ] || exit 0
-kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=10s delete node "$1" --ignore-not-found >/dev/null 2>&1
-exit 0
-`
+// answers, the cluster finds out by itself.
+//
+//go:embed scripts/forgetnode.sh
+var forgetNode string
 
 // run writes kubeadm's configuration, says that it is begun, runs it, and says
 // that it is done.
@@ -426,8 +386,8 @@ func (b Bootstrap) run(ctx context.Context, h *plan.Host) error {
 	if _, err := h.Run(ctx, b.Argv...); err != nil {
 		return err
 	}
-	if b.AfterScript != "" {
-		if _, err := h.Script(ctx, b.AfterScript, b.Args...); err != nil {
+	if !b.Init {
+		if _, err := h.Script(ctx, registered, map[string]string{"NODE": b.Node}); err != nil {
 			return err
 		}
 	}
@@ -464,7 +424,7 @@ func pathsOf(files []quorate.File) []string {
 // Reads gives the script on a host on which kubeadm has been: elsewhere it may
 // wait for an endpoint that does not answer.
 func (b Bootstrap) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{{Argv: plan.Script(b.CheckScript, b.Args...), Needs: b.Needs}}}
+	r := plan.Reads{Queries: []transport.Query{b.state(false)}}
 	if len(b.Nodes) > 0 {
 		r.Queries = append(r.Queries, readingAPI(b.Nodes).Queries...)
 	}
@@ -491,7 +451,7 @@ func (b Bootstrap) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	if found, err := h.Stat(ctx, dir+renewedMark); err != nil || found[0].Exists {
 		return err
 	}
-	if _, err := h.Script(ctx, forgetNode, b.Node); err != nil {
+	if _, err := h.Script(ctx, forgetNode, map[string]string{"NODE": b.Node}); err != nil {
 		return err
 	}
 	u := Reset{Argv: b.ResetArgv, Files: pathsOf(b.Config)}
@@ -509,7 +469,7 @@ func (b Bootstrap) Undo(ctx context.Context, h *plan.Host, dir string) error {
 // has read it, and how kubeadm is called.
 func (b Bootstrap) Describe() plan.Description {
 	d := plan.Description{Unchecked: b.Config, Inputs: []quorate.Content{
-		plan.InputText(b.Argv...), plan.InputText(b.Args...), plan.InputText(b.ResetArgv...), plan.InputText(b.CheckScript, b.AfterScript), b.Token.input(),
+		plan.InputText(b.Argv...), plan.InputText(b.ResetArgv...), plan.InputText(b.state(false).Argv...), b.Token.input(),
 	}}
 	if b.Instead != nil {
 		d.Inputs = append(d.Inputs, plan.InputText(b.Instead.Argv...))

@@ -15,28 +15,28 @@ func TestHalfFinishedInDash(t *testing.T) {
 	const labelled, bare = "cp-1   Ready   <none>   1m   v1.37.2   a=b,role=", "cp-1   Ready   <none>   1m   v1.37.2   a=b"
 	for name, tt := range map[string]struct {
 		script         string
-		args           []string
+		args           map[string]string
 		objects, node  string // what kubectl prints; errors are such by their first words
 		kubelet        string
 		want, alsoWant string
 	}{
-		"init, all there":                {InitState, nil, "configmap/cluster-info", labelled, "active", "state=done", ""},
-		"init, no API yet":               {InitState, nil, refused, refused, "active", "state=partial", ""},
-		"init, no API, no kubelet":       {InitState, nil, refused, refused, "inactive", "state=partial", "final=yes"},
-		"init, cut before its end":       {InitState, nil, `Error from server (NotFound): configmaps "cluster-info" not found`, labelled, "active", "state=partial", "final=yes"},
-		"init, not labelled":             {InitState, nil, "configmap/cluster-info", bare, "active", "state=partial", "final=yes"},
-		"join, all there":                {JoinState, []string{"cp-1", "control-plane", "role"}, "", labelled, "active", "state=done", ""},
-		"join, not labelled":             {JoinState, []string{"cp-1", "control-plane", "role"}, "", bare, "active", "state=partial", "final=yes"},
-		"join, not registered":           {JoinState, []string{"cp-1", "control-plane", "role"}, "", missing, "active", "state=partial", "final=yes"},
-		"join, no API":                   {JoinState, []string{"cp-1", "control-plane", "role"}, "", refused, "active", "state=partial", ""},
-		"worker, all there":              {JoinState, []string{"cp-1", "worker", "role"}, "", bare, "active", "state=done", ""},
-		"worker, not registered yet":     {JoinState, []string{"cp-1", "worker", "role"}, "", missing, "active", "state=partial", ""},
-		"worker, will not be registered": {JoinState, []string{"cp-1", "worker", "role"}, "", missing, "inactive", "state=partial", "final=yes"},
+		"init, all there":                {initState, nil, "configmap/cluster-info", labelled, "active", "state=done", ""},
+		"init, no API yet":               {initState, nil, refused, refused, "active", "state=partial", ""},
+		"init, no API, no kubelet":       {initState, nil, refused, refused, "inactive", "state=partial", "final=yes"},
+		"init, cut before its end":       {initState, nil, `Error from server (NotFound): configmaps "cluster-info" not found`, labelled, "active", "state=partial", "final=yes"},
+		"init, not labelled":             {initState, nil, "configmap/cluster-info", bare, "active", "state=partial", "final=yes"},
+		"join, all there":                {joinState, map[string]string{"NODE": "cp-1", "ROLE": "control-plane", "LABEL": "role"}, "", labelled, "active", "state=done", ""},
+		"join, not labelled":             {joinState, map[string]string{"NODE": "cp-1", "ROLE": "control-plane", "LABEL": "role"}, "", bare, "active", "state=partial", "final=yes"},
+		"join, not registered":           {joinState, map[string]string{"NODE": "cp-1", "ROLE": "control-plane", "LABEL": "role"}, "", missing, "active", "state=partial", "final=yes"},
+		"join, no API":                   {joinState, map[string]string{"NODE": "cp-1", "ROLE": "control-plane", "LABEL": "role"}, "", refused, "active", "state=partial", ""},
+		"worker, all there":              {joinState, map[string]string{"NODE": "cp-1", "ROLE": "worker", "LABEL": "role"}, "", bare, "active", "state=done", ""},
+		"worker, not registered yet":     {joinState, map[string]string{"NODE": "cp-1", "ROLE": "worker", "LABEL": "role"}, "", missing, "active", "state=partial", ""},
+		"worker, will not be registered": {joinState, map[string]string{"NODE": "cp-1", "ROLE": "worker", "LABEL": "role"}, "", missing, "inactive", "state=partial", "final=yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := tt.args
 			if args == nil {
-				args = []string{"https://192.0.2.11:6443", "https://192.0.2.10:6443/readyz", "cp-1", "role"}
+				args = map[string]string{"API_URL": "https://192.0.2.11:6443", "ENDPOINT_HEALTH": "https://192.0.2.10:6443/readyz", "NODE": "cp-1", "LABEL": "role", "ANYWAY": ""}
 			}
 			say := func(text string) string {
 				if strings.HasPrefix(text, "Error") || strings.HasPrefix(text, "The connection") {
@@ -55,7 +55,7 @@ func TestHalfFinishedInDash(t *testing.T) {
 			tt.script = strings.ReplaceAll(tt.script, "/proc/[0-9]*/comm", "DIR/comm*")
 			for process, running := range map[string]bool{"kubeadm": true, "kubeadm-wrapper": false} {
 				begun := "echo begun >DIR/kubeadm.state\necho systemd >DIR/comm1\necho " + process + " >DIR/comm2\n"
-				out := shelltest.Run(t, begun+tt.script, programs, args...)
+				out := shelltest.Run(t, begun+tt.script, programs, args)
 				for _, line := range []string{"mark=begun", tt.want, tt.alsoWant} {
 					if !strings.Contains(out, line) {
 						t.Errorf("no %s in %q", line, out)

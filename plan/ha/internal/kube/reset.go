@@ -2,12 +2,14 @@ package kube
 
 import (
 	"context"
+	_ "embed"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // Reset is kubeadm reset, and what it leaves of what the recipe gave it.
@@ -18,21 +20,13 @@ type Reset struct {
 	KeepAt string
 }
 
-// resetState prints what there is for kubeadm reset to do. Its arguments are
-// further paths to look at.
-const resetState = `# is anything of kubeadm left here?
-echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-if grep -qx kubeadm /proc/[0-9]*/comm 2>/dev/null; then echo running=yes; fi
-for f in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki /var/lib/kubelet/config.yaml "$@"; do
-	if [ -e "$f" ]; then
-		echo "left=$f"
-		exit 0
-	fi
-done
-`
+// resetState prints what there is for kubeadm reset to do.
+//
+//go:embed scripts/resetstate.sh
+var resetState string
 
 func (u Reset) state(ctx context.Context, h *plan.Host) (map[string]string, error) {
-	out, err := h.Script(ctx, resetState, u.Files...)
+	out, err := h.Script(ctx, resetState, nil, u.Files...)
 	return keyval.Parse(out), err
 }
 
@@ -56,27 +50,16 @@ func (u Reset) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return plan.Diff{c}, nil
 }
 
-const (
-	// keepScript copies $1 to $2 as a whole, or leaves what is there.
-	keepScript = `# keep the keys and certificates
-set -e
-if ! [ -d "$1" ]; then exit 0; fi
-mkdir -p -m 0700 "${2%/*}"
-rm -rf "$2.new"
-cp -a "$1" "$2.new"
-rm -rf "$2"
-mv "$2.new" "$2"
-`
-	// afterReset takes away what kubeadm reset leaves of what it was given, and
-	// last of all the mark. Its arguments are files.
-	afterReset = `# remove what kubeadm was given
-set -e
-rm -rf /etc/kubernetes/pki /var/lib/kubelet/config.yaml /etc/kubernetes/tmp
-rm -f "$@"
-systemctl daemon-reload
-rm -f /var/lib/quorate/kubeadm.state
-`
-)
+// keepScript copies FROM to TO as a whole, or leaves what is there.
+//
+//go:embed scripts/keeppki.sh
+var keepScript string
+
+// afterReset takes away what kubeadm reset leaves of what it was given, and
+// last of all the mark.
+//
+//go:embed scripts/afterreset.sh
+var afterReset string
 
 // Apply waits for a kubeadm of an earlier run, keeps what is to be kept, says that
 // it begins, and resets. What has been begun has kept everything already: now
@@ -95,7 +78,7 @@ func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	}
 	if f["mark"] != markReset {
 		if u.KeepAt != "" {
-			if _, err := h.Script(ctx, keepScript, "/etc/kubernetes/pki", u.KeepAt); err != nil {
+			if _, err := h.Script(ctx, keepScript, map[string]string{"FROM": "/etc/kubernetes/pki", "TO": u.KeepAt}); err != nil {
 				return err
 			}
 		}
@@ -106,7 +89,7 @@ func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	if _, err := h.Run(ctx, u.Argv...); err != nil {
 		return err
 	}
-	_, err = h.Script(ctx, afterReset, u.Files...)
+	_, err = h.Script(ctx, afterReset, nil, u.Files...)
 	return err
 }
 
@@ -121,4 +104,6 @@ func (u Reset) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command,
 }
 
 // Reads gives the script.
-func (u Reset) Reads() plan.Reads { return plan.ReadsOf(plan.Script(resetState, u.Files...)) }
+func (u Reset) Reads() plan.Reads {
+	return plan.Reads{Queries: []transport.Query{plan.Script(resetState, nil, u.Files...)}}
+}

@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -55,17 +56,15 @@ func (t *Token) pending(nodes map[string]nodeState) []string {
 }
 
 // tokenState tells until when a token admits nodes. The Secret's expiration is
-// printed and nothing else of it. $1 is the API server's URL, $2 the Secret.
-const tokenState = `# until when is the bootstrap token valid?
-echo "now=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-found=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$1" --request-timeout=10s -n kube-system get secret "$2" --ignore-not-found -o 'jsonpath={.metadata.name} {.data.expiration}') || exit 1
-echo "found=$found"
-`
+// printed and nothing else of it.
+//
+//go:embed scripts/token.sh
+var tokenState string
 
 // look gives the host's clock, by which the cluster's lifetimes are reckoned, and
 // says why the token is not good for long enough; empty if it is.
 func (t *Token) look(ctx context.Context, h *plan.Host, url string) (now time.Time, fault string, err error) {
-	out, err := h.Script(ctx, tokenState, url, t.secret())
+	out, err := h.Script(ctx, tokenState, map[string]string{"API_URL": url, "SECRET": t.secret()})
 	if err != nil {
 		return now, "", err
 	}
@@ -127,24 +126,10 @@ const verbRenew = "renew"
 
 // renewToken makes the Secret anew from its YAML on standard input, and waits
 // until the cluster's public information is signed with it, which is what a
-// joining kubeadm looks for first. $1 is the API server's URL, $2 the Secret, $3
-// the token's ID.
-const renewToken = `# renew the bootstrap token
-ask() { kubectl --kubeconfig /etc/kubernetes/admin.conf --server "$url" --request-timeout=10s "$@"; }
-url=$1
-ask -n kube-system delete secret "$2" --ignore-not-found </dev/null >/dev/null || exit 1
-ask create -f - >/dev/null || exit 1
-tries=60
-while [ "$tries" -gt 0 ]; do
-	case "$(ask -n kube-public get configmap cluster-info -o 'jsonpath={.data}' </dev/null 2>&1)" in
-	*"jws-kubeconfig-$3"*) exit 0 ;;
-	esac
-	tries=$((tries - 1))
-	sleep 1
-done
-echo "kube-controller-manager has not signed the configmap cluster-info in kube-public with the new token: look at its log" >&2
-exit 1
-`
+// joining kubeadm looks for first.
+//
+//go:embed scripts/renewtoken.sh
+var renewToken string
 
 // renew makes the token anew. Its secret goes by standard input alone.
 func (t *Token) renew(ctx context.Context, h *plan.Host, url string) error {
@@ -160,7 +145,9 @@ func (t *Token) renew(ctx context.Context, h *plan.Host, url string) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.RunInput(ctx, bytes.NewReader(secret.Bytes()), "sh", "-c", renewToken, "sh", url, t.secret(), kubeadm.TokenID(t.Secret))
+	_, err = h.RunInput(ctx, bytes.NewReader(secret.Bytes()), plan.Script(renewToken, map[string]string{
+		"API_URL": url, "SECRET": t.secret(), "TOKEN_ID": kubeadm.TokenID(t.Secret),
+	}).Argv...)
 	return err
 }
 
@@ -177,16 +164,15 @@ type Readmission struct {
 }
 
 // awayScript spares the question for nodes where the first control plane's API server
-// answers, $1.
-const awayScript = `# does the cluster run without its first control plane?
-[ -e /etc/kubernetes/admin.conf ] || exit 0
-if ! curl --silent --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 2 --max-time 5 "$1" 2>/dev/null | grep -q '^ok'; then echo first=away; fi
-`
+// answers.
+//
+//go:embed scripts/away.sh
+var awayScript string
 
 // Check asks for the token only if the first control plane is not there. Where the
 // cluster does not answer either, nothing can be done for it here, nor need be.
 func (r Readmission) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Script(ctx, awayScript, r.First)
+	out, err := h.Ask(ctx, r.away())
 	if err != nil || keyval.Parse(out)["first"] != "away" {
 		return nil, err
 	}
@@ -221,7 +207,13 @@ func (r Readmission) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Co
 }
 
 // Reads gives the script alone: where it is not enough, something is to be done.
-func (r Readmission) Reads() plan.Reads { return plan.ReadsOf(plan.Script(awayScript, r.First)) }
+func (r Readmission) Reads() plan.Reads {
+	return plan.Reads{Queries: []transport.Query{r.away()}}
+}
+
+func (r Readmission) away() transport.Query {
+	return plan.Script(awayScript, map[string]string{"FIRST_HEALTH": r.First})
+}
 
 // commands are those of renewToken that matter.
 func (t *Token) commands() []plan.Command {

@@ -77,17 +77,19 @@ esac`
 
 func TestTokenScriptsInDash(t *testing.T) {
 	programs := map[string]string{"kubectl": kubectlOfToken, "date": "echo 2026-01-01T00:00:00Z", "sleep": ": > DIR/slept"}
-	out := shelltest.Run(t, tokenState, programs, "https://192.0.2.11:6443", "bootstrap-token-abcdef")
+	out := shelltest.Run(t, tokenState, programs, map[string]string{"API_URL": "https://192.0.2.11:6443", "SECRET": "bootstrap-token-abcdef"})
 	if want := "now=2026-01-01T00:00:00Z\nfound=bootstrap-token-abcdef MjAyNg==\n"; out != want {
 		t.Errorf("got %q", out)
 	}
-	out = shelltest.Run(t, ": > DIR/gone\n"+tokenState, programs, "https://192.0.2.11:6443", "bootstrap-token-abcdef")
+	out = shelltest.Run(t, ": > DIR/gone\n"+tokenState, programs, map[string]string{"API_URL": "https://192.0.2.11:6443", "SECRET": "bootstrap-token-abcdef"})
 	if want := "now=2026-01-01T00:00:00Z\nfound=\n"; out != want {
 		t.Errorf("got %q", out)
 	}
 	// What the script reads from its standard input reaches kubectl create.
 	script := "echo secret | (\n" + renewToken + ")\ncat DIR/created DIR/calls\n"
-	out = shelltest.Run(t, script, programs, "https://192.0.2.11:6443", "bootstrap-token-abcdef", "abcdef")
+	out = shelltest.Run(t, script, programs, map[string]string{
+		"API_URL": "https://192.0.2.11:6443", "SECRET": "bootstrap-token-abcdef", "TOKEN_ID": "abcdef",
+	})
 	const flags = "--kubeconfig /etc/kubernetes/admin.conf --server https://192.0.2.11:6443 --request-timeout=10s "
 	if want := "secret\n" + flags + "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found\n" + flags + "create -f -\n"; out != want {
 		t.Errorf("got %q", out)

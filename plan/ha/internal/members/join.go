@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // Join brings a member into a cluster that runs without it: one whose host
@@ -22,19 +24,20 @@ type Join struct {
 	Deploy plan.Deploy
 }
 
-// memberScript tells how this host's member stands. $1 is its data directory,
-// $2 the drop-in of one that joins.
-const memberScript = `# how does this host's member of etcd stand?
-if [ -n "$(ls -A "$1/member" 2>/dev/null)" ]; then echo data=yes; fi
-if [ -e "$2" ]; then echo joining=yes; fi
-echo "unit=$(systemctl is-active etcd.service 2>/dev/null)"
-`
+// memberScript tells how this host's member stands.
+//
+//go:embed scripts/member.sh
+var memberScript string
+
+func (j Join) state() transport.Query {
+	return plan.Script(memberScript, map[string]string{"DATA_DIR": j.Member.Etcd.DataDir, "JOIN_PATH": etcd.JoinPath})
+}
 
 // Check asks the others whether they are a cluster without the member, unless it
 // runs: etcd itself ends one that has been removed. A member that the cluster
 // knows to have run, and whose data is gone, is a new one too.
 func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Script(ctx, memberScript, j.Member.Etcd.DataDir, etcd.JoinPath)
+	out, err := h.Ask(ctx, j.state())
 	if err != nil {
 		return nil, err
 	}
@@ -80,15 +83,10 @@ func (j Join) diff(verb, why string) plan.Diff {
 const KeptSuffix = ".kept"
 
 // asideScript stops etcd and puts away what is left of an earlier member, whose
-// data is of no use to a new one. $1 is the data directory; it stays where it
-// is, since it may be a disk of its own.
-const asideScript = `# put the data of an earlier etcd member aside
-set -e
-if [ -e /etc/systemd/system/etcd.service ]; then systemctl stop etcd.service; fi
-if ! [ -e "$1/member" ]; then exit 0; fi
-rm -rf "$1/member.kept"
-mv "$1/member" "$1/member.kept"
-`
+// data is of no use to a new one.
+//
+//go:embed scripts/aside.sh
+var asideScript string
 
 // learners came with etcd 3.4.
 func (j Join) learners() bool { return j.Member.Etcd.Version.AtLeast(3, 4) }
@@ -126,7 +124,7 @@ func (j Join) join(ctx context.Context, h *plan.Host) error {
 	}
 	m, added := j.find(list)
 	if !added {
-		if _, err := h.Script(ctx, asideScript, j.Member.Etcd.DataDir); err != nil {
+		if _, err := h.Script(ctx, asideScript, map[string]string{"DATA_DIR": j.Member.Etcd.DataDir}); err != nil {
 			return err
 		}
 		if err := j.prepare(ctx, h, list); err != nil {
@@ -197,15 +195,14 @@ func (j Join) prepare(ctx context.Context, h *plan.Host, list []etcdclient.Membe
 	if err != nil || len(diff) == 0 {
 		return err
 	}
-	if _, err := h.Script(ctx, stopMember); err != nil {
+	if _, err := h.Script(ctx, stopMember, nil); err != nil {
 		return err
 	}
 	return h.WriteFiles(ctx, file)
 }
 
-const stopMember = `# stop etcd
-if [ -e /etc/systemd/system/etcd.service ]; then systemctl stop etcd.service; fi
-`
+//go:embed scripts/stop.sh
+var stopMember string
 
 // bring has the unit run.
 func (j Join) bring(ctx context.Context, h *plan.Host) error {
@@ -264,7 +261,7 @@ func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, 
 
 // Reads gives the script.
 func (j Join) Reads() plan.Reads {
-	return plan.ReadsOf(plan.Script(memberScript, j.Member.Etcd.DataDir, etcd.JoinPath))
+	return plan.Reads{Queries: []transport.Query{j.state()}}
 }
 
 // Keep finds no way back: a member that has left may not come back as it was.

@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,15 +95,14 @@ type Survivors struct {
 	VIP bool
 }
 
-// survivorScript asks the API server at $1 and keepalived of this host.
-const survivorScript = `# could the cluster do with this host?
-if curl --silent --insecure --connect-timeout 2 --max-time 10 "$1" 2>/dev/null | grep -q '^ok'; then echo api=ok; fi
-echo "keepalived=$(systemctl is-active keepalived.service 2>/dev/null)"
-`
+// survivorScript asks the API server and keepalived of this host.
+//
+//go:embed scripts/survivor.sh
+var survivorScript string
 
 // Check gives a *QuorumError or a *HostError, and no Diff.
 func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Script(ctx, survivorScript, s.API)
+	out, err := h.Script(ctx, survivorScript, map[string]string{"API_HEALTH": s.API})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,7 @@
+# how does this host's member of etcd stand?
+#
+#   DATA_DIR   of the member
+#   JOIN_PATH  the drop-in of a member that joins
+if [ -n "$(ls -A "$DATA_DIR/member" 2>/dev/null)" ]; then echo data=yes; fi
+if [ -e "$JOIN_PATH" ]; then echo joining=yes; fi
+echo "unit=$(systemctl is-active etcd.service 2>/dev/null)"

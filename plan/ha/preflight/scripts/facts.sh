@@ -1,0 +1,65 @@
+# look at the host
+#
+#   VIP_INTERFACE  empty on a host that carries no VIP
+#   DATA_DIR       of etcd
+#   RUNTIME        the container runtime's command, empty if it need not be there yet
+#   "$@" is public files of which the text is wanted
+LC_ALL=C
+export LC_ALL
+echo "time=$(date +%s.%N 2>/dev/null)"
+echo "uid=$(id -u)"
+echo "init=$(cat /proc/1/comm 2>/dev/null)"
+echo "hostname=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/null)"
+echo "machine-id=$(cat /etc/machine-id 2>/dev/null)"
+echo "product-uuid=$(cat /sys/class/dmi/id/product_uuid 2>/dev/null)"
+echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
+ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "address=$address"; done
+for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || echo "missing=$c"; done
+if [ -n "$VIP_INTERFACE" ]; then
+	ip link show dev "$VIP_INTERFACE" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"
+fi
+if [ -n "$RUNTIME" ]; then
+	command -v "$RUNTIME" >/dev/null 2>&1 && echo "runtime=yes" || echo "runtime=no"
+fi
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+	echo "cgroup=v2"
+elif [ -d /sys/fs/cgroup ]; then
+	echo "cgroup=v1"
+fi
+for f in /proc/net/tcp /proc/net/tcp6; do
+	[ -r "$f" ] || continue
+	# A shell reads byte by byte: only the listeners of what may be thousands of lines.
+	grep ' 0A' "$f" | while read -r _ local _ state _; do
+		[ "$state" != 0A ] || echo "listen=$local"
+	done
+done
+if [ -r /proc/meminfo ]; then
+	while read -r key value _; do
+		case "$key" in MemTotal:) echo "memory=$value"; break ;; esac
+	done </proc/meminfo
+fi
+if [ -r /proc/swaps ]; then
+	while read -r file _; do
+		case "$file" in /*) echo "swap=$file" ;; esac
+	done </proc/swaps
+fi
+for f in /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/manifests/*.yaml; do
+	[ ! -e "$f" ] || echo "left=$f"
+done
+for f in "$DATA_DIR"/member/*; do # an empty directory is no data
+	[ ! -e "$f" ] || { echo "left=$DATA_DIR/member"; break; }
+done
+for f in /etc/sysctl.d/*.conf /etc/sysctl.conf; do
+	[ -r "$f" ] || continue
+	while read -r line || [ -n "$line" ]; do
+		case "$line" in net*forward*) echo "sysctl=$f $line" ;; esac
+	done <"$f"
+done
+for f in "$@"; do
+	[ -r "$f" ] || continue
+	echo "file=$f"
+	while IFS= read -r line || [ -n "$line" ]; do
+		echo "text=$line"
+	done <"$f"
+done
+exit 0
