@@ -35,10 +35,10 @@ type client struct {
 
 // limits is what a connection needs to know of Config.
 type limits struct {
-	sessions              int
-	grace, sessionTimeout time.Duration
-	keepAlive             time.Duration
-	keepAliveMax          int
+	sessions       int
+	sessionTimeout time.Duration
+	keepAlive      time.Duration
+	keepAliveMax   int
 }
 
 func newClient(c *ssh.Client, h hop, l limits, work *sync.WaitGroup) *client {

@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 
 func (c Config) limits() limits {
 	return limits{
-		sessions: c.Sessions, grace: c.Grace, sessionTimeout: c.SessionTimeout,
+		sessions: c.Sessions, sessionTimeout: c.SessionTimeout,
 		keepAlive: c.KeepAlive, keepAliveMax: c.KeepAliveMax,
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -318,34 +317,25 @@ func TestDeadConnection(t *testing.T) {
 	}
 }
 
-// No more sessions are open at once than configured, and a host that grants
-// none gives an error that says so.
-func TestSessions(t *testing.T) {
-	s := start(t, sshtest.Config{MaxSessions: 2})
-	tr := connect(t, s, func(c *ssh.Config) { c.Sessions = 2 })
-	conn, err := tr.Dial(t.Context(), "host")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	var failed atomic.Int32
-	for range 12 {
-		all.Go(func() {
-			if _, err := transport.Output(t.Context(), conn, "sleep", "0.05"); err != nil {
-				failed.Add(1)
-				t.Log(err)
-			}
-		})
-	}
-	all.Wait()
-	if failed.Load() > 0 {
-		t.Errorf("%d of 12 commands were refused", failed.Load())
-	}
-	s.RefuseSessions(true)
-	_, err = transport.Output(t.Context(), conn, "true")
-	if text := reason(t, err, transport.Refused); !strings.Contains(text, "MaxSessions") {
-		t.Error(text)
-	}
+// A host that grants no session any more gives an error that says so, and works
+// when it grants them again.
+func TestSessionsRefusedFromNowOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr, s := inMemory(t, sshtest.Config{}, nil)
+		conn, err := tr.Dial(t.Context(), "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.RefuseSessions(true)
+		_, err = transport.Output(t.Context(), conn, "true")
+		if text := reason(t, err, transport.Refused); !strings.Contains(text, "MaxSessions") {
+			t.Error(text)
+		}
+		s.RefuseSessions(false)
+		if _, err := transport.Output(t.Context(), conn, "true"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A server that takes the connection and says nothing is given up after

@@ -196,11 +196,12 @@ func (v *verifier) check(h hop, key ssh.PublicKey) error {
 			want = append(want, describe(l.key)+" ("+l.where+")")
 		}
 	}
-	return h.keyError(v.unknown(h.target, received, want, certErr))
+	advice, err := v.unknown(h.target, received, want, certErr)
+	return h.keyError(err, advice)
 }
 
-// unknown says what was shown, and what was looked for.
-func (v *verifier) unknown(t Target, received string, want []string, certErr error) (error, string) {
+// unknown says what was shown and what was looked for, and what to do about it.
+func (v *verifier) unknown(t Target, received string, want []string, certErr error) (advice string, err error) {
 	text, advice := "the host showed "+received, changedAdvice
 	if len(want) > 0 {
 		text += ", known is " + strings.Join(want, " or ")
@@ -215,9 +216,9 @@ func (v *verifier) unknown(t Target, received string, want []string, certErr err
 		}
 	}
 	if certErr != nil {
-		return fmt.Errorf("%s, and its certificate is not accepted: %w", text, certErr), advice
+		return advice, fmt.Errorf("%s, and its certificate is not accepted: %w", text, certErr)
 	}
-	return errors.New(text), advice
+	return advice, errors.New(text)
 }
 
 // checkCertificate judges a certificate by an authority that is trusted for
