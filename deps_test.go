@@ -331,6 +331,7 @@ var readsEnvironment = map[string][]string{
 var environmentAt = map[string]string{
 	module + "/transport/local":         "this machine is the host: its commands have its environment",
 	module + "/kubeadm/internal/oracle": "builds and runs kubeadm's releases for tests",
+	module + "/plan/internal/shelltest": "runs scripts by the machine's shells in tests",
 }
 
 // Libraries take nothing from the environment, also not by way of a package that does: a
