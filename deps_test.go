@@ -41,9 +41,10 @@ func loadPackages(t *testing.T) map[string]pkg {
 }
 
 // loadPackagesIn loads those of the module in a directory.
-func loadPackagesIn(t *testing.T, dir string) map[string]pkg {
+func loadPackagesIn(t *testing.T, dir string, flags ...string) map[string]pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,Imports,Deps", "./...")
+	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,Imports,Deps"}, flags...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "./...")...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -234,11 +235,9 @@ func TestRecipesHoldNoScripts(t *testing.T) {
 // The runner knows its journals by an interface: a user of plan links none of
 // them, and a user of one of them nothing that it does not need.
 func TestJournalsAreApart(t *testing.T) {
-	const etcdClient, etcdServer = "go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3"
 	all := loadPackages(t)
 	journals := []string{module + "/plan/filejournal", module + "/plan/journaltest", module + "/plan/etcdjournal"}
 	for path, p := range all {
-		require.False(t, within(path, etcdClient), "the module links %s", path)
 		for _, dep := range p.Deps {
 			if slices.Contains(journals, dep) {
 				require.True(t, p.Name == "main" || within(path, module+"/examples") || path == module+"/plan/ha/statedir", "%s links %s", path, dep)
@@ -249,9 +248,47 @@ func TestJournalsAreApart(t *testing.T) {
 		require.True(t, all[imp].Standard || imp == module+"/plan" || imp == module+"/plan/internal/filelock", "plan/filejournal imports %s", imp)
 	}
 	nested := loadPackagesIn(t, "plan/etcdjournal")
-	require.Contains(t, nested, etcdClient)
+	require.Contains(t, nested, etcdClientModule)
 	for path := range nested {
-		require.False(t, within(path, etcdServer) || within(path, module+"/transport/ssh"), "plan/etcdjournal links %s", path)
+		require.False(t, within(path, etcdServerModule) || within(path, module+"/transport/ssh"), "plan/etcdjournal links %s", path)
+	}
+}
+
+const etcdClientModule, etcdServerModule = "go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3"
+
+// etcd's client is etcdclient's alone: no other package of the module imports it, and
+// whoever does not use etcdclient does not link it.
+func TestEtcdsClientStaysInside(t *testing.T) {
+	all := loadPackages(t)
+	inside := module + "/etcd/etcdclient"
+	require.Contains(t, all[inside].Imports, etcdClientModule)
+	for path, p := range all {
+		if !within(path, module) || path == inside {
+			continue
+		}
+		for _, imp := range p.Imports {
+			for _, theirs := range []string{etcdClientModule, "go.uber.org/zap"} {
+				require.False(t, within(imp, theirs), "%s imports %s", path, imp)
+			}
+		}
+		if !slices.Contains(p.Deps, inside) {
+			require.NotContains(t, p.Deps, etcdClientModule, path)
+		}
+	}
+}
+
+// Without gRPC's tracing, which a tag leaves out, nothing that the module links puts
+// handlers on http.DefaultServeMux (which is what importing these does).
+func TestNothingRegistersHandlers(t *testing.T) {
+	all := loadPackagesIn(t, ".", "-tags=grpcnotrace")
+	require.Contains(t, all, etcdClientModule)
+	for path, p := range all {
+		if !within(path, module) {
+			continue
+		}
+		for _, registers := range []string{"expvar", "net/http/pprof", "golang.org/x/net/trace"} {
+			require.NotContains(t, p.Deps, registers, path)
+		}
 	}
 }
 

@@ -1,15 +1,20 @@
 package etcdclient_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 )
 
@@ -34,6 +39,31 @@ type fake struct {
 	alarms    []*pb.AlarmMember
 	// movedTo is whom the leadership was handed over to.
 	movedTo atomic.Uint64
+	// version of the member, 3.6.16 if empty; old ones do not know every call.
+	version string
+	// snapshot is sent in these pieces; then, if it is set, the stream fails with
+	// snapshotErr, or hangs.
+	snapshot      []*pb.SnapshotResponse
+	snapshotErr   error
+	snapshotHangs bool
+	// done are the changes that were asked for.
+	mu   sync.Mutex
+	done []string
+}
+
+func (f *fake) did(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done = append(f.done, fmt.Sprintf(format, args...))
+}
+
+// since refuses a call as a release before 3.MINOR does.
+func (f *fake) since(minor int) error {
+	var own int
+	if _, err := fmt.Sscanf(f.version, "3.%d", &own); err == nil && own < minor {
+		return status.Error(codes.Unimplemented, "unknown method")
+	}
+	return nil
 }
 
 // members of every fake cluster. The last is a learner.
@@ -95,7 +125,7 @@ func (f *fake) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse
 
 func (f *fake) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	return &pb.StatusResponse{
-		Header: f.header(), Version: "3.6.16", DbSize: 4096, DbSizeInUse: 1024, Leader: f.leader,
+		Header: f.header(), Version: cmp.Or(f.version, "3.6.16"), StorageVersion: "3.6.0", DbSize: 4096, DbSizeInUse: 1024, Leader: f.leader,
 		RaftIndex: 100, RaftTerm: 7, RaftAppliedIndex: 99, IsLearner: f.learner,
 	}, nil
 }
@@ -108,13 +138,19 @@ func (f *fake) MemberList(_ context.Context, r *pb.MemberListRequest) (*pb.Membe
 }
 
 func (f *fake) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
-	if f.noQuorum || r.Action != pb.AlarmRequest_GET {
+	if f.noQuorum {
 		return nil, rpctypes.ErrGRPCNoLeader
+	}
+	if r.Action == pb.AlarmRequest_DEACTIVATE {
+		f.did("disarm %s %d", r.Alarm, r.MemberID)
 	}
 	return &pb.AlarmResponse{Header: f.header(), Alarms: f.alarms}, nil
 }
 
 func (f *fake) MoveLeader(_ context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if err := f.since(3); err != nil {
+		return nil, err
+	}
 	if f.leader != f.id {
 		return nil, rpctypes.ErrGRPCNotLeader
 	}
@@ -123,4 +159,61 @@ func (f *fake) MoveLeader(_ context.Context, r *pb.MoveLeaderRequest) (*pb.MoveL
 	}
 	f.movedTo.Store(r.TargetID)
 	return &pb.MoveLeaderResponse{Header: f.header()}, nil
+}
+
+func (f *fake) MemberAdd(_ context.Context, r *pb.MemberAddRequest) (*pb.MemberAddResponse, error) {
+	f.did("add %v %t", r.PeerURLs, r.IsLearner)
+	return &pb.MemberAddResponse{Header: f.header(), Member: &pb.Member{ID: 9, PeerURLs: r.PeerURLs, IsLearner: r.IsLearner && f.since(4) == nil}}, nil
+}
+
+func (f *fake) MemberPromote(context.Context, *pb.MemberPromoteRequest) (*pb.MemberPromoteResponse, error) {
+	return &pb.MemberPromoteResponse{Header: f.header()}, f.since(4)
+}
+
+func (f *fake) Compact(_ context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
+	if r.Revision <= 10 {
+		return nil, rpctypes.ErrGRPCCompacted
+	}
+	f.did("compact %d %t", r.Revision, r.Physical)
+	return &pb.CompactionResponse{Header: f.header()}, nil
+}
+
+func (f *fake) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	if r.Revision > 42 {
+		return nil, rpctypes.ErrGRPCFutureRev
+	}
+	answer := &pb.HashKVResponse{Header: f.header(), Hash: 7, CompactRevision: 5}
+	if f.since(5) == nil {
+		answer.HashRevision = cmp.Or(r.Revision, 42)
+	}
+	return answer, f.since(3)
+}
+
+func (f *fake) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	f.did("defragment")
+	return &pb.DefragmentResponse{Header: f.header()}, nil
+}
+
+func (f *fake) Downgrade(_ context.Context, r *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
+	if err := f.since(5); err != nil {
+		return nil, err
+	}
+	if r.Version == "3.4" {
+		return nil, rpctypes.ErrGRPCInvalidDowngradeTargetVersion
+	}
+	f.did("%s %s", r.Action, r.Version)
+	return &pb.DowngradeResponse{Header: f.header(), Version: "3.6.0"}, nil
+}
+
+func (f *fake) Snapshot(_ *pb.SnapshotRequest, stream pb.Maintenance_SnapshotServer) error {
+	f.did("snapshot")
+	for _, piece := range f.snapshot {
+		if err := stream.Send(piece); err != nil {
+			return err
+		}
+	}
+	if f.snapshotHangs {
+		<-stream.Context().Done()
+	}
+	return f.snapshotErr
 }

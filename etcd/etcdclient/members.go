@@ -9,9 +9,10 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Members gives the members of the cluster, ordered by name, by the word of the
+// Members returns the members of the cluster, ordered by name, by the word of the
 // first endpoint that answers a linearizable read: what a majority knows. It
 // asks all endpoints at once, and takes as long as the fastest, or at most
 // Config.Timeout when none answers; the error then joins an *EndpointError for
@@ -22,15 +23,23 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 }
 
 // AddMember adds a member that peers will reach at these URLs, before it is
-// started for the first time. As a learner, from etcd 3.4 on, it has no vote
-// until PromoteMember; else it counts for the majority at once, although it does
-// not run yet. The error is an *EndpointError: of etcd's own, ErrPeerURLExist
-// or ErrMemberExist when there is such a member already, ErrMemberNotEnoughStarted or
-// ErrUnhealthy, which Settling tells, when etcd finds that too dangerous.
+// started for the first time. As a learner it has no vote until PromoteMember; else
+// it counts for the majority at once, although it does not run yet. The error is an
+// *EndpointError: of etcd's own, ErrPeerURLExist or ErrMemberExist when there is such
+// a member already, ErrMemberNotEnoughStarted or ErrUnhealthy, which Settling
+// reports, when etcd finds that too dangerous; for a learner before etcd 3.4 an
+// *UnsupportedError, since such a member would give it a vote.
 func (c *Client) AddMember(ctx context.Context, learner bool, peerURLs ...string) (Member, error) {
 	var added Member
-	err := c.change(ctx, "add member "+strings.Join(peerURLs, ","), func(ctx context.Context, cluster pb.ClusterClient) error {
-		r, err := cluster.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: peerURLs, IsLearner: learner})
+	err := c.change(ctx, "add member "+strings.Join(peerURLs, ","), func(ctx context.Context, client *clientv3.Client) error {
+		add := client.MemberAdd
+		if learner {
+			add = client.MemberAddAsLearner
+			if err := knowsLearners(ctx, client); err != nil {
+				return err
+			}
+		}
+		r, err := add(ctx, peerURLs)
 		if err == nil {
 			added = memberOf(r.Member)
 		}
@@ -39,31 +48,46 @@ func (c *Client) AddMember(ctx context.Context, learner bool, peerURLs ...string
 	return added, err
 }
 
-// PromoteMember gives a learner its vote. Until it has caught up with the leader
-// the error is an *EndpointError with ErrLearnerNotReady, which NotReady tells.
-func (c *Client) PromoteMember(ctx context.Context, id uint64) error {
-	return c.change(ctx, fmt.Sprintf("promote member %x", id), func(ctx context.Context, cluster pb.ClusterClient) error {
-		_, err := cluster.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: id})
+// knowsLearners asks for the member's version: before etcd 3.4 it would pass over
+// the word.
+func knowsLearners(ctx context.Context, client *clientv3.Client) error {
+	s, err := maintenance(client).Status(ctx, "")
+	if err != nil {
 		return err
+	}
+	if major, minor, ok := majorMinor(s.Version); ok && (major < 3 || major == 3 && minor < 4) {
+		return &UnsupportedError{Version: s.Version, Since: "3.4"}
+	}
+	return nil
+}
+
+// PromoteMember gives a learner its vote. Until it has caught up with the leader
+// the error is an *EndpointError with ErrLearnerNotReady, which NotReady reports;
+// before etcd 3.4 with an *UnsupportedError.
+func (c *Client) PromoteMember(ctx context.Context, id uint64) error {
+	return c.change(ctx, fmt.Sprintf("promote member %x", id), func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.MemberPromote(ctx, id)
+		return supported(err, "3.4")
 	})
 }
 
 // RemoveMember removes a member for ever: it stops, and its data is of no use to
-// it any more. Whether that leaves a majority, Status tells; etcd itself refuses
+// it any more. Whether that leaves a majority, Status says; etcd itself refuses
 // only what would lose it at once. The error is an *EndpointError; that there is
 // no such member is one too.
 func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
-	return c.change(ctx, fmt.Sprintf("remove member %x", id), func(ctx context.Context, cluster pb.ClusterClient) error {
-		_, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: id})
+	return c.change(ctx, fmt.Sprintf("remove member %x", id), func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.MemberRemove(ctx, id)
 		return err
 	})
 }
 
 // MoveLeader has the member that leads hand over to another voting member, which
-// takes a heartbeat or two; without it an election begins only when the others have
+// takes a heartbeat or two; without it an election starts only when the others have
 // missed the leader for their election timeout. It asks the leader itself, which must
-// be among the endpoints; that the member leads already is no error. The error is an *EndpointError, or tells that
-// nobody leads or that the leader was not asked.
+// be among the endpoints; that the member leads already is no error. The error is an
+// *EndpointError, an *UnsupportedError in one before etcd 3.3, or says that nobody
+// leads or that the leader was not asked.
 func (c *Client) MoveLeader(ctx context.Context, to uint64) error {
 	s, err := c.Status(ctx)
 	if err != nil {
@@ -80,13 +104,12 @@ func (c *Client) MoveLeader(ctx context.Context, to uint64) error {
 	if i < 0 {
 		return fmt.Errorf("move etcd's leadership: %s (%x) leads, and none of the endpoints is its", leader.Name, leader.ID)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.within(ctx)
 	defer cancel()
-	m := c.members[i]
-	if _, err := pb.NewMaintenanceClient(m.conn).MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: to}); err != nil {
-		return m.failed(fmt.Sprintf("move the leadership to member %x", to), told(ctx, err))
-	}
-	return nil
+	return c.members[i].do(ctx, fmt.Sprintf("move the leadership to member %x", to), func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.MoveLeader(ctx, to)
+		return supported(err, "3.3")
+	})
 }
 
 // Settling reports whether etcd refused a change because its members have not
@@ -100,18 +123,15 @@ func NotReady(err error) bool { return errors.Is(err, rpctypes.ErrMemberLearnerN
 
 // change asks a member that a majority stands behind; it passes on to the leader
 // what only that one may do. Nothing is tried twice: what an error leaves open,
-// Members tells.
-func (c *Client) change(ctx context.Context, op string, do func(context.Context, pb.ClusterClient) error) error {
+// Members shows.
+func (c *Client) change(ctx context.Context, op string, call func(context.Context, *clientv3.Client) error) error {
 	m, _, err := c.majority(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.within(ctx)
 	defer cancel()
-	if err := told(ctx, do(ctx, pb.NewClusterClient(m.conn))); err != nil {
-		return m.failed(op, err)
-	}
-	return nil
+	return m.do(ctx, op, call)
 }
 
 // majority finds a member that has quorum, and the list that it has then. Before
@@ -123,7 +143,7 @@ func (c *Client) majority(ctx context.Context) (*member, []Member, error) {
 		list []Member
 		err  error
 	}
-	asked, cancel := context.WithTimeout(ctx, c.timeout)
+	asked, cancel := c.within(ctx)
 	defer cancel()
 	answers := make(chan answer, len(c.members))
 	for _, m := range c.members {
@@ -141,7 +161,7 @@ func (c *Client) majority(ctx context.Context) (*member, []Member, error) {
 		if a.err == nil {
 			return a.m, a.list, nil
 		}
-		failed = append(failed, a.m.failed("list the members, which needs a majority", a.err))
+		failed = append(failed, a.err)
 	}
 	if ctx.Err() != nil {
 		return nil, nil, fmt.Errorf("ask etcd for its members: %w", context.Cause(ctx))

@@ -1,6 +1,7 @@
 package etcdclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Status is what the members said when they were asked.
@@ -24,7 +25,7 @@ type Status struct {
 	// nobody answered.
 	Members []Member
 	// Alarms that are raised, ordered by kind and member. A cluster without
-	// quorum does not tell them.
+	// quorum does not list them.
 	Alarms []Alarm
 }
 
@@ -39,7 +40,7 @@ type EndpointStatus struct {
 	Healthy bool
 	// Latency of that read; zero if it failed.
 	Latency time.Duration
-	// Err is an *EndpointError that tells why the member is not healthy, nil
+	// Err is an *EndpointError that says why the member is not healthy, nil
 	// if it is.
 	Err error
 	// Answered says that the member spoke for itself, healthy or not: only
@@ -56,7 +57,7 @@ type EndpointStatus struct {
 	// Term, Index and AppliedIndex of raft.
 	Term, Index, AppliedIndex uint64
 	// Size of the database file in bytes, and how much of it is in use: the
-	// rest is what defragmentation gives back.
+	// rest is what defragmentation returns.
 	Size, SizeInUse int64
 }
 
@@ -89,18 +90,19 @@ type Alarm struct {
 	MemberID uint64
 }
 
-// EndpointError is why one member is not healthy. It unwraps to what etcd's
-// client returned: an error of etcd, or gRPC's with the dialer's or TLS's in its
-// text, or ctx's.
+// EndpointError is why one member is not healthy, or did not do what it was asked
+// for. It unwraps to the reason: an error of etcd, the dialer's own, TLS's, ctx's,
+// or an *UnsupportedError.
 type EndpointError struct {
 	// Endpoint that was asked, and what for.
 	Endpoint, Op string
 	Err          error
 }
 
-// Error says which member, what was tried and what came back.
+// Error says which member, what was tried and what came back, with control
+// characters escaped.
 func (e *EndpointError) Error() string {
-	return fmt.Sprintf("etcd member %s: %s: %v", e.Endpoint, e.Op, e.Err)
+	return fmt.Sprintf("etcd member %s: %s: %s", e.Endpoint, e.Op, termsafe.Text(e.Err.Error()))
 }
 
 // EventFields returns what plan/events shows of it beside its text.
@@ -108,7 +110,7 @@ func (e *EndpointError) EventFields() map[string]string {
 	return map[string]string{"kind": "etcd", "address": e.Endpoint, "tried": e.Op}
 }
 
-// Unwrap gives what came back.
+// Unwrap returns what came back.
 func (e *EndpointError) Unwrap() error { return e.Err }
 
 // Healthy is the number of voting members that answered a linearizable read.
@@ -182,7 +184,7 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	var wait sync.WaitGroup
 	for i, m := range c.members {
 		wait.Go(func() {
-			within, cancel := context.WithTimeout(ctx, c.timeout)
+			within, cancel := c.within(ctx)
 			defer cancel()
 			s.Endpoints[i], lists[i] = m.status(within)
 		})
@@ -216,7 +218,7 @@ func membersOf(endpoints []EndpointStatus, lists [][]Member) []Member {
 
 // status asks one member for what it knows by itself and for a read that needs
 // the others, side by side: without quorum the read takes all the time there
-// is. After the read the member has caught up, so its list is taken anew.
+// is. After the read the member has caught up, so its list is read again.
 func (m *member) status(ctx context.Context) (EndpointStatus, []Member) {
 	s := EndpointStatus{Endpoint: m.endpoint}
 	var list []Member
@@ -230,9 +232,9 @@ func (m *member) status(ctx context.Context) (EndpointStatus, []Member) {
 	s.Healthy = statusErr == nil && readErr == nil
 	switch {
 	case statusErr != nil:
-		s.Err = m.failed("ask for its status", statusErr)
+		s.Err = statusErr
 	case readErr != nil:
-		s.Err = m.failed("linearizable read, which needs a majority", readErr)
+		s.Err = readErr
 	default:
 		s.Latency = latency
 	}
@@ -244,39 +246,39 @@ func (m *member) status(ctx context.Context) (EndpointStatus, []Member) {
 	return s, list
 }
 
-func (m *member) failed(op string, err error) error {
-	return &EndpointError{Endpoint: m.endpoint, Op: op, Err: err}
-}
-
 func (m *member) own(ctx context.Context, s *EndpointStatus) error {
-	r, err := pb.NewMaintenanceClient(m.conn).Status(ctx, &pb.StatusRequest{})
-	if err != nil {
-		return told(ctx, err)
-	}
-	s.Answered = true
-	s.ID, s.Version, s.Leader, s.Learner = r.Header.GetMemberId(), r.Version, r.Leader, r.IsLearner
-	s.Revision, s.Term, s.Index, s.AppliedIndex = r.Header.GetRevision(), r.RaftTerm, r.RaftIndex, r.RaftAppliedIndex
-	s.Size, s.SizeInUse = r.DbSize, r.DbSizeInUse
-	return nil
+	return m.do(ctx, "ask for its status", func(ctx context.Context, client *clientv3.Client) error {
+		r, err := maintenance(client).Status(ctx, m.endpoint)
+		if err != nil {
+			return err
+		}
+		s.Answered = true
+		s.ID, s.Version, s.Leader, s.Learner = r.Header.GetMemberId(), r.Version, r.Leader, r.IsLearner
+		s.Revision, s.Term, s.Index, s.AppliedIndex = r.Header.GetRevision(), r.RaftTerm, r.RaftIndex, r.RaftAppliedIndex
+		s.Size, s.SizeInUse = r.DbSize, r.DbSizeInUse
+		return nil
+	})
 }
 
 // read does what etcdctl's endpoint health does. A refusal for want of
 // permission has passed through raft as well as an answer has. A read that an
 // election caught is dropped by the member without waiting for the new leader:
-// it is put again, and the wait for the leader is part of its latency.
+// it is sent again, and the wait for the leader is part of its latency.
 func (m *member) read(ctx context.Context) (time.Duration, error) {
-	begin := time.Now()
-	for {
-		_, err := pb.NewKVClient(m.conn).Range(ctx, &pb.RangeRequest{Key: []byte("health"), CountOnly: true})
-		err = told(ctx, err)
-		switch {
-		case errors.Is(err, rpctypes.ErrLeaderChanged) && pause(ctx):
-			continue
-		case errors.Is(err, rpctypes.ErrPermissionDenied):
-			err = nil
+	began := time.Now()
+	err := m.do(ctx, "linearizable read, which needs a majority", func(ctx context.Context, client *clientv3.Client) error {
+		for {
+			_, err := client.Get(ctx, "health", clientv3.WithCountOnly())
+			switch {
+			case errors.Is(err, rpctypes.ErrLeaderChanged) && pause(ctx):
+				continue
+			case errors.Is(err, rpctypes.ErrPermissionDenied):
+				return nil
+			}
+			return err
 		}
-		return time.Since(begin), err
-	}
+	})
+	return time.Since(began), err
 }
 
 // electionPoll is the time between two reads while a leader is elected, a
@@ -295,35 +297,24 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// told gives etcd's own error for what came over the wire, or ctx's where the
-// time was up, here or at the other end, which has the same deadline.
-func told(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("no answer in time: %w", context.Cause(ctx))
-	case status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
-	}
-	return rpctypes.Error(err)
-}
-
 // list is the member's own knowledge, which it has without the others too.
 func (m *member) list(ctx context.Context) ([]Member, error) {
-	r, err := pb.NewClusterClient(m.conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: false})
-	if err != nil {
-		return nil, told(ctx, err)
-	}
-	out := make([]Member, len(r.Members))
-	for i, one := range r.Members {
-		out[i] = memberOf(one)
-	}
-	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
+	var out []Member
+	err := m.do(ctx, "list the members", func(ctx context.Context, client *clientv3.Client) error {
+		r, err := client.MemberList(ctx, clientv3.WithSerializable())
+		if err != nil {
+			return err
+		}
+		for _, one := range r.Members {
+			out = append(out, memberOf(one))
+		}
+		slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+		return nil
+	})
+	return out, err
 }
 
-// addAlarms asks the first member that can tell. Alarms go through raft, so it
+// addAlarms asks the first member that can say. Alarms go through raft, so it
 // is a healthy one, or one whose data is refused as corrupt; should it fail
 // now, it is no longer healthy.
 func (c *Client) addAlarms(ctx context.Context, s *Status) {
@@ -333,19 +324,31 @@ func (c *Client) addAlarms(ctx context.Context, s *Status) {
 	if i < 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.within(ctx)
 	defer cancel()
-	r, err := pb.NewMaintenanceClient(c.members[i].conn).Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_GET})
-	if err != nil {
-		err = told(ctx, err)
+	if s.Alarms, s.Endpoints[i].Err = c.members[i].alarms(ctx, s.Endpoints[i].Err); s.Endpoints[i].Err != nil {
 		s.Endpoints[i].Healthy, s.Endpoints[i].Latency = false, 0
-		s.Endpoints[i].Err = c.members[i].failed("list alarms", err)
-		return
 	}
-	for _, a := range r.Alarms {
-		s.Alarms = append(s.Alarms, Alarm{Kind: AlarmKind(a.Alarm.String()), MemberID: a.MemberID})
-	}
-	slices.SortFunc(s.Alarms, func(a, b Alarm) int {
-		return strings.Compare(fmt.Sprint(a.Kind, a.MemberID), fmt.Sprint(b.Kind, b.MemberID))
+}
+
+// alarms are those that are raised, ordered by kind and member.
+func (m *member) alarms(ctx context.Context, known error) ([]Alarm, error) {
+	var out []Alarm
+	err := m.do(ctx, "list alarms", func(ctx context.Context, client *clientv3.Client) error {
+		r, err := client.AlarmList(ctx)
+		if err != nil {
+			return err
+		}
+		for _, a := range r.Alarms {
+			out = append(out, Alarm{Kind: AlarmKind(a.Alarm.String()), MemberID: a.MemberID})
+		}
+		slices.SortFunc(out, func(a, b Alarm) int {
+			return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), cmp.Compare(a.MemberID, b.MemberID))
+		})
+		return nil
 	})
+	if err == nil {
+		err = known
+	}
+	return out, err
 }

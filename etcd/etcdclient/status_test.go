@@ -85,6 +85,7 @@ func TestAMemberThatIsGoneCostsTheOthersNothing(t *testing.T) {
 	var failed *etcdclient.EndpointError
 	require.ErrorAs(t, gone.Err, &failed)
 	require.Equal(t, "http://10.0.0.3:2379", failed.Endpoint)
+	require.ErrorIs(t, gone.Err, errRefused, "the dialer's own error, not only its text")
 	require.ErrorContains(t, s.Err(), errRefused.Error())
 }
 

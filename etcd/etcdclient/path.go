@@ -1,0 +1,131 @@
+package etcdclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+)
+
+// path is the way to one member, and remembers why it does not lead there. gRPC
+// itself has the reason only as text, or not at all where a time limit ends the
+// call.
+type path struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu sync.Mutex
+	// what is being done, empty once there is a connection.
+	doing string
+	// failed is what went wrong last, nil since there is a connection.
+	failed error
+}
+
+func (p *path) note(doing string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doing = doing
+	if err != nil || doing == "" {
+		p.failed = err
+	}
+}
+
+// gaveUp notes why there is no connection. That the time was up is no reason beside
+// what it was spent on.
+func (p *path) gaveUp(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		p.note("its connection is to be opened again", err)
+	}
+}
+
+// connect opens a connection; gRPC's dialer.
+func (p *path) connect(ctx context.Context, address string) (net.Conn, error) {
+	p.note("its connection is still being opened", nil)
+	conn, err := p.dial(ctx, "tcp", address)
+	if err != nil {
+		p.gaveUp(ctx, err)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// handshakes notes how those of TLS end, and what reading from the connection
+// said afterwards: a member that refuses a client's certificate says so only then.
+type handshakes struct {
+	credentials.TransportCredentials
+	path *path
+}
+
+func (h *handshakes) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	h.path.note("its TLS handshake is going on", nil)
+	conn, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		err = fmt.Errorf("TLS handshake: %w", err)
+		h.path.gaveUp(ctx, err)
+		return nil, nil, err
+	}
+	h.path.note("nothing has been heard from it", nil)
+	return &noted{Conn: conn, path: h.path}, info, nil
+}
+
+func (h *handshakes) Clone() credentials.TransportCredentials {
+	return &handshakes{TransportCredentials: h.TransportCredentials.Clone(), path: h.path}
+}
+
+// noted is a connection that notes what was read from it.
+type noted struct {
+	net.Conn
+	path *path
+}
+
+func (n *noted) Read(b []byte) (int, error) {
+	got, err := n.Conn.Read(b)
+	switch {
+	case got > 0 && err == nil:
+		n.path.note("", nil) // the member speaks
+	case err != nil && !errors.Is(err, net.ErrClosed): // not by this side
+		n.path.note("its connection is to be opened again", fmt.Errorf("the connection broke: %w", err))
+	}
+	return got, err
+}
+
+// explain returns a call's error with the reason that gRPC does not have: why
+// there is no connection, or what went on when the time was up.
+func (p *path) explain(ctx context.Context, err error) error {
+	var cut *SnapshotError
+	if err == nil || errors.As(err, &cut) {
+		return err
+	}
+	p.mu.Lock()
+	doing, failed := p.doing, p.failed
+	p.mu.Unlock()
+	switch late := tooLate(ctx, err); {
+	case late != nil && failed != nil:
+		return fmt.Errorf("no answer in time: %w: %w", late, failed)
+	case late != nil && doing != "":
+		return fmt.Errorf("no answer in time, %s: %w", doing, late)
+	case late != nil:
+		return fmt.Errorf("no answer in time: %w", late)
+	case failed != nil && status.Code(err) == codes.Unavailable:
+		return fmt.Errorf("no connection: %w", failed)
+	case doing != "" && status.Code(err) == codes.Unavailable: // the attempt has the same time limit
+		return fmt.Errorf("no answer in time, %s: %w", doing, context.DeadlineExceeded)
+	}
+	return err
+}
+
+// tooLate is why a call was given up, nil if it was not: ctx's own reason, or the
+// other end's, which has the same time limit.
+func tooLate(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case status.Code(err) == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
