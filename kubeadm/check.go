@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/syntax"
@@ -222,6 +223,8 @@ func checkArgs(p *quorate.Problems, at string, args Args, known knownArgs, v quo
 		switch unknown := known.flags.check(arg.Name, v); {
 		case !syntax.IsFlag(arg.Name):
 			p.Refuse(here, "%q is no argument: want its name in lower case, without leading dashes and value", arg.Name)
+		case !utf8.ValidString(arg.Value):
+			p.Refuse(here, notUTF8)
 		case syntax.HasControl(arg.Value):
 			p.Refuse(here, "the value holds a control character")
 		case isOwned && owned.refuses(arg.Value):

@@ -33,6 +33,13 @@ func TestCheck(t *testing.T) {
 				`kubeadm.ignorePreflightErrors[9]: "ERROR NumCPU" is no`,
 			},
 		},
+		"text that is not UTF-8": {
+			kubeadm: quorate.Kubeadm{APIServerArgs: map[string]string{"event-ttl": "1h\xff"}, Kubelet: map[string]any{"cgroupRoot": "/\xc3\x28"}},
+			want: []string{
+				`kubeadm.apiServerArgs["event-ttl"]: not UTF-8`,
+				`kubeadm.kubelet["cgroupRoot"]: not UTF-8`,
+			},
+		},
 		"all preflight checks": {
 			kubeadm: quorate.Kubeadm{IgnorePreflightErrors: []string{"all"}},
 			want:    []string{`warning: kubeadm.ignorePreflightErrors[0]: "all" silences`},

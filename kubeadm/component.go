@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -87,6 +88,9 @@ func checkComponentConfig(p *quorate.Problems, at string, fields map[string]any,
 			p.Refuse(at, "cannot be written as YAML: %v", err)
 		}
 		return
+	}
+	if of&policy != 0 {
+		notText(p, at, reflect.ValueOf(fields)) // the others are judged with the whole Config
 	}
 	w := componentWalk{Problems: p, componentSchema: s, version: v, of: of}
 	w.object(at, "", plain)

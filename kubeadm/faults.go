@@ -51,26 +51,39 @@ func (c Config) faults() quorate.Problems {
 	return p
 }
 
+const notUTF8 = "not UTF-8, which a file cannot hold as it is"
+
 // notText refuses text that no file can hold as it is: everything in it is UTF-8.
 func notText(p *quorate.Problems, at string, v reflect.Value) {
+	notTextBelow(p, at, v, 0)
+}
+
+// deepest is how far down values are looked at: what contains itself has no end,
+// and is refused where it is written.
+const deepest = 1000
+
+func notTextBelow(p *quorate.Problems, at string, v reflect.Value, depth int) {
+	if depth > deepest {
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		if !utf8.ValidString(v.String()) {
-			p.Refuse(at, "not UTF-8, which a file cannot hold as it is")
+			p.Refuse(at, notUTF8)
 		}
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
-			notText(p, at, v.Elem())
+			notTextBelow(p, at, v.Elem(), depth+1)
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
-				notText(p, strings.TrimPrefix(at+"."+fieldName(f.Name), "."), v.Field(i))
+				notTextBelow(p, strings.TrimPrefix(at+"."+fieldName(f.Name), "."), v.Field(i), depth+1)
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			notText(p, fmt.Sprintf("%s[%d]", at, i), v.Index(i))
+			notTextBelow(p, fmt.Sprintf("%s[%d]", at, i), v.Index(i), depth+1)
 		}
 	case reflect.Map:
 		keys := v.MapKeys()
@@ -80,7 +93,7 @@ func notText(p *quorate.Problems, at string, v reflect.Value) {
 				p.Refuse(at, "a name in it is not UTF-8, which a file cannot hold as it is")
 				continue
 			}
-			notText(p, key(at, k.String()), v.MapIndex(k))
+			notTextBelow(p, key(at, k.String()), v.MapIndex(k), depth+1)
 		}
 	}
 }

@@ -172,6 +172,8 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 		change(&c, &j)
 		return c
 	}
+	loop := map[string]any{}
+	loop["evictionHard"] = loop
 	endpoint := func(e string) kubeadm.Config {
 		return init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Endpoint = e })
 	}
@@ -256,6 +258,7 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 		}), "init.otherTokens[0].token"},
 		"bytes in an argument":   {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Scheduler.Args = kubeadm.Args{{Name: "v", Value: "a\xff"}} }), "init.scheduler.args[0].value"},
 		"bytes in the kubelet's": {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Kubelet = map[string]any{"cgroupRoot": "/\xc3\x28"} }), `init.kubelet["cgroupRoot"]`},
+		"what contains itself":   {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Kubelet = loop }), "init.kubelet"},
 		"bytes in a map": {init(func(_ *kubeadm.Config, i *kubeadm.Init) {
 			i.Kubelet = map[string]any{"evictionHard": map[string]any{"a\xff": "1"}}
 		}), `init.kubelet["evictionHard"]`},

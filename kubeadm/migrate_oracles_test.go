@@ -240,7 +240,7 @@ var allowances = []allowance{
 		at: []string{"JoinConfiguration.discovery.timeout", "ClusterConfiguration.apiServer.timeoutForControlPlane"},
 		holds: func(_ *migrator, f source, d difference) bool {
 			byDefault := map[string]any{"JoinConfiguration.discovery.timeout": "5m0s", "ClusterConfiguration.apiServer.timeoutForControlPlane": "4m0s"}
-			return d.theirs == byDefault[d.at] && d.ours == f.says(d.at)
+			return d.theirs == byDefault[d.at] && sameValue(f.says(d.at), d.ours)
 		},
 	},
 	{
