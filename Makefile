@@ -21,7 +21,7 @@ demo: ## A quorum of real etcd members on this machine, no root needed.
 	go run ./examples/quickstart
 
 test: ## Every test that needs neither root, other hosts nor real time; three minutes at most.
-	go test -timeout 15m $(TESTED)
+	go test -timeout 30m $(TESTED)
 
 race: ## The same with the race detector, where goroutines meet.
 	go test -race -timeout 30m $(RACED)

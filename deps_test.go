@@ -1,6 +1,7 @@
 package quorate_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,22 +42,36 @@ func loadPackages(t *testing.T) map[string]pkg {
 	return loadPackagesIn(t, ".")
 }
 
+// packagesIn holds, by flags and directory, what go list has answered: it takes a second each time.
+var packagesIn sync.Map
+
 // loadPackagesIn loads those of the module in a directory.
 func loadPackagesIn(t *testing.T, dir string, flags ...string) map[string]pkg {
 	t.Helper()
+	once, _ := packagesIn.LoadOrStore(strings.Join(append(flags, dir), " "), sync.OnceValues(func() (map[string]pkg, error) { return listPackages(dir, flags) }))
+	all, err := once.(func() (map[string]pkg, error))()
+	require.NoError(t, err)
+	return maps.Clone(all)
+}
+
+func listPackages(dir string, flags []string) (map[string]pkg, error) {
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,Imports,Deps"}, flags...)
-	cmd := exec.CommandContext(t.Context(), "go", append(args, "./...")...)
+	cmd := exec.Command("go", append(args, "./...")...)
 	cmd.Dir = dir
 	out, err := cmd.Output()
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	all := map[string]pkg{}
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
 		err := dec.Decode(&p)
 		if errors.Is(err, io.EOF) {
-			return all
+			return all, nil
 		}
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
 		all[p.ImportPath] = p
 	}
 }

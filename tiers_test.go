@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,11 +46,17 @@ func targets(t *testing.T) (commands, lists map[string]string) {
 	return commands, lists
 }
 
-// sources are the parsed Go files of every module in the work space, by path.
+// sources returns the parsed Go files of every module in the work space, by path.
 func sources(t *testing.T) map[string]*ast.File {
 	t.Helper()
+	all, err := parsed()
+	require.NoError(t, err)
+	return all
+}
+
+var parsed = sync.OnceValues(func() (map[string]*ast.File, error) {
 	all := map[string]*ast.File{}
-	require.NoError(t, filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -59,9 +66,9 @@ func sources(t *testing.T) map[string]*ast.File {
 			all[filepath.ToSlash(name)], err = parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution|parser.ParseComments)
 		}
 		return err
-	}))
-	return all
-}
+	})
+	return all, err
+})
 
 // listed reports whether one of these patterns of packages takes in a directory.
 func listed(dir, patterns string) bool {
