@@ -267,7 +267,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	in := &input{ctx: inner, conn: c, gate: g, begun: f.Begun(), stdin: cmd.Stdin}
 	outer := cmd
 	outer.Argv = c.argv(prompt, mark, cmd.Argv)
-	outer.Stdin, outer.Stdout, outer.Stderr = in, f.Stdout, g
+	outer.Stdin, outer.Stdout, outer.Stderr = in, stream.Watch(f.Stdout, g.fail), g
 	outer.Kill = func(signal string, group int) transport.Cmd { return c.kill(cmd.Kill, signal, group) }
 	err = c.result(cmd, f, g, in, tail, c.conn.Run(inner, outer))
 	var refused *Error
@@ -344,7 +344,7 @@ func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tai
 	}
 	own := *exit
 	own.Host, own.Argv, own.Stderr = c.host, cmd.Argv, c.said(f, g)
-	return &Error{Host: c.host, Reason: reason(own, g.prompts()), Err: &own}
+	return &Error{Host: c.host, Reason: reason(own.Code, f.Said(transport.StderrLimit), g.prompts()), Err: &own}
 }
 
 // named is an error of the inner Conn with the command in place of the call of
@@ -371,17 +371,17 @@ func (c *conn) named(err error, cmd transport.Cmd) error {
 }
 
 // reason reads how sudo ended without having started the command.
-func reason(exit transport.ExitError, prompts int) Reason {
-	if exit.Code == 127 {
+func reason(code int, said string, prompts int) Reason {
+	if code == 127 {
 		return Missing
 	}
 	for _, r := range refusals {
-		if strings.Contains(exit.Stderr, r.said) && (r.reason != PasswordNeeded || prompts == 0) {
+		if strings.Contains(said, r.said) && (r.reason != PasswordNeeded || prompts == 0) {
 			return r.reason
 		}
 	}
 	switch {
-	case exit.Code == 0:
+	case code == 0:
 		return NotStarted
 	case prompts > 0:
 		return WrongPassword
@@ -401,6 +401,13 @@ func (c *conn) said(f *frame.Frame, g *gate) string {
 	for line := range strings.Lines(said) {
 		if strings.HasPrefix(line, "sudo: ") || strings.HasPrefix(line, "Sorry, ") {
 			own = append(own, strings.TrimSpace(line))
+			continue
+		}
+		for _, r := range refusals {
+			if strings.Contains(line, r.said) {
+				own = append(own, r.said)
+				break
+			}
 		}
 	}
 	return c.known.redacted(strings.Join(own, "\n"))

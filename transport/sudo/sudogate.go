@@ -76,6 +76,17 @@ func beginning(text, prompt []byte) int {
 	return 0
 }
 
+// fail ends the command for what the other stream failed with, unless this one has
+// failed before.
+func (g *gate) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		g.err = err
+		g.failed()
+	}
+}
+
 func (g *gate) failure() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
