@@ -51,3 +51,35 @@ func ExampleOutput() {
 	// up 3 days
 	// <nil>
 }
+
+// logging is a Conn that prints the programs it runs.
+type logging struct{ transport.Conn }
+
+func (l logging) Run(ctx context.Context, cmd transport.Cmd) error {
+	fmt.Println("run", cmd.Argv[0])
+	return l.Conn.Run(ctx, cmd)
+}
+
+func (l logging) Unwrap() transport.Conn { return l.Conn }
+
+// A Conn around another keeps its abilities by Unwrap.
+func ExampleWrapper() {
+	ctx := context.Background()
+	hosts := faketransport.New()
+	hosts.Host("web-1")
+	inner, err := hosts.Dial(ctx, "web-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var conn transport.Conn = logging{inner}
+	defer func() { _ = conn.Close() }()
+
+	_, tunnels := transport.As[transport.Dialer](conn)
+	_, plain := conn.(transport.Dialer)
+	fmt.Println(tunnels, plain)
+	fmt.Println(conn.Run(ctx, transport.Cmd{Argv: []string{"true"}}))
+	// Output:
+	// true false
+	// run true
+	// <nil>
+}

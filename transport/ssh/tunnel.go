@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // DialContext opens a connection from the host, "tcp" or "unix". It has
@@ -25,9 +27,14 @@ func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, ctx.Err())
 	case errors.As(err, &refused):
-		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, hostError{err})
+		failed := &transport.TunnelError{Host: c.host, Network: network, Addr: addr, Reason: transport.TunnelFailed, Err: hostError{err}}
+		if refused.Reason == ssh.Prohibited {
+			failed.Reason = transport.TunnelForbidden
+			failed.Advice = "allow it in the host's sshd_config: AllowTcpForwarding, AllowStreamLocalForwarding for sockets, PermitOpen, and no DisableForwarding; in authorized_keys no restrict and no no-port-forwarding"
+		}
+		return nil, failed
 	case c.client.lost() == nil:
-		return nil, fmt.Errorf("%s: tunnel to %s: %w", c.host, addr, err)
+		return nil, &transport.TunnelError{Host: c.host, Network: network, Addr: addr, Reason: transport.TunnelFailed, Err: err}
 	default:
 		return nil, c.client.lostError(err)
 	}

@@ -3,6 +3,7 @@
 package sudo_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +74,17 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("shows the password: %s", shown)
 			}
 		})
+	}
+}
+
+// What PAM asks beyond the password is in the error when ctx ends.
+func TestUnknownQuestion(t *testing.T) {
+	conn := through(t, `printf 'Verification code: ' >&2; exec sleep 600`, sudo.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := conn.Run(ctx, transport.Cmd{Argv: []string{"id"}})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "Verification code:") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -275,6 +275,27 @@ func TestSudoRules(t *testing.T) {
 	}
 }
 
+// A host that forbids tunnels can be told before they are needed.
+func TestTunnels(t *testing.T) {
+	opensshtest.NeedPrograms(t, "sshd")
+	for line, want := range map[string]transport.TunnelReason{
+		"AllowTcpForwarding yes":    "",
+		"AllowTcpForwarding no":     transport.TunnelForbidden,
+		"DisableForwarding yes":     transport.TunnelForbidden,
+		"PermitOpen 127.0.0.1:2379": transport.TunnelForbidden,
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			conn := opensshtest.Dial(t, opensshtest.Start(t, line).Transport(t, "root", nil))
+			err := transport.CheckTunnels(t.Context(), conn, "tcp", "127.0.0.1:1")
+			var tunnel *transport.TunnelError
+			if (want == "") != (err == nil) || want != "" && (!errors.As(err, &tunnel) || tunnel.Reason != want || !strings.Contains(err.Error(), "sshd_config")) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // lines collects output and reports when n lines of it have come.
 type lines struct {
 	mu   sync.Mutex
