@@ -143,7 +143,7 @@ type lane struct {
 func newBatch(paths []string, queries []Query) *batch {
 	b := &batch{paths: paths}
 	if len(paths) > 0 {
-		fmt.Fprintf(&b.lanes[0].body, "frame files%s </dev/null\n", frame.Words(paths))
+		b.lanes[0].body.WriteString("frame files </dev/null\n")
 		b.lanes[0].expects = append(b.lanes[0].expects, -1)
 	}
 	for i, q := range queries {
@@ -176,7 +176,7 @@ func (b *batch) script(mark string) string {
 	if second := b.lanes[1].body.String(); second != "" {
 		main = fmt.Sprintf("{\n%s} | {\n%scat\n}\n", second, main)
 	}
-	return "mark=" + mark + "\n" + gatherScript + "files() (\n" + commonScript + statScript + "main \"$@\"\n)\nask() {\n" + main + "}\nask\n"
+	return "mark=" + mark + "\n" + gatherScript + "files() (\n" + commonScript + describeScript(b.paths) + "main\n)\nask() {\n" + main + "}\nask\n"
 }
 
 // read takes the frames that are whole, and reports whether the first has begun.

@@ -19,7 +19,7 @@ func sentScripts() map[string]string {
 	})
 	sent := map[string]string{"gather": gather.script("m")}
 	for name, s := range map[string]script{
-		"stat": {text: statScript, args: []string{"/a", "/b"}}, "read": {text: readScript, args: []string{"/a", "5"}},
+		"stat": {text: describeScript([]string{"/a", "/it's"})}, "read": {text: readScript, args: []string{"/a", "5"}},
 		"readall": {text: readAllScript, args: []string{"5", "/a"}}, "remove": {text: removeScript, args: []string{"/a"}},
 		"upload": {text: stageScript + uploadScript, args: []string{"/a", "b", "0600", ""}}, "write": {text: stageScript + writeScript(files)},
 	} {

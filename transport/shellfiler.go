@@ -32,7 +32,7 @@ func (s shellFiler) Stat(ctx context.Context, paths ...string) ([]FileInfo, erro
 	if err := checkPaths("stat", paths...); err != nil || len(paths) == 0 {
 		return nil, err
 	}
-	out, err := runScript(ctx, s.conn, script{text: statScript, args: paths, limit: int64(len(paths)) * 512})
+	out, err := runScript(ctx, s.conn, script{text: describeScript(paths), limit: int64(len(paths)) * 512})
 	if err != nil {
 		return nil, scriptError("stat", paths, err)
 	}

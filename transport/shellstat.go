@@ -5,14 +5,52 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
-// parseStats reads what scripts/stat.sh prints: a line for each path, or in
-// three parts, for all paths at once, what these lines would hold.
+// statGroup is how many paths are described together. Shells take time by the
+// square of it.
+const statGroup = 64
+
+// describeScript describes the paths, a group after the other.
+func describeScript(paths []string) string {
+	var b strings.Builder
+	b.WriteString(statScript + "main() {\n:\n")
+	n := 0
+	for group := range slices.Chunk(paths, statGroup) {
+		fmt.Fprintf(&b, "file=%d\ngroup%s\n", n, frame.Words(group))
+		n += len(group)
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// parseStats reads what describeScript's main prints.
 func parseStats(paths []string, out string) ([]FileInfo, error) {
-	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	infos := make([]FileInfo, 0, len(paths))
+	for group := range slices.Chunk(paths, statGroup) {
+		text, rest, _ := strings.Cut(out, "\n.\n")
+		out = rest
+		some, err := parseGroup(group, text)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, some...)
+	}
+	if out != "" {
+		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered more than it was asked: %.100q", out))
+	}
+	return infos, nil
+}
+
+// parseGroup reads a line for each path, or in three parts, for all paths at
+// once, what would be in these lines.
+func parseGroup(paths []string, out string) ([]FileInfo, error) {
+	lines := strings.Split(out, "\n")
 	if len(lines) > len(paths) {
 		lines = mergeStats(lines, len(paths))
 	}

@@ -24,8 +24,8 @@ fail() {
 look() {
 	said=$(stat -L "$1" 2>&1) && return 0
 	case $said in
-	*'No such file'* | *'Not a directory'*) why=missing ;;
-	*'ermission denied'*) why=denied ;;
+	*': No such file or directory' | *': Not a directory') why=missing ;;
+	*': Permission denied') why=denied ;;
 	*) why=failed ;;
 	esac
 	return 1

@@ -179,7 +179,7 @@ func files(t *testing.T, h Harness) {
 				continue
 			}
 			p := d + "/" + name
-			if i%3 == 0 { // as a directory too
+			if i%6 == 0 { // as a directory too
 				p = d + "/dir" + name + "/" + name
 			}
 			want = append(want, transport.File{Path: p, Data: transport.Bytes([]byte(word))})
