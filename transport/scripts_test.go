@@ -38,10 +38,10 @@ func TestScriptsParse(t *testing.T) {
 		}
 		for _, argv := range [][]string{{"dash", "-n"}, {"busybox", "sh", "-n"}, {"shellcheck", "--shell=sh", "--severity=style", "--exclude=SC2317", "-"}} {
 			if _, err := exec.LookPath(argv[0]); err != nil {
-				if os.Getenv("QUORATE_CI") == "1" {
+				if os.Getenv("QUORATE_CI") != "" {
 					t.Fatal(err)
 				}
-				continue
+				continue // the other judges are asked all the same
 			}
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Stdin = strings.NewReader(text)

@@ -30,8 +30,8 @@ var greetings = map[string]string{
 // A user's login shell may be any that Debian has: words arrive as they are, files
 // and statuses too, no greeting is taken for content, and more paths than fit into a
 // command line are described.
-func TestLoginShells(t *testing.T) {
-	opensshtest.NeedPrograms(t, "fish", "tcsh", "bsd-csh", "bash", "dash")
+func TestRealLoginShells(t *testing.T) {
+	opensshtest.Need(t, "fish", "tcsh", "bsd-csh", "bash", "dash")
 	server := opensshtest.Start(t)
 	words := []string{"two\nlines", "bang!", "!!", "it's", `false \`, `\`, `\'`, "$(touch /tmp/quorate-must-not-be)", "; touch /tmp/quorate-must-not-be", "~", "*", "", "é\x01\xff", "end\n"}
 	var many []string
@@ -83,8 +83,8 @@ func TestLoginShells(t *testing.T) {
 }
 
 // What answers in a command's place is not believed, and what it says is in the error.
-func TestNobodyRanIt(t *testing.T) {
-	opensshtest.NeedPrograms(t, "sshd", "useradd")
+func TestRealNobodyRanIt(t *testing.T) {
+	opensshtest.Need(t)
 	forced := opensshtest.Start(t, "ForceCommand echo this is not a shell")
 	plain := opensshtest.Start(t)
 	for name, c := range map[string]struct {
@@ -126,7 +126,8 @@ const sleeping = `echo "$$"; sleep 600 & echo "$!"; wait`
 // Root's commands under sudo, more of them than sessions, end with their children when
 // they are cancelled: by sudo that asks for nothing, for a password, and that makes a
 // terminal for each.
-func TestCancelledUnderSudo(t *testing.T) {
+func TestRealCancelledUnderSudo(t *testing.T) {
+	opensshtest.Need(t)
 	server := opensshtest.Start(t)
 	for name, c := range map[string]struct {
 		rules    []string
@@ -196,7 +197,8 @@ func gone(t *testing.T, pid int) {
 
 // A Write that was cancelled changes nothing after it has returned, whenever it
 // was cancelled.
-func TestCancelledWrites(t *testing.T) {
+func TestRealCancelledWrites(t *testing.T) {
+	opensshtest.Need(t)
 	server := opensshtest.Start(t)
 	user, home := opensshtest.User(t, "/bin/sh")
 	conn := opensshtest.Dial(t, server.Transport(t, user, func(c *ssh.Config) { c.Sessions = 4 }))
@@ -240,7 +242,8 @@ func TestCancelledWrites(t *testing.T) {
 }
 
 // sudo's own rules are explained: no terminal, and programs that it does not find.
-func TestSudoRules(t *testing.T) {
+func TestRealSudoRules(t *testing.T) {
+	opensshtest.Need(t)
 	server := opensshtest.Start(t)
 	const program = "/usr/local/bin/quorate-test-program"
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho found\n"), 0o755); err != nil {
@@ -276,8 +279,8 @@ func TestSudoRules(t *testing.T) {
 }
 
 // A host that forbids tunnels can be told before they are needed.
-func TestTunnels(t *testing.T) {
-	opensshtest.NeedPrograms(t, "sshd")
+func TestRealTunnels(t *testing.T) {
+	opensshtest.Need(t)
 	for line, want := range map[string]transport.TunnelReason{
 		"AllowTcpForwarding yes":    "",
 		"AllowTcpForwarding no":     transport.TunnelForbidden,

@@ -19,6 +19,7 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
@@ -26,25 +27,11 @@ import (
 // Password is that of every User.
 const Password = "PASSWORD-MARKER"
 
-// Need skips the test where something is missing, and fails it in CI.
-func Need(t testing.TB, ok bool, what string) {
+// Need is tier.Host for tests of real users, which take root.
+func Need(t testing.TB, programs ...string) {
 	t.Helper()
-	if !ok && os.Getenv("QUORATE_CI") == "1" {
-		t.Fatal(what)
-	}
-	if !ok {
-		t.Skip(what)
-	}
-}
-
-// NeedPrograms is Need for programs, and for root's rights.
-func NeedPrograms(t testing.TB, programs ...string) {
-	t.Helper()
-	Need(t, os.Geteuid() == 0, "making users needs root")
-	for _, p := range programs {
-		_, err := exec.LookPath(p)
-		Need(t, err == nil, p+" is not installed")
-	}
+	tier.Host(t, append(programs, "sshd", "useradd", "userdel", "chpasswd")...)
+	tier.Root(t)
 }
 
 var users atomic.Int32
@@ -53,7 +40,7 @@ var users atomic.Int32
 // directory of its own.
 func User(t testing.TB, shell string) (name, home string) {
 	t.Helper()
-	NeedPrograms(t, "useradd", "userdel", "chpasswd", "sshd")
+	Need(t)
 	name = fmt.Sprintf("quorate-u%d-%d", os.Getpid(), users.Add(1))
 	home = "/tmp/" + name
 	run(t, "", "useradd", "--create-home", "--home-dir", home, "--skel", "/nonexistent", "--user-group", "--shell", shell, name)
@@ -65,7 +52,7 @@ func User(t testing.TB, shell string) (name, home string) {
 // Sudoers adds lines for a user, where %s is its name, until the end of the test.
 func Sudoers(t testing.TB, user string, lines ...string) {
 	t.Helper()
-	NeedPrograms(t, "sudo", "visudo")
+	Need(t, "sudo", "visudo")
 	file := "/etc/sudoers.d/" + user
 	text := fmt.Sprintf("Defaults:%s !lecture, timestamp_timeout=0\n", user)
 	for _, line := range lines {
@@ -89,7 +76,7 @@ type Server struct {
 // end of the test.
 func Start(t testing.TB, config ...string) *Server {
 	t.Helper()
-	NeedPrograms(t, "sshd")
+	Need(t)
 	// Not below a directory that only root may enter: sshd reads keys as the user.
 	dir, err := os.MkdirTemp("/tmp", "quorate-sshd-")
 	if err != nil {
@@ -108,11 +95,7 @@ func Start(t testing.TB, config ...string) *Server {
 	put(t, dir+"/sshd_config", fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\n", s.port, dir, dir)+
 		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n"+strings.Join(config, "\n")+"\n", 0o600)
 	var log strings.Builder
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := exec.Command(sshd, "-D", "-e", "-f", dir+"/sshd_config") //nolint:noctx // ends with the test
+	server := exec.Command(tier.Program(t, "sshd"), "-D", "-e", "-f", dir+"/sshd_config") //nolint:noctx // ends with the test
 	server.Stderr = &log
 	server.Env = []string{"PATH=" + os.Getenv("PATH")}
 	if err := server.Start(); err != nil {
