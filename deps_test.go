@@ -192,14 +192,15 @@ func TestEngineLinksNoRecipe(t *testing.T) {
 func TestPlanImports(t *testing.T) {
 	all := loadPackages(t)
 	for name, allowed := range map[string][]string{
-		"plan":                     {"", "transport"},
-		"plan/events":              {"", "plan", "transport"},
-		"plan/ha/software":         {"", "plan", "plan/events", "transport", "vip"},
-		"plan/ha/internal/kube":    {"", "plan", "transport", "kubeadm"},
-		"plan/ha/internal/members": {"", "plan", "plan/events", "etcd", "etcd/etcdclient"},
-		"plan/ha/preflight":        {"", "plan", "plan/events", "plan/ha/software", "transport", "etcd"},
+		"plan":                       {"", "transport"},
+		"plan/events":                {"", "plan", "transport"},
+		"plan/ha/software":           {"", "plan", "plan/events", "transport", "vip"},
+		"plan/ha/internal/kube":      {"", "plan", "transport", "kubeadm"},
+		"plan/ha/internal/certcheck": {"", "kubeadm"},
+		"plan/ha/internal/members":   {"", "plan", "plan/events", "etcd", "etcd/etcdclient"},
+		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/software", "transport", "etcd"},
 		"plan/ha": {
-			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/kube", "plan/ha/internal/members",
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/kube", "plan/ha/internal/members",
 			"transport", "kubeadm", "etcd", "vip",
 		},
 		"plan/filejournal": {"plan"},
