@@ -12,7 +12,7 @@ RACED := ./internal/... ./transport/... ./etcd/etcdclient/... ./plan/... ./examp
 # Those with tests named TestReal.
 HOSTED := ./vip ./plan/drill ./transport/internal/opensshtest ./transport/ssh ./transport/sudo ./etcd/etcdclient ./etcd/etcdclient/e2e
 
-.PHONY: help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability drill
+.PHONY: fuzz help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability drill
 
 help: ## What each target does.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,11 @@ sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memo
 
 scale: ## A run that changes nothing on 3 to 1,000 hosts behind SSH servers in this process: what a host costs.
 	QUORATE_SCALE=3,30,300,1000 go test -count=1 -v -run '^TestScale$$' ./plan/ha
+
+FUZZTIME := 1m
+fuzz: ## Every fuzz target of every module, each for FUZZTIME.
+	@for m in $(MODULES); do (cd $$m && for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		echo "fuzz $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done) || exit 1; done
 
 lint: $(LINT) ## Vet and lint every module.
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

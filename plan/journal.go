@@ -2,12 +2,13 @@ package plan
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/strictjson"
 )
 
 // Journal keeps what runs intended and what came of it, beyond the life of the
@@ -203,20 +204,22 @@ type Record struct {
 }
 
 // ParseRecord reads a record's JSON. A record by a later version is a
-// *SchemaError; fields that this version does not know are passed over.
+// *SchemaError; fields that this version does not know are passed over, but for those
+// that differ from one it knows only in case, or are there twice.
 func ParseRecord(b []byte) (Record, error) {
 	var r Record
 	// The version first: a later one may give fields other types.
 	var v struct {
 		Schema int `json:"schema"`
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
+	lenient := strictjson.Options{MaxSize: MaxRecord + len("\n"), AllowUnknown: true}
+	if err := strictjson.Decode(b, &v, lenient); err != nil {
 		return r, fmt.Errorf("read a record of a journal: %w", err)
 	}
 	if v.Schema > RecordSchema {
 		return r, &SchemaError{Schema: v.Schema}
 	}
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := strictjson.Decode(b, &r, lenient); err != nil {
 		return r, fmt.Errorf("read a record of a journal: %w", err)
 	}
 	if r.Schema < 1 || r.Run == "" || r.Kind == "" {

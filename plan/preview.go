@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/strictjson"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -306,24 +308,37 @@ type PreviewSchemaError struct {
 
 func (e *PreviewSchemaError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("no preview: %v", e.Err)
+		return "no preview: " + termsafe.Cut(termsafe.Line(e.Err.Error()), 400, "...")
 	}
-	return fmt.Sprintf("no preview: its schema is %q, not %q", e.Got, PreviewSchema)
+	return fmt.Sprintf("no preview: its schema is %q, not %q", termsafe.Cut(e.Got, 100, "..."), PreviewSchema)
 }
 
 // Unwrap gives what the decoder says.
 func (e *PreviewSchemaError) Unwrap() error { return e.Err }
 
-// ParsePreview reads what JSON gives. A failure is a *PreviewSchemaError. Nothing in a
-// preview is trusted, and nothing in it is ever run: Runner.Apply compares it
-// with what it finds itself.
+// ParsePreview reads what JSON returns. A failure is a *PreviewSchemaError: another
+// schema, a name that is no field's or differs from one in case or is there twice, an
+// outcome that there is not. Nothing in a preview is trusted, and nothing in it is ever
+// run: Runner.Apply compares it with what it finds itself.
 func ParsePreview(b []byte) (*Preview, error) {
-	var p Preview
-	if err := json.Unmarshal(b, &p); err != nil {
+	// The schema first: of another form, nothing else is to be complained of.
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := strictjson.Decode(b, &head, strictjson.Options{AllowUnknown: true}); err != nil {
 		return nil, &PreviewSchemaError{Err: err}
 	}
-	if p.Schema != PreviewSchema {
-		return nil, &PreviewSchemaError{Got: p.Schema}
+	if head.Schema != PreviewSchema {
+		return nil, &PreviewSchemaError{Got: head.Schema}
+	}
+	var p Preview
+	if err := strictjson.Decode(b, &p, strictjson.Options{}); err != nil {
+		return nil, &PreviewSchemaError{Err: err}
+	}
+	for _, s := range p.Steps {
+		if !slices.ContainsFunc(states(), func(known state) bool { return known.class == string(s.Outcome) && known.class != "disruptive" }) {
+			return nil, &PreviewSchemaError{Err: fmt.Errorf("step %q: no outcome %q", s.Step, s.Outcome)}
+		}
 	}
 	if slices.ContainsFunc(p.Steps, func(s StepPreview) bool { return s.Step == "" }) {
 		return nil, &PreviewSchemaError{Err: errors.New("a step has no name")}

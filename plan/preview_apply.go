@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // StaleError refuses to apply a preview. Nothing has been changed.
@@ -15,6 +17,9 @@ type StaleError struct {
 	// OtherPlan tells that the preview was made from another plan than the one
 	// given. No host was asked then, and Steps is empty.
 	OtherPlan bool
+	// Altered says what a preview of this plan cannot hold: it was written by hand,
+	// or changed since. Steps is empty then.
+	Altered []string
 	// Steps are those whose check finds something else than it did, in the
 	// plan's order.
 	Steps []StaleStep
@@ -34,6 +39,9 @@ func (e *StaleError) Error() string {
 	if e.OtherPlan {
 		return "the preview was made from another plan: make a new one from this plan"
 	}
+	if len(e.Altered) > 0 {
+		return termsafe.Text("the preview was changed since it was made: make a new one\n  " + strings.Join(e.Altered, "\n  "))
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "the preview no longer holds, %s: look at a new one", plural(len(e.Steps), "step")+" would do something else")
 	for _, s := range e.Steps {
@@ -41,7 +49,7 @@ func (e *StaleError) Error() string {
 			fmt.Fprintf(&b, "\n  step %s on %s: %s", s.Step, s.Host, strings.ReplaceAll(strings.TrimSpace(d), "\n", "\n    "))
 		}
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }
 
 // Apply runs a plan that somebody has seen a preview of, if it still holds: it
@@ -50,9 +58,10 @@ func (e *StaleError) Error() string {
 // something else than it did. Then it does as Run does. If the hosts cannot be
 // asked, the error is a *RunError.
 //
-// Compared are outcomes, differences (of a change that only waits, not why), and
-// the files that would be replaced: by their text or, where that was hidden, by
-// their Seals. A step that was Unknown was not promised anything, and a step
+// Compared is all that the preview shows but RoundTrips, and why a step is Unknown:
+// steps and their order, hosts, titles, totals, outcomes, commands, differences (of
+// a change that only waits, not why), what is disruptive, and the files that would be
+// replaced: by their text or, where that was hidden, by their Seals. A step that was Unknown was not promised anything, and a step
 // that failed or was not reached is never what it was.
 //
 // Secrets count if there is a private key among those that the plan's Actions
@@ -82,11 +91,64 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 	if err != nil {
 		return Summary{Steps: p.Len(), Outcomes: now.Totals, RoundTrips: now.RoundTrips}, err
 	}
+	if altered := alterations(seen, now); len(altered) > 0 {
+		return Summary{}, &StaleError{Altered: altered}
+	}
 	if stale := compareSteps(seen, now); len(stale) > 0 {
 		return Summary{}, &StaleError{Steps: stale}
 	}
 	return r.Run(ctx, p)
 }
+
+// alterations say what no preview of the plan holds, whatever the hosts are like. now
+// is one that was made of it just now.
+func alterations(seen, now *Preview) []string {
+	seen, now = asSaved(seen), asSaved(now)
+	if len(seen.Steps) != len(now.Steps) {
+		return []string{fmt.Sprintf("it has %s, and the plan has %d", plural(len(seen.Steps), "step"), len(now.Steps))}
+	}
+	var out []string
+	totals, disruptive, outcomes := map[Outcome]int{}, 0, map[ID]Outcome{}
+	for _, s := range seen.Steps {
+		outcomes[s.Step] = s.Outcome
+	}
+	for i, was := range seen.Steps {
+		is := now.Steps[i]
+		refuse := func(is bool, what string) {
+			if is {
+				out = append(out, fmt.Sprintf("step %d, %s: %s", i+1, now.Steps[i].Step, what))
+			}
+		}
+		refuse(was.Step != is.Step, fmt.Sprintf("it is called %s, or stands in another place", was.Step))
+		refuse(was.Host != is.Host, "its host is another")
+		refuse(was.Title != is.Title, "its title is another")
+		refuse(!slices.Equal(was.After, is.After), "it waits for other steps")
+		interrupts := slices.ContainsFunc(was.Changes, func(c Change) bool { return c.Disruptive })
+		refuse(was.Disruptive != interrupts, "whether it is disruptive does not agree with its changes")
+		refuse(!slices.Equal(sortedIDs(was.Awaits), sortedIDs(awaited(was.After, outcomes))), "what it awaits does not agree with the other steps")
+		refuse(was.Why != "" && (was.Outcome == Unchanged || was.Outcome == WouldChange), "it has a reason for what did not fail")
+		totals[was.Outcome]++
+		if was.Disruptive {
+			disruptive++
+		}
+	}
+	said := maps.Clone(seen.Totals)
+	maps.DeleteFunc(said, func(_ Outcome, n int) bool { return n == 0 })
+	if !maps.Equal(said, totals) {
+		out = append(out, "its totals do not agree with its steps")
+	}
+	if seen.Disruptive != disruptive {
+		out = append(out, "its number of disruptive steps does not agree with its steps")
+	}
+	return out
+}
+
+// awaited are the steps that another waits for and that would do something.
+func awaited(after []ID, outcomes map[ID]Outcome) []ID {
+	return slices.DeleteFunc(slices.Clone(after), func(id ID) bool { return outcomes[id] != WouldChange && outcomes[id] != Unknown })
+}
+
+func sortedIDs(of []ID) []ID { return slices.Sorted(slices.Values(of)) }
 
 func compareSteps(seen, now *Preview) []StaleStep {
 	// What JSON cannot hold, as bytes that are no text, must not differ by
@@ -124,14 +186,23 @@ func differences(was, is StepPreview) []string {
 	var out []string
 	before, after := facts(was), facts(is)
 	for _, c := range was.Changes {
-		if !after[c.fact()] {
+		if _, still := after[c.fact()]; !still {
 			out = append(out, "gone: "+c.fact())
 		}
 	}
 	for _, c := range is.Changes {
-		if !before[c.fact()] {
+		switch earlier, known := before[c.fact()]; {
+		case !known:
 			out = append(out, "new: "+c.fact())
+		case earlier.Disruptive != c.Disruptive:
+			out = append(out, fmt.Sprintf("disruptive: %t, and it was %t: %s", c.Disruptive, earlier.Disruptive, c.fact()))
 		}
+	}
+	if len(out) == 0 && len(was.Changes) != len(is.Changes) {
+		out = append(out, fmt.Sprintf("%d changes, and they were %d", len(is.Changes), len(was.Changes)))
+	}
+	if !reflect.DeepEqual(was.Commands, is.Commands) {
+		out = append(out, "it would run other commands")
 	}
 	paths := map[string]bool{}
 	for _, seals := range []map[string]string{was.Seals, is.Seals} {
@@ -147,10 +218,10 @@ func differences(was, is StepPreview) []string {
 	return out
 }
 
-func facts(s StepPreview) map[string]bool {
-	out := map[string]bool{}
+func facts(s StepPreview) map[string]Change {
+	out := map[string]Change{}
 	for _, c := range s.Changes {
-		out[c.fact()] = true
+		out[c.fact()] = c
 	}
 	return out
 }

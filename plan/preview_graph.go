@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // state is what a step looks like in a graph: its class and its colours.
@@ -19,12 +21,18 @@ func states() []state {
 	}
 }
 
-// class is the outcome, or that the step is disruptive.
+// class is the outcome, or that the step is disruptive: one of states, whatever
+// somebody has written into a preview.
 func (s StepPreview) class() string {
 	if s.Disruptive {
 		return "disruptive"
 	}
-	return string(s.Outcome)
+	for _, known := range states() {
+		if known.class == string(s.Outcome) {
+			return known.class
+		}
+	}
+	return "unknown"
 }
 
 // edges calls back for each step that another waits for, by their numbers.
@@ -70,7 +78,7 @@ func mermaidClass(class string) string { return strings.ReplaceAll(class, "-", "
 
 // mermaidText writes what would end a label, or be taken for a tag, by number.
 func mermaidText(s string) string {
-	return strings.NewReplacer("#", "#35;", `"`, "#34;", "<", "#60;", ">", "#62;", "\n", " ").Replace(escaped(s))
+	return strings.NewReplacer("#", "#35;", `"`, "#34;", "<", "#60;", ">", "#62;", "\n", " ").Replace(termsafe.Text(s))
 }
 
 // DOT gives the same graph as Graphviz draws it.
@@ -98,5 +106,5 @@ func (p *Preview) DOT() string {
 }
 
 func dotText(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(escaped(s)) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(termsafe.Text(s)) + `"`
 }

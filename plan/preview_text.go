@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // outcomes in the order in which they are counted out, with their words.
@@ -25,7 +26,7 @@ func outcomeWords() []struct {
 
 // Text shows the preview to people: by host, the steps that would do something,
 // each with its differences and commands; unchanged steps are counted only.
-// Control characters, which hosts may have put there, are escaped. The text
+// What is not printable, which hosts may have put there, is escaped. The text
 // ends with a newline.
 func (p *Preview) Text() string {
 	var b strings.Builder
@@ -41,7 +42,7 @@ func (p *Preview) Text() string {
 	if !p.Changed() && p.Totals[Failed]+p.Totals[NotReached] == 0 {
 		b.WriteString("\nnothing to do: every host is as described\n")
 	}
-	return escaped(b.String())
+	return termsafe.Text(b.String())
 }
 
 func (p *Preview) hostText(b *strings.Builder, host string) {
@@ -122,17 +123,4 @@ func ids(of []ID) string {
 
 func indented(s string) string {
 	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n        ")
-}
-
-// escaped makes control characters visible: a terminal would obey them.
-func escaped(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

@@ -59,8 +59,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap returns what encoding/json says: a *json.SyntaxError, a
-// *json.UnmarshalTypeError, io.ErrUnexpectedEOF.
+// Unwrap returns what encoding/json says: a *json.SyntaxError or a
+// *json.UnmarshalTypeError.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Decode reads one JSON value, and nothing but white space after it, into what v
@@ -144,8 +144,8 @@ func (c *checker) whole(t reflect.Type) error {
 
 func (c *checker) token() (json.Token, error) {
 	token, err := c.dec.Token()
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, &Error{Problem: "unexpected end of JSON input"}
 	}
 	if err != nil {
 		return nil, decodeError(err)

@@ -184,7 +184,7 @@ func TestReadersOfEvents(t *testing.T) {
 		"no kind":       {`{"schema":"quorate.dev/event/v1"}` + "\n", "it has no kind"},
 		"no JSON":       {"hello\n", "no event: invalid character"},
 		"an empty line": {"\n", "no event: unexpected end"},
-		"a wrong type":  {`{"schema":"quorate.dev/event/v1","kind":7}` + "\n", "no event: json: cannot unmarshal number"},
+		"a wrong type":  {`{"schema":"quorate.dev/event/v1","kind":7}` + "\n", "no event: kind: is of the wrong type: number"},
 		"out of range":  {`{"schema":"quorate.dev/event/v1","kind":"x","time":"9999-12-31T23:59:59-23:00"}` + "\n", "its time is out of range"},
 		"cut off":       {good[:40], "the last line has been cut off: unexpected EOF"},
 	} {

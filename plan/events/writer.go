@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate-dev/quorate/internal/strictjson"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/truncate"
 )
@@ -183,14 +184,15 @@ func parseEvent(b []byte) (plan.Event, error) {
 	var v struct {
 		Schema string `json:"schema"`
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
+	lenient := strictjson.Options{MaxSize: MaxSize, AllowUnknown: true}
+	if err := strictjson.Decode(b, &v, lenient); err != nil {
 		return plan.Event{}, fmt.Errorf("no event: %w", err)
 	}
 	if !eventSchemaKnown(v.Schema) {
 		return plan.Event{}, &SchemaError{Got: v.Schema}
 	}
 	var l eventLine
-	if err := json.Unmarshal(b, &l); err != nil {
+	if err := strictjson.Decode(b, &l, lenient); err != nil {
 		return plan.Event{}, fmt.Errorf("no event: %w", err)
 	}
 	if l.Kind == "" {
