@@ -100,7 +100,7 @@ func TestMaintenance(t *testing.T) {
 // fill writes values that are replaced, and returns the last revision.
 func fill(t *testing.T, servers []*server, bundle *pki.Bundle, writes int) int64 {
 	t.Helper()
-	config, err := bundle.EtcdClient()
+	config, err := bundle.EtcdClient(t.Context())
 	require.NoError(t, err)
 	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints(servers), TLS: config, Logger: zap.NewNop()})
 	require.NoError(t, err)
