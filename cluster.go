@@ -69,6 +69,19 @@ type Node struct {
 	Interface string `json:"interface,omitempty"`
 	// Labels are set on the node when it registers.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Taints that the node registers with; an empty list that is not nil means
+	// none. Default: kubeadm's own, which keep pods off control planes.
+	Taints []Taint `json:"taints,omitzero"`
+}
+
+// Taint keeps pods without a toleration of it off a node.
+type Taint struct {
+	// Key is a name with an optional DNS subdomain and a slash before it. Required.
+	Key string `json:"key"`
+	// Value may be empty.
+	Value string `json:"value,omitempty"`
+	// Effect is NoSchedule, PreferNoSchedule or NoExecute. Required.
+	Effect string `json:"effect"`
 }
 
 // Address is the node's first address, invalid if it has none.
@@ -235,16 +248,66 @@ type Kubeadm struct {
 	APIServerArgs         map[string]string `json:"apiServerArgs,omitempty"`
 	ControllerManagerArgs map[string]string `json:"controllerManagerArgs,omitempty"`
 	SchedulerArgs         map[string]string `json:"schedulerArgs,omitempty"`
+	// APIServerVolumes, ControllerManagerVolumes and SchedulerVolumes are files or
+	// directories of every control plane that the component's pod sees, such as an
+	// audit policy, or an encryption configuration, that an argument names. They
+	// must be on the hosts before kubeadm runs: a description holds no file, and no
+	// secret.
+	APIServerVolumes         []Volume `json:"apiServerVolumes,omitempty"`
+	ControllerManagerVolumes []Volume `json:"controllerManagerVolumes,omitempty"`
+	SchedulerVolumes         []Volume `json:"schedulerVolumes,omitempty"`
+	// APIServerEnv, ControllerManagerEnv and SchedulerEnv are environment variables
+	// of the components. Kubernetes 1.31 and later.
+	APIServerEnv         map[string]string `json:"apiServerEnv,omitempty"`
+	ControllerManagerEnv map[string]string `json:"controllerManagerEnv,omitempty"`
+	SchedulerEnv         map[string]string `json:"schedulerEnv,omitempty"`
+	// PatchesDir on the hosts has patches for static pods and the kubelet's
+	// configuration, as kubeadm takes them. Kubernetes 1.22 and later.
+	PatchesDir string `json:"patchesDir,omitempty"`
+	// Timeouts of kubeadm's own waiting.
+	Timeouts KubeadmTimeouts `json:"timeouts,omitzero"`
 	// Kubelet and KubeProxy are fields of KubeletConfiguration and
 	// KubeProxyConfiguration by their own names, laid over what Quorate sets.
 	Kubelet   map[string]any `json:"kubelet,omitempty"`
 	KubeProxy map[string]any `json:"kubeProxy,omitempty"`
 }
 
-// ControlPlanes gives the control planes in the order of Nodes.
+// Volume is a file or directory of the host inside a component's pod.
+type Volume struct {
+	// Name of the volume in the pod, an RFC 1123 label, none that kubeadm uses
+	// itself. Required.
+	Name string `json:"name"`
+	// HostPath on every control plane, and MountPath in the pod. Required.
+	HostPath  string `json:"hostPath"`
+	MountPath string `json:"mountPath"`
+	// ReadOnly keeps the component from writing there.
+	ReadOnly bool `json:"readOnly,omitempty"`
+	// PathType is one of DirectoryOrCreate, Directory, FileOrCreate, File,
+	// Socket, CharDevice and BlockDevice; empty means unchecked.
+	PathType string `json:"pathType,omitempty"`
+}
+
+// KubeadmTimeouts are how long kubeadm waits. Zero means kubeadm's default,
+// given in brackets.
+type KubeadmTimeouts struct {
+	// ControlPlane to become healthy [4m]. Kubernetes 1.13 and later.
+	ControlPlane Duration `json:"controlPlane,omitempty"`
+	// Kubelet to become healthy [4m]. Kubernetes 1.31 and later.
+	Kubelet Duration `json:"kubelet,omitempty"`
+	// APICall to the API server, retries included [1m]. Kubernetes 1.31 and later.
+	APICall Duration `json:"apiCall,omitempty"`
+	// EtcdCall to etcd, retries included [2m]. Kubernetes 1.31 and later.
+	EtcdCall Duration `json:"etcdCall,omitempty"`
+	// TLSBootstrap of a joining node's kubelet [5m]. Kubernetes 1.31 and later.
+	TLSBootstrap Duration `json:"tlsBootstrap,omitempty"`
+	// Discovery of the cluster by a joining node [5m]. Kubernetes 1.11 and later.
+	Discovery Duration `json:"discovery,omitempty"`
+}
+
+// ControlPlanes returns the control planes in the order of Nodes.
 func (c Cluster) ControlPlanes() []Node { return c.withRole(ControlPlane) }
 
-// Workers gives the workers in the order of Nodes.
+// Workers returns the workers in the order of Nodes.
 func (c Cluster) Workers() []Node { return c.withRole(Worker) }
 
 func (c Cluster) withRole(r Role) []Node {

@@ -179,3 +179,56 @@ func TestContradictions(t *testing.T) {
 		}
 	}
 }
+
+// What is described for components, nodes and kubeadm beyond arguments, each
+// broken in one way.
+func TestDescribedExtras(t *testing.T) {
+	type cluster = quorate.Cluster
+	volume := func(change func(*quorate.Volume)) func(*cluster) {
+		return func(c *cluster) {
+			v := quorate.Volume{Name: "audit", HostPath: "/etc/audit", MountPath: "/audit", PathType: "File"}
+			change(&v)
+			c.Kubeadm.APIServerVolumes = []quorate.Volume{{Name: "first", HostPath: "/a", MountPath: "/a"}, v}
+		}
+	}
+	taint := func(taints ...quorate.Taint) func(*cluster) { return func(c *cluster) { c.Nodes[0].Taints = taints } }
+	good := quorate.Taint{Key: "example.com/a", Effect: "NoSchedule"}
+	const at = "kubeadm.apiServerVolumes[1]"
+	for _, tt := range []struct {
+		path, message string // empty if it passes
+		with          func(*cluster)
+	}{
+		{"", "", volume(func(*quorate.Volume) {})},
+		{at + ".name", "RFC 1123 label", volume(func(v *quorate.Volume) { v.Name = "Audit" })},
+		{at + ".name", "RFC 1123 label", volume(func(v *quorate.Volume) { v.Name = "" })},
+		{at + ".name", "also kubeadm.apiServerVolumes[0].name", volume(func(v *quorate.Volume) { v.Name = "first" })},
+		{at + ".name", "kubeadm's own", volume(func(v *quorate.Volume) { v.Name = "k8s-certs" })},
+		{at + ".hostPath", "absolute", volume(func(v *quorate.Volume) { v.HostPath = "etc" })},
+		{at + ".mountPath", "absolute", volume(func(v *quorate.Volume) { v.MountPath = "/audit/" })},
+		{at + ".mountPath", "also kubeadm.apiServerVolumes[0].mountPath", volume(func(v *quorate.Volume) { v.MountPath = "/a" })},
+		{at + ".mountPath", "kubeadm's own", volume(func(v *quorate.Volume) { v.MountPath = "/etc/kubernetes/pki" })},
+		{at + ".pathType", "FileOrCreate", volume(func(v *quorate.Volume) { v.PathType = "file" })},
+		{"kubeadm.schedulerVolumes[0].name", "label", func(c *cluster) {
+			c.Kubeadm.SchedulerVolumes = []quorate.Volume{{HostPath: "/a", MountPath: "/a"}}
+		}},
+		{`kubeadm.apiServerEnv["A=B"]`, "environment variable", func(c *cluster) { c.Kubeadm.APIServerEnv = map[string]string{"A=B": ""} }},
+		{`kubeadm.controllerManagerEnv["A"]`, "control character", func(c *cluster) { c.Kubeadm.ControllerManagerEnv = map[string]string{"A": "\n"} }},
+		{"kubeadm.patchesDir", "absolute", func(c *cluster) { c.Kubeadm.PatchesDir = "patches" }},
+		{"kubeadm.timeouts.etcdCall", "negative", func(c *cluster) { c.Kubeadm.Timeouts.EtcdCall = -1 }},
+		{"", "", taint(good, quorate.Taint{Key: "example.com/a", Effect: "NoExecute"})},
+		{"", "", taint()},
+		{"nodes[0].taints[0].key", "no taint", taint(quorate.Taint{Key: "A_/b", Effect: "NoSchedule"})},
+		{"nodes[0].taints[0].value", "no value", taint(quorate.Taint{Key: "a", Value: "-", Effect: "NoSchedule"})},
+		{"nodes[0].taints[0].effect", "NoExecute", taint(quorate.Taint{Key: "a"})},
+		{"nodes[0].taints[1]", "each once", taint(good, quorate.Taint{Key: "example.com/a", Value: "x", Effect: "NoSchedule"})},
+	} {
+		c := three()
+		tt.with(&c)
+		got := c.Problems()
+		switch {
+		case tt.path == "" && len(got) == 0:
+		case len(got) != 1 || got[0].Path != tt.path || !strings.Contains(got[0].Message, tt.message):
+			t.Errorf("got %v\nwant %q: %s", got, tt.path, tt.message)
+		}
+	}
+}

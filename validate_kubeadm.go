@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
@@ -49,6 +50,16 @@ func (v *validator) kubeadm() {
 	v.component("kubeadm.kubelet", k.Kubelet)
 	v.component("kubeadm.kubeProxy", k.KubeProxy)
 	v.settings()
+	v.volumes("kubeadm.apiServerVolumes", k.APIServerVolumes)
+	v.volumes("kubeadm.controllerManagerVolumes", k.ControllerManagerVolumes)
+	v.volumes("kubeadm.schedulerVolumes", k.SchedulerVolumes)
+	v.env("kubeadm.apiServerEnv", k.APIServerEnv)
+	v.env("kubeadm.controllerManagerEnv", k.ControllerManagerEnv)
+	v.env("kubeadm.schedulerEnv", k.SchedulerEnv)
+	if k.PatchesDir != "" && !syntax.IsPath(k.PatchesDir) {
+		v.Refuse("kubeadm.patchesDir", "%q: %s", k.PatchesDir, syntax.WantPath)
+	}
+	v.timeouts("kubeadm.timeouts", k.Timeouts)
 }
 
 // noRuntime names what is behind a socket that is well known not to speak CRI,
@@ -65,6 +76,81 @@ func noRuntime(socket string) string {
 		return "containerd's socket for its own shims"
 	}
 	return ""
+}
+
+// ownVolumes are the names that kubeadm gives to volumes of its own, from
+// cmd/kubeadm/app/phases/controlplane/volumes.go: one that is described under
+// such a name would take its place.
+var ownVolumes = []string{
+	"k8s-certs", "ca-certs", "kubeconfig", "flexvolume-dir", "etcd-certs", "etc-pki", "etc-pki-ca-trust", "etc-pki-tls-certs",
+	"etc-ca-certificates", "usr-share-ca-certificates", "usr-local-share-ca-certificates",
+}
+
+// ownMounts are where those are in a pod, which takes no second one there.
+var ownMounts = []string{
+	hostpath.KubernetesPKI, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
+	"/etc/pki/ca-trust", "/etc/pki/tls/certs",
+}
+
+var pathTypes = []string{"DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"}
+
+func (v *validator) volumes(at string, volumes []Volume) {
+	names, mounts := map[string]string{}, map[string]string{}
+	for i, volume := range volumes {
+		here := index(at, i)
+		switch first, again := names[volume.Name]; {
+		case !syntax.IsLabel(volume.Name):
+			v.Refuse(here+".name", "%q is no RFC 1123 label: %s", volume.Name, syntax.WantLabel)
+		case slices.Contains(ownVolumes, volume.Name):
+			v.Refuse(here+".name", "%q is a volume of kubeadm's own, whose place it would take: name it otherwise", volume.Name)
+		case again:
+			v.Refuse(here+".name", "%q is also %s", volume.Name, first)
+		default:
+			names[volume.Name] = here + ".name"
+		}
+		if !syntax.IsPath(volume.HostPath) {
+			v.Refuse(here+".hostPath", "%q: %s", volume.HostPath, syntax.WantPath)
+		}
+		switch first, again := mounts[volume.MountPath]; {
+		case !syntax.IsPath(volume.MountPath):
+			v.Refuse(here+".mountPath", "%q: %s", volume.MountPath, syntax.WantPath)
+		case slices.Contains(ownMounts, volume.MountPath):
+			v.Refuse(here+".mountPath", "%q has a volume of kubeadm's own: mount it elsewhere", volume.MountPath)
+		case again:
+			v.Refuse(here+".mountPath", "%q is also %s", volume.MountPath, first)
+		default:
+			mounts[volume.MountPath] = here + ".mountPath"
+		}
+		if volume.PathType != "" && !slices.Contains(pathTypes, volume.PathType) {
+			v.Refuse(here+".pathType", "%q: want %s, or leave it out", volume.PathType, strings.Join(pathTypes, ", "))
+		}
+	}
+}
+
+func (v *validator) env(at string, env map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		here := key(at, name)
+		if !syntax.IsVariable(name) {
+			v.Refuse(here, "%q is no name of an environment variable: want letters, digits and _ . -, not beginning with a digit", name)
+		}
+		if syntax.HasControl(env[name]) {
+			v.Refuse(here, "the value holds a control character")
+		}
+	}
+}
+
+func (v *validator) timeouts(at string, t KubeadmTimeouts) {
+	for _, f := range []struct {
+		name string
+		d    Duration
+	}{
+		{"controlPlane", t.ControlPlane}, {"kubelet", t.Kubelet}, {"apiCall", t.APICall},
+		{"etcdCall", t.EtcdCall}, {"tlsBootstrap", t.TLSBootstrap}, {"discovery", t.Discovery},
+	} {
+		if f.d < 0 {
+			v.Refuse(at+"."+f.name, "%s is negative", f.d)
+		}
+	}
 }
 
 func (v *validator) args(at string, args map[string]string) {

@@ -33,6 +33,7 @@ func (v *validator) nodes() {
 			}
 		}
 		v.labels(at+".labels", n.Labels)
+		v.taints(at+".taints", n.Taints)
 	}
 }
 
@@ -188,6 +189,30 @@ func (v *validator) labels(at string, labels map[string]string) {
 		if value != "" && !syntax.IsQualified(value) {
 			v.Refuse(here, "%q is no label value: %s", value, syntax.WantQualified)
 		}
+	}
+}
+
+func (v *validator) taints(at string, taints []Taint) {
+	seen := map[Taint]string{}
+	for i, t := range taints {
+		here := index(at, i)
+		if !syntax.IsQualifiedKey(t.Key) {
+			v.Refuse(here+".key", "%q is no taint: want an optional DNS name and a slash, then at most 63 letters, digits and - _ .", t.Key)
+		}
+		if t.Value != "" && !syntax.IsQualified(t.Value) {
+			v.Refuse(here+".value", "%q is no value of a taint: %s", t.Value, syntax.WantQualified)
+		}
+		switch t.Effect {
+		case "NoSchedule", "PreferNoSchedule", "NoExecute":
+		default:
+			v.Refuse(here+".effect", "%q: want NoSchedule, PreferNoSchedule or NoExecute", t.Effect)
+		}
+		same := Taint{Key: t.Key, Effect: t.Effect}
+		if first, again := seen[same]; again {
+			v.Refuse(here, "has the key and the effect of %s: a node has each once", first)
+			continue
+		}
+		seen[same] = here
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
@@ -27,14 +28,15 @@ func Check(c quorate.Cluster) quorate.Problems {
 	k := c.Kubeadm
 	var p quorate.Problems
 	checkEra(&p, c)
+	checkExtras(&p, c)
 	checkPreflightNames(&p, "kubeadm.ignorePreflightErrors", k.IgnorePreflightErrors, c.Version)
 	checkFeatureGates(&p, "kubeadm.featureGates", k.FeatureGates, c.Version)
 	checkArgs(&p, "kubeadm.apiServerArgs", ArgsOf(k.APIServerArgs), apiServerArgs, c.Version)
 	checkArgs(&p, "kubeadm.controllerManagerArgs", ArgsOf(k.ControllerManagerArgs), controllerManagerArgs, c.Version)
 	checkArgs(&p, "kubeadm.schedulerArgs", ArgsOf(k.SchedulerArgs), schedulerArgs, c.Version)
-	warnUnseen(&p, "kubeadm.apiServerArgs", k.APIServerArgs, apiServerArgs)
-	warnUnseen(&p, "kubeadm.controllerManagerArgs", k.ControllerManagerArgs, controllerManagerArgs)
-	warnUnseen(&p, "kubeadm.schedulerArgs", k.SchedulerArgs, schedulerArgs)
+	warnUnseen(&p, "kubeadm.apiServer", k.APIServerArgs, k.APIServerVolumes, apiServerArgs)
+	warnUnseen(&p, "kubeadm.controllerManager", k.ControllerManagerArgs, k.ControllerManagerVolumes, controllerManagerArgs)
+	warnUnseen(&p, "kubeadm.scheduler", k.SchedulerArgs, k.SchedulerVolumes, schedulerArgs)
 	if c.Version.Has(quorate.KubeletConfigFile) {
 		checkComponentConfig(&p, "kubeadm.kubelet", k.Kubelet, kubeletSchema, c.Version, faults|policy)
 	}
@@ -109,7 +111,7 @@ func (c Config) Problems() quorate.Problems {
 
 func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 	for i, t := range r.Taints {
-		t.check(p, fmt.Sprintf("%s.taints[%d]", at, i))
+		checkTaint(p, fmt.Sprintf("%s.taints[%d]", at, i), t)
 	}
 	args := r.KubeletArgs
 	if ips := nodeIPsOf(args.Values(nodeIPArg)); len(ips) > 0 && slices.Equal(ips, r.NodeIPs) {
@@ -122,7 +124,7 @@ func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors, v)
 }
 
-func (t Taint) check(p *quorate.Problems, at string) {
+func checkTaint(p *quorate.Problems, at string, t quorate.Taint) {
 	if !syntax.IsQualifiedKey(t.Key) {
 		p.Refuse(at+".key", "%q: want an optional lower-case DNS name and a slash, then at most 63 letters, digits and - _ .", t.Key)
 	}
@@ -145,7 +147,7 @@ func (c Component) check(p *quorate.Problems, at string, known knownArgs, versio
 	names := map[string]bool{}
 	for i, v := range c.Volumes {
 		here := fmt.Sprintf("%s.volumes[%d]", at, i)
-		v.check(p, here)
+		checkVolume(p, here, v)
 		if names[v.Name] {
 			p.Refuse(here+".name", "%q is the name of an earlier volume", v.Name)
 		}
@@ -153,7 +155,7 @@ func (c Component) check(p *quorate.Problems, at string, known knownArgs, versio
 	}
 }
 
-func (v Volume) check(p *quorate.Problems, at string) {
+func checkVolume(p *quorate.Problems, at string, v quorate.Volume) {
 	if !syntax.IsLabel(v.Name) {
 		p.Refuse(at+".name", "%q is no lower-case RFC 1123 label", v.Name)
 	}
@@ -236,10 +238,13 @@ func checkArgs(p *quorate.Problems, at string, args Args, known knownArgs, v quo
 }
 
 // warnUnseen warns of files that a static pod cannot see.
-func warnUnseen(p *quorate.Problems, at string, args map[string]string, known knownArgs) {
+func warnUnseen(p *quorate.Problems, component string, args map[string]string, volumes []quorate.Volume, known knownArgs) {
+	for _, v := range volumes {
+		known.mounted = append(slices.Clip(known.mounted), v.MountPath)
+	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		if file := args[name]; fileArgPattern.MatchString(name) && path.IsAbs(file) && !known.sees(file) {
-			p.Warn(key(at, name), "the component runs in a pod that does not see the host's %s: keep the file below /etc/kubernetes/pki, or mount it through a Config's Volumes", file)
+			p.Warn(key(component+"Args", name), "the component runs in a pod that does not see the host's %s: keep the file below %s, or mount it by %sVolumes", file, hostpath.KubernetesPKI, component)
 		}
 	}
 }

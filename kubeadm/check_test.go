@@ -239,7 +239,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"taints": {
 			func(c *kubeadm.Config) {
-				c.Registration.Taints = []kubeadm.Taint{{Key: "a b", Value: "-", Effect: "noschedule"}, {Key: "example.org/a", Effect: "NoExecute"}}
+				c.Registration.Taints = []quorate.Taint{{Key: "a b", Value: "-", Effect: "noschedule"}, {Key: "example.org/a", Effect: "NoExecute"}}
 			},
 			[]string{"registration.taints[0].key", "registration.taints[0].value", "registration.taints[0].effect"},
 		},
@@ -251,7 +251,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"volumes": {
 			func(c *kubeadm.Config) {
-				c.Init.Scheduler.Volumes = []kubeadm.Volume{
+				c.Init.Scheduler.Volumes = []quorate.Volume{
 					{Name: "A", HostPath: "a", MountPath: "/a/../b", PathType: "Dir"}, {Name: "b", HostPath: "/b", MountPath: "/b"}, {Name: "b", HostPath: "/b", MountPath: "/b"},
 				}
 			},
@@ -318,10 +318,10 @@ func TestConfigBeyondTheDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := nodes[0]
-	n.Config.Registration.Taints = []kubeadm.Taint{}
+	n.Config.Registration.Taints = []quorate.Taint{}
 	n.Config.PatchesDir = "/etc/kubernetes/patches"
 	n.Config.Timeouts.ControlPlane = new(quorate.Duration(10 * 60e9))
-	n.Config.Init.APIServer.Volumes = []kubeadm.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"}}
+	n.Config.Init.APIServer.Volumes = []quorate.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"}}
 	text := string(yamlOf(t, n))
 	for _, want := range []string{
 		"  taints: []\n", "patches:\n  directory: /etc/kubernetes/patches\n", "timeouts:\n  controlPlaneComponentHealthCheck: 10m0s\n",

@@ -374,8 +374,8 @@ func mustRoundTrip(from, to any) {
 }
 
 var (
-	volumesCodec = objectCodec(func(v []Volume) bool { return len(v) > 0 })
-	taintsCodec  = objectCodec(func(t []Taint) bool { return t != nil })
+	volumesCodec = objectCodec(func(v []quorate.Volume) bool { return len(v) > 0 })
+	taintsCodec  = objectCodec(func(t []quorate.Taint) bool { return t != nil })
 )
 
 // conversion changes a value's form for one version of the API, and back. why is

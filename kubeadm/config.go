@@ -69,7 +69,7 @@ type Registration struct {
 	Labels map[string]string
 	// Taints of the node: nil means kubeadm's default (control planes are
 	// tainted, workers are not), an empty slice means none.
-	Taints []Taint
+	Taints []quorate.Taint
 	// KubeletArgs are added to the kubelet's command line.
 	KubeletArgs Args
 	// IgnorePreflightErrors names preflight checks whose failure does not stop
@@ -80,14 +80,6 @@ type Registration struct {
 	ImagePullPolicy string
 	// ImagePullSerial pulls one image at a time, kubeadm's default. 1.31 and later.
 	ImagePullSerial *bool
-}
-
-// Taint of a node.
-type Taint struct {
-	Key   string `json:"key"`
-	Value string `json:"value,omitempty"`
-	// Effect is NoSchedule, PreferNoSchedule or NoExecute.
-	Effect string `json:"effect"`
 }
 
 // Arg is one argument of a command line.
@@ -292,21 +284,9 @@ type Component struct {
 	// kubeadm's.
 	Args Args
 	// Volumes of the host that the pod mounts.
-	Volumes []Volume
+	Volumes []quorate.Volume
 	// Env are environment variables of the pod. Kubernetes 1.31 and later.
 	Env []EnvVar
-}
-
-// Volume is a file or directory of the host inside a component's pod.
-type Volume struct {
-	Name string `json:"name"`
-	// HostPath and MountPath are absolute.
-	HostPath  string `json:"hostPath"`
-	MountPath string `json:"mountPath"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-	// PathType is one of DirectoryOrCreate, Directory, FileOrCreate, File,
-	// Socket, CharDevice and BlockDevice; empty means unchecked.
-	PathType string `json:"pathType,omitempty"`
 }
 
 // Join adds a node to the cluster.
@@ -331,7 +311,9 @@ type Join struct {
 	FeatureGates map[string]bool
 }
 
-// Timeouts of kubeadm's own waiting. Nil means kubeadm's default, given in
+// Timeouts of kubeadm's own waiting. They are a type of their own beside
+// quorate.KubeadmTimeouts since a file of kubeadm's can say zero, which a
+// description has no use for. Nil means kubeadm's default, given in
 // brackets; zero does not wait at all.
 type Timeouts struct {
 	// ControlPlane to become healthy [4m].

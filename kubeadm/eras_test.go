@@ -120,9 +120,9 @@ func TestWhatAVersionCannotExpress(t *testing.T) {
 			c.Init.Endpoint = "10.0.0.100:443"
 			c.Init.ClusterName, c.Init.TokenDescription = "prod", "x"
 			c.Init.Kubelet = map[string]any{"failSwapOn": false}
-			c.Registration.Taints = []kubeadm.Taint{{Key: "a", Effect: "NoExecute"}}
+			c.Registration.Taints = []quorate.Taint{{Key: "a", Effect: "NoExecute"}}
 			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("root-dir", "/a b")
-			c.Init.Scheduler.Volumes = []kubeadm.Volume{{Name: "a", HostPath: "/a", MountPath: "/a"}}
+			c.Init.Scheduler.Volumes = []quorate.Volume{{Name: "a", HostPath: "/a", MountPath: "/a"}}
 		}, []string{
 			"init.endpoint: kubeadm of Kubernetes v1.10.4 (v1alpha1) cannot express it: its port is that of every API server, 6443",
 			"registration.taints: ", "init.tokenDescription: ", `init.clusterName: kubeadm of Kubernetes v1.10.4 (v1alpha1) cannot express it: its own is always "kubernetes"`,

@@ -39,7 +39,7 @@ var fieldMappings = []fieldMapping{
 			at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.kubeletExtraArgs"),
 		},
 	},
-	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]Taint { return &c.Registration.Taints },
+	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]quorate.Taint { return &c.Registration.Taints },
 		at(v1alpha1, v1alpha1, inInit, "noTaintMaster").as(asNoTaint),
 		at(v1alpha2, v1beta4, inInit|inJoin, "nodeRegistration.taints")),
 	mappingOf("registration.ignorePreflightErrors", listCodec, func(c *Config) *[]string { return &c.Registration.IgnorePreflightErrors },
@@ -388,7 +388,7 @@ func argsMapping(name string, component func(*Init) *Component) fieldMapping {
 }
 
 func volumesMapping(name string, component func(*Init) *Component) fieldMapping {
-	return initMapping("init."+name+".volumes", volumesCodec, func(i *Init) *[]Volume { return &component(i).Volumes },
+	return initMapping("init."+name+".volumes", volumesCodec, func(i *Init) *[]quorate.Volume { return &component(i).Volumes },
 		at(v1alpha1, v1alpha1, inCluster, name+"ExtraVolumes").as(asReadOnly),
 		at(v1alpha2, v1alpha3, inCluster, name+"ExtraVolumes").as(asWritable),
 		at(v1beta1, v1beta4, inCluster, name+".extraVolumes"))

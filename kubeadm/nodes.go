@@ -46,17 +46,23 @@ func Nodes(c quorate.Cluster, s Secrets) ([]Node, error) {
 	if err := problems.Err("kubeadm configuration"); err != nil {
 		return nil, err
 	}
-	first := c.ControlPlanes()[0].Name
 	nodes := make([]Node, len(c.Nodes))
 	for i, n := range c.Nodes {
-		nodes[i] = Node{Name: n.Name, Config: nodeConfig(c, n, s)}
-		if n.Name == first || n.Role == quorate.ControlPlane && ControlPlanesInit(c.Version) {
-			nodes[i].Config.Init = clusterInit(c, s)
-			continue
-		}
-		nodes[i].Config.Join = &Join{Endpoint: c.Endpoint.HostPort(), CAHashes: slices.Clone(s.CAHashes)}
+		nodes[i] = Node{Name: n.Name, Config: wholeConfig(c, n, s)}
+		nodes[i].Config.Timeouts = nodes[i].Config.expressibleTimeouts()
 	}
 	return nodes, nil
+}
+
+// wholeConfig is a node's, whether or not its version can express it.
+func wholeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
+	cfg := nodeConfig(c, n, s)
+	if n.Name == c.ControlPlanes()[0].Name || n.Role == quorate.ControlPlane && ControlPlanesInit(c.Version) {
+		cfg.Init = clusterInit(c, s)
+	} else {
+		cfg.Join = &Join{Endpoint: c.Endpoint.HostPort(), CAHashes: slices.Clone(s.CAHashes)}
+	}
+	return cfg
 }
 
 // unreported drops what is said of a field that was refused before: one reason
@@ -127,9 +133,12 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 			CRISocket:             c.Kubeadm.CRISocket,
 			NodeIPs:               n.Addresses,
 			Labels:                n.Labels,
+			Taints:                n.Taints,
 			IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		},
-		Token: s.Token,
+		Token:      s.Token,
+		PatchesDir: c.Kubeadm.PatchesDir,
+		Timeouts:   timeouts(c.Kubeadm.Timeouts),
 	}
 	if kubeletByFlags(c) {
 		cfg.Registration.KubeletArgs = ArgsOf(asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet)))
@@ -154,9 +163,9 @@ func clusterInit(c quorate.Cluster, s Secrets) *Init {
 		CertSANs:          certSANs(c),
 		ImageRepository:   k.ImageRepository,
 		FeatureGates:      eraGates(c),
-		APIServer:         Component{Args: ArgsOf(defaultAPIServerArgs(c))},
-		ControllerManager: Component{Args: ArgsOf(k.ControllerManagerArgs)},
-		Scheduler:         Component{Args: ArgsOf(k.SchedulerArgs)},
+		APIServer:         Component{ArgsOf(defaultAPIServerArgs(c)), k.APIServerVolumes, envOf(k.APIServerEnv)},
+		ControllerManager: Component{ArgsOf(k.ControllerManagerArgs), k.ControllerManagerVolumes, envOf(k.ControllerManagerEnv)},
+		Scheduler:         Component{ArgsOf(k.SchedulerArgs), k.SchedulerVolumes, envOf(k.SchedulerEnv)},
 		KubeProxy:         overlay(nil, k.KubeProxy),
 	}
 	if c.Etcd.Stacked {

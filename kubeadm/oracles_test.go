@@ -240,9 +240,9 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 	no := false
 	changes := map[string]func(*kubeadm.Config){
 		"taints": func(c *kubeadm.Config) {
-			c.Registration.Taints = []kubeadm.Taint{{Key: "example.org/pool", Value: "a", Effect: "NoSchedule"}}
+			c.Registration.Taints = []quorate.Taint{{Key: "example.org/pool", Value: "a", Effect: "NoSchedule"}}
 		},
-		"no taints": func(c *kubeadm.Config) { c.Registration.Taints = []kubeadm.Taint{} },
+		"no taints": func(c *kubeadm.Config) { c.Registration.Taints = []quorate.Taint{} },
 		"kubelet args": func(c *kubeadm.Config) {
 			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("v", "3")
 		},
@@ -256,11 +256,11 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 			c.Timeouts.ControlPlane, c.Timeouts.EtcdCall = new(quorate.Duration(7*time.Minute)), new(quorate.Duration(time.Minute))
 		},
 		"volumes": func(c *kubeadm.Config) {
-			c.Init.APIServer.Volumes = []kubeadm.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"},
+			c.Init.APIServer.Volumes = []quorate.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"},
 				{Name: "log", HostPath: "/var/log/audit", MountPath: "/var/log/audit"}}
 		},
 		"read-only volumes": func(c *kubeadm.Config) {
-			c.Init.Scheduler.Volumes = []kubeadm.Volume{{Name: "x", HostPath: "/x", MountPath: "/x", ReadOnly: true}}
+			c.Init.Scheduler.Volumes = []quorate.Volume{{Name: "x", HostPath: "/x", MountPath: "/x", ReadOnly: true}}
 		},
 		"environment": func(c *kubeadm.Config) {
 			c.Init.ControllerManager.Env = []kubeadm.EnvVar{{Name: "HTTPS_PROXY", Value: "http://proxy:3128"}}

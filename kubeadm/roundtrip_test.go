@@ -112,12 +112,12 @@ func (d drawer) registration() Registration {
 	r := Registration{
 		Name:            "cp-1",
 		CRISocket:       "unix:///run/" + nasty().Draw(d.T, "socket"),
-		Taints:          maybe(d, "registration.taints", rapid.SampledFrom([][]Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}})),
+		Taints:          maybe(d, "registration.taints", rapid.SampledFrom([][]quorate.Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}})),
 		ImagePullPolicy: maybe(d, "registration.imagePullPolicy", rapid.SampledFrom([]string{"Always", "Never"})),
 		ImagePullSerial: maybe(d, "registration.imagePullSerial", rapid.Ptr(rapid.Bool(), false)),
 	}
 	if d.api == v1alpha1 && len(r.Taints) > 0 {
-		r.Taints = []Taint{}
+		r.Taints = []quorate.Taint{}
 	}
 	if d.can("registration.kubeletArgs") {
 		r.NodeIPs = rapid.SampledFrom([][]netip.Addr{nil, {netip.MustParseAddr("fd00::1")}, {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")}}).Draw(d.T, "node IPs")
@@ -132,7 +132,7 @@ func (d drawer) registration() Registration {
 func (d drawer) component(name string) Component {
 	c := Component{
 		Args: args("v", "feature-gates").Draw(d.T, name),
-		Volumes: maybe(d, "init."+name+".volumes", rapid.SampledFrom([][]Volume{
+		Volumes: maybe(d, "init."+name+".volumes", rapid.SampledFrom([][]quorate.Volume{
 			{{Name: "audit", HostPath: "/a b: c", MountPath: "/etc/audit", ReadOnly: true, PathType: "File"}},
 			{{Name: "x", HostPath: "/x", MountPath: "/y"}, {Name: "z", HostPath: "/x", MountPath: "/z", ReadOnly: true}},
 		})),

@@ -22,10 +22,12 @@ func keys(prefix string, v reflect.Value, into map[string]string) {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		at, field := prefix+name, v.Field(i)
 		into[at] = ""
-		_, text := reflect.New(field.Type()).Interface().(encoding.TextUnmarshaler)
+		text := isText(field.Type())
 		switch {
-		case field.Type() == reflect.TypeFor[[]quorate.Node]():
-			keys(at+"[].", reflect.Zero(reflect.TypeFor[quorate.Node]()), into)
+		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct && !isText(field.Type().Elem()):
+			if at != "kubeadm.controllerManagerVolumes" && at != "kubeadm.schedulerVolumes" { // like the API server's
+				keys(at+"[].", reflect.Zero(field.Type().Elem()), into)
+			}
 		case field.Kind() == reflect.Struct && !text:
 			keys(at+".", field, into)
 		case field.Kind() == reflect.Slice && field.Len() == 1:
@@ -36,6 +38,11 @@ func keys(prefix string, v reflect.Value, into map[string]string) {
 			into[at] = fmt.Sprintf("`%v`", field)
 		}
 	}
+}
+
+func isText(t reflect.Type) bool {
+	_, text := reflect.New(t).Interface().(encoding.TextUnmarshaler)
+	return text
 }
 
 var row = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]*?) ?\\| [A-Z0-9a-z`].* \\|$")

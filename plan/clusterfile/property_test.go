@@ -55,6 +55,12 @@ func drawCluster(t *rapid.T) quorate.Cluster {
 	if c.Version.Minor >= 13 && rapid.Bool().Draw(t, "stacked") {
 		c.Etcd.Stacked, c.Etcd.MetricsPort = true, 0
 	}
+	if rapid.Bool().Draw(t, "extras") {
+		c.Nodes[0].Taints = rapid.SampledFrom([][]quorate.Taint{{}, {{Key: "a.b/c", Value: "on", Effect: "NoExecute"}}}).Draw(t, "taints")
+		c.Kubeadm.SchedulerVolumes = []quorate.Volume{{Name: "no", HostPath: "/on", MountPath: "/1e3", ReadOnly: rapid.Bool().Draw(t, "read only")}}
+		c.Kubeadm.APIServerEnv = map[string]string{"Y": rapid.StringMatching(`[ -~]{1,30}`).Draw(t, "env")}
+		c.Kubeadm.Timeouts.Discovery = quorate.Duration(rapid.Int64Range(1, 1<<40).Draw(t, "ns"))
+	}
 	if rapid.Bool().Draw(t, "kubelet") {
 		c.Kubeadm.Kubelet = map[string]any{"text": rapid.StringMatching(`[ -~äß\n\t]{1,30}`).Draw(t, "text"), "n": rapid.Int64().Draw(t, "n"), "f": 0.5, "list": []any{true, nil, map[string]any{"x": "y"}}}
 		c.Kubeadm.APIServerArgs = map[string]string{"v": rapid.StringMatching(`[ -~]{1,30}`).Draw(t, "arg")}
