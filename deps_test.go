@@ -483,3 +483,29 @@ var _ = `+strings.TrimPrefix(source, "_ = "), 0)
 		require.Len(t, environmentReads(file), want, source)
 	}
 }
+
+// Which releases have what is said in releases.go, and asked by Version.Has: no
+// other code compares the version of Kubernetes or etcd with a number.
+func TestFactsOfReleasesAreAskedByName(t *testing.T) {
+	for path, p := range loadPackages(t) {
+		if !within(path, module) || path == module {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) != 2 {
+					return true
+				}
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				_, number := call.Args[1].(*ast.BasicLit)
+				if ok && number && sel.Sel.Name == "AtLeast" {
+					t.Errorf("%s/%s compares a version with a number: give the fact a name in releases.go", path, name)
+				}
+				return true
+			})
+		}
+	}
+}

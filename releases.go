@@ -50,17 +50,27 @@ const (
 	KubectlWait
 	// ResetAsks: kubeadm reset asks for confirmation, and has --force.
 	ResetAsks
+	// SocketsChecked: kubeadm refuses CRI sockets that are no absolute paths or URLs.
+	SocketsChecked
+	// EtcdSchemesChecked: kubeadm wants https of external etcd with certificates.
+	EtcdSchemesChecked
 	// ControlPlaneJoin: kubeadm join makes control planes.
 	ControlPlaneJoin
 	// StackedMembers: kubeadm joins etcd members that it runs itself.
 	StackedMembers
 	// ResetPhases: the phases of kubeadm reset can be skipped by name.
 	ResetPhases
+	// WildcardSANs: kubeadm takes names with a wildcard for the API server's certificate.
+	WildcardSANs
 	// Readyz: the API server answers /readyz and /livez.
 	Readyz
+	// TwoRanges: kubeadm takes ranges of two families.
+	TwoRanges
 	// SecureProbes: kubeadm's probes of controller manager and scheduler ask their
 	// secure ports.
 	SecureProbes
+	// KubectlDiff: kubectl diff says by its exit status whether there is a difference.
+	KubectlDiff
 	// DualStackServices: Services of two families as they are today.
 	DualStackServices
 	// ControlPlaneLabelled: control planes have the label
@@ -68,14 +78,20 @@ const (
 	ControlPlaneLabelled
 	// DualStackUnasked: two families need no feature gate.
 	DualStackUnasked
+	// ServiceRangesChecked: kubeadm refuses service ranges that the API server does.
+	ServiceRangesChecked
 	// CRISocketURL: kubeadm and the kubelet name the runtime's socket by a URL.
 	CRISocketURL
 	// ControlPlaneTaint: control planes have the taint
 	// node-role.kubernetes.io/control-plane.
 	ControlPlaneTaint
+	// RepositoriesChecked: kubeadm refuses image repositories that are none.
+	RepositoriesChecked
 	// LaterEtcd: the last patch releases of the minor want a later etcd than the
 	// first.
 	LaterEtcd
+	// KeysP384: kubeadm makes keys on the curve P-384.
+	KeysP384
 	// CgroupDriverFromRuntime: the kubelet asks the runtime for its cgroup driver.
 	CgroupDriverFromRuntime
 	// CgroupV1Refused: the kubelet does not start on cgroup v1 unless told to.
@@ -118,17 +134,25 @@ var facts = [...]factRow{
 	LeasedEndpoints:         {"LeasedEndpoints", kubernetesMajor, 11, 0, "kube-apiserver: --endpoint-reconciler-type"},
 	KubectlWait:             {"KubectlWait", kubernetesMajor, 11, 0, "kubectl: pkg/cmd/wait"},
 	ResetAsks:               {"ResetAsks", kubernetesMajor, 11, 0, "kubeadm: cmd/reset.go, --force"},
+	SocketsChecked:          {"SocketsChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateSocketPath"},
+	EtcdSchemesChecked:      {"EtcdSchemesChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateURLs"},
 	ControlPlaneJoin:        {"ControlPlaneJoin", kubernetesMajor, 12, 0, "kubeadm: cmd/join.go, --control-plane"},
 	StackedMembers:          {"StackedMembers", kubernetesMajor, 13, 0, "kubeadm: phases/etcd/local.go, CreateStackedEtcdStaticPodManifestFile"},
 	ResetPhases:             {"ResetPhases", kubernetesMajor, 15, 0, "kubeadm: cmd/phases/reset"},
+	WildcardSANs:            {"WildcardSANs", kubernetesMajor, 15, 0, "kubeadm: apis/kubeadm/validation, ValidateCertSANs"},
 	Readyz:                  {"Readyz", kubernetesMajor, 16, 0, "apiserver: pkg/server/healthz; KEP 1693"},
+	TwoRanges:               {"TwoRanges", kubernetesMajor, 16, 0, "kubeadm: apis/kubeadm/validation, ValidateIPNetFromString"},
 	SecureProbes:            {"SecureProbes", kubernetesMajor, 17, 0, "kubeadm: phases/controlplane/manifests.go; kubernetes/kubernetes#85043"},
+	KubectlDiff:             {"KubectlDiff", kubernetesMajor, 18, 0, "kubectl: pkg/cmd/diff"},
 	DualStackServices:       {"DualStackServices", kubernetesMajor, 20, 0, "KEP 563, second form of the API"},
 	ControlPlaneLabelled:    {"ControlPlaneLabelled", kubernetesMajor, 20, 0, "kubeadm: constants.LabelNodeRoleControlPlane; KEP 2067"},
 	DualStackUnasked:        {"DualStackUnasked", kubernetesMajor, 21, 0, "kubeadm: features.IPv6DualStack on by default"},
+	ServiceRangesChecked:    {"ServiceRangesChecked", kubernetesMajor, 22, 0, "kubeadm: apis/kubeadm/validation, ValidateServiceSubnetSize"},
 	CRISocketURL:            {"CRISocketURL", kubernetesMajor, 24, 0, "kubeadm: constants_unix.go, DefaultDockerCRISocket and its followers"},
 	ControlPlaneTaint:       {"ControlPlaneTaint", kubernetesMajor, 24, 0, "kubeadm: constants.ControlPlaneTaint; KEP 2067"},
+	RepositoriesChecked:     {"RepositoriesChecked", kubernetesMajor, 25, 0, "kubeadm: apis/kubeadm/validation, ValidateImageRepository"},
 	LaterEtcd:               {"LaterEtcd", kubernetesMajor, 31, 34, "kubeadm: constants.MinExternalEtcdVersion of the minor's last release"},
+	KeysP384:                {"KeysP384", kubernetesMajor, 34, 0, "kubeadm: apis/kubeadm/types.go, EncryptionAlgorithmECDSAP384"},
 	CgroupDriverFromRuntime: {"CgroupDriverFromRuntime", kubernetesMajor, 34, 0, "kubelet: KubeletCgroupDriverFromCRI; KEP 4033"},
 	CgroupV1Refused:         {"CgroupV1Refused", kubernetesMajor, 35, 0, "kubelet: failCgroupV1's default; KEP 5573"},
 	IPVSDeprecated:          {"IPVSDeprecated", kubernetesMajor, 35, 0, "kube-proxy: KEP 5495"},

@@ -166,9 +166,3 @@ func (d docSet) kind(a api) string {
 // kubeadm init, each with the same authorities, as they are before
 // quorate.ControlPlaneJoin.
 func ControlPlanesInit(v quorate.Version) bool { return !v.Has(quorate.ControlPlaneJoin) }
-
-// ControlPlaneLabel is quorate.ControlPlaneLabel.
-func ControlPlaneLabel(v quorate.Version) string { return quorate.ControlPlaneLabel(v) }
-
-// ControlPlaneTaints is quorate.ControlPlaneTaints.
-func ControlPlaneTaints(v quorate.Version) []string { return quorate.ControlPlaneTaints(v) }

@@ -129,9 +129,9 @@ func isSocket(socket string, v quorate.Version) bool {
 	switch {
 	case err != nil:
 		return false
-	case v.AtLeast(1, 24):
+	case v.Has(quorate.CRISocketURL):
 		return u.Scheme == "unix" || !strings.HasPrefix(socket, "unix") && !strings.Contains(socket, "://")
-	case !v.AtLeast(1, 11):
+	case !v.Has(quorate.SocketsChecked):
 		return true
 	case u.Scheme == "":
 		return path.IsAbs(u.Path)
@@ -207,13 +207,13 @@ func (i Init) faults(p *quorate.Problems, v quorate.Version) {
 	for _, r := range []struct{ at, repository string }{
 		{"init.imageRepository", i.ImageRepository}, {"init.dns.imageRepository", i.DNS.ImageRepository}, {"init.localEtcd.imageRepository", i.LocalEtcd.ImageRepository},
 	} {
-		if r.repository != "" && v.AtLeast(1, 25) && !repositoryPattern.MatchString(r.repository) {
+		if r.repository != "" && v.Has(quorate.RepositoriesChecked) && !repositoryPattern.MatchString(r.repository) {
 			p.Refuse(r.at, "%q: want an image repository, as in registry.example.org/kubernetes", r.repository)
 		}
 	}
 	if i.EncryptionAlgorithm != "" {
 		algorithms := []string{"RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256"}
-		if v.AtLeast(1, 34) {
+		if v.Has(quorate.KeysP384) {
 			algorithms = append(algorithms, "ECDSA-P384")
 		}
 		oneOf(p, "init.encryptionAlgorithm", i.EncryptionAlgorithm, algorithms...)
@@ -292,7 +292,7 @@ func (i Init) etcdFaults(p *quorate.Problems, v quorate.Version) {
 	if len(e.Endpoints) == 0 {
 		p.Refuse("init.etcd.endpoints", "none: the API servers would have no etcd")
 	}
-	secure := (e.CAFile != "" || e.CertFile != "" || e.KeyFile != "") && v.AtLeast(1, 11)
+	secure := (e.CAFile != "" || e.CertFile != "" || e.KeyFile != "") && v.Has(quorate.EtcdSchemesChecked)
 	checkURLs(p, "init.etcd.endpoints", e.Endpoints, secure)
 	checkURLs(p, "init.etcd.httpEndpoints", e.HTTPEndpoints, false)
 	if (e.CertFile == "") != (e.KeyFile == "") {
@@ -329,11 +329,11 @@ func lower(in []string) []string {
 	return out
 }
 
-// checkSANs takes wildcards from 1.15 on.
+// checkSANs takes wildcards as kubeadm of the version does.
 func checkSANs(p *quorate.Problems, at string, sans []string, v quorate.Version) {
 	for i, san := range sans {
 		name := san
-		if v.AtLeast(1, 15) {
+		if v.Has(quorate.WildcardSANs) {
 			name = strings.TrimPrefix(san, "*.")
 		}
 		if _, err := parseAddr(san); err != nil && !isSubdomain(name) {
@@ -355,7 +355,7 @@ func (i Init) networkFaults(p *quorate.Problems, v quorate.Version) {
 	}
 	checkRanges(p, "init.pods", i.Pods, v)
 	checkRanges(p, "init.services", i.Services, v)
-	if !v.AtLeast(1, 22) {
+	if !v.Has(quorate.ServiceRangesChecked) {
 		return
 	}
 	for n, r := range i.Services {
@@ -389,8 +389,8 @@ func checkRanges(p *quorate.Problems, at string, ranges []netip.Prefix, v quorat
 	if len(ranges) > 2 || len(ranges) == 2 && ranges[0].Addr().Is4() == ranges[1].Addr().Is4() {
 		p.Refuse(at, "want one range, or one of each family")
 	}
-	if len(ranges) == 2 && !v.AtLeast(1, 16) {
-		p.Refuse(at, "kubeadm of Kubernetes %s takes one range: two are there from v1.16 on", v)
+	if len(ranges) == 2 && !v.Has(quorate.TwoRanges) {
+		p.Refuse(at, "kubeadm of Kubernetes %s takes one range: two are there %s", v, quorate.TwoRanges.When())
 	}
 	for i, r := range ranges {
 		if bits := r.Addr().BitLen() - r.Bits(); bits < 4 && 1<<bits < leastAddresses {

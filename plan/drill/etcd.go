@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -45,10 +46,10 @@ const (
 
 func (e Etcd) withDefaults() Etcd {
 	if len(e.CAFiles) == 0 {
-		e.CAFiles = []string{"/etc/etcd/pki/ca.crt", "/etc/kubernetes/pki/etcd/ca.crt"}
+		e.CAFiles = []string{hostpath.EtcdCA, hostpath.EtcdCAOfAPIServer}
 	}
-	e.CertFile = cmp.Or(e.CertFile, "/etc/kubernetes/pki/apiserver-etcd-client.crt")
-	e.KeyFile = cmp.Or(e.KeyFile, "/etc/kubernetes/pki/apiserver-etcd-client.key")
+	e.CertFile = cmp.Or(e.CertFile, hostpath.APIServerEtcdClientCert)
+	e.KeyFile = cmp.Or(e.KeyFile, hostpath.APIServerEtcdClientKey)
 	e.Port = cmp.Or(e.Port, 2379)
 	return e
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -60,9 +61,9 @@ var (
 
 func (b *SSHBreaker) withDefaults() SSHBreaker {
 	d := *b
-	d.ManifestDir = cmp.Or(d.ManifestDir, "/etc/kubernetes/manifests")
+	d.ManifestDir = cmp.Or(d.ManifestDir, hostpath.Manifests)
 	d.EtcdUnit = cmp.Or(d.EtcdUnit, "etcd.service")
-	d.EtcdData = cmp.Or(d.EtcdData, "/var/lib/quorate/etcd")
+	d.EtcdData = cmp.Or(d.EtcdData, hostpath.EtcdData)
 	if len(d.EtcdPorts) == 0 {
 		d.EtcdPorts = []int{2379, 2380}
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
-	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
@@ -217,7 +216,7 @@ func (r *recipe) bootstrapID(n quorate.Node) plan.ID {
 func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 	b := kube.Bootstrap{
 		Init: r.initialises(n), Config: r.kubeadmFiles[n.Name], Argv: r.kubeadm[n.Name].Command(),
-		Node: n.Name, Role: n.Role, Label: kubeadm.ControlPlaneLabel(r.c.Version), Endpoint: r.c.Endpoint.HostPort(),
+		Node: n.Name, Role: n.Role, Label: quorate.ControlPlaneLabel(r.c.Version), Endpoint: r.c.Endpoint.HostPort(),
 		ResetArgv: kube.ResetCommand(r.c), Certs: r.controlPlaneCerts[n.Name],
 	}
 	s := plan.Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []plan.ID{r.prepared(n)}}
@@ -246,7 +245,7 @@ func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 	switch {
 	case n.Name == r.first.Name:
 		s.Title, b.Instead = "initialise the cluster", r.instead(b)
-		b.APIURL, b.EndpointHealth = r.localURL(n), "https://"+r.c.Endpoint.HostPort()+r.healthPath()
+		b.APIURL, b.EndpointHealth = r.localURL(n), "https://"+r.c.Endpoint.HostPort()+quorate.ReadyPath(r.c.Version)
 		var joining []quorate.Node
 		for _, other := range r.c.Nodes {
 			if !r.initialises(other) {
@@ -277,14 +276,6 @@ func (r *recipe) instead(b kube.Bootstrap) *kube.Bootstrap {
 	return &b
 }
 
-// healthPath is where an API server tells that it is well: /readyz came with 1.16.
-func (r *recipe) healthPath() string {
-	if r.c.Version.AtLeast(1, 16) {
-		return "/readyz"
-	}
-	return "/healthz"
-}
-
 // localURL is the API server of a control plane itself, whatever the endpoint
 // leads to.
 func (r *recipe) localURL(n quorate.Node) string {
@@ -311,7 +302,7 @@ func (r *recipe) clusterSteps() []plan.Step {
 	for _, m := range r.Manifests {
 		id := plan.ID("manifest/" + m.Name)
 		steps = append(steps, plan.Step{
-			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: kube.Manifest{Name: m.Name, YAML: m.Content, Remember: !r.c.Version.AtLeast(1, 18)},
+			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: kube.Manifest{Name: m.Name, YAML: m.Content, Remember: !r.c.Version.Has(quorate.KubectlDiff)},
 		})
 		after = []plan.ID{id}
 	}
@@ -321,7 +312,7 @@ func (r *recipe) clusterSteps() []plan.Step {
 			names = append(names, n.Name)
 		}
 		steps = append(steps, plan.Step{
-			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: kubeadm.ControlPlaneTaints(r.c.Version), List: list},
+			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: quorate.ControlPlaneTaints(r.c.Version), List: list},
 		})
 	}
 	return append(steps, plan.Step{
@@ -359,7 +350,7 @@ func (r *recipe) readmissions() []plan.Step {
 		steps = append(steps, plan.Step{
 			ID: nodeID("token", n), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
 			Action: kube.Readmission{
-				Token: r.bootstrapToken(r.first), First: r.localURL(r.first) + r.healthPath(), URL: r.localURL(n), Nodes: r.listNodes(n),
+				Token: r.bootstrapToken(r.first), First: r.localURL(r.first) + quorate.ReadyPath(r.c.Version), URL: r.localURL(n), Nodes: r.listNodes(n),
 			},
 		})
 	}

@@ -207,7 +207,7 @@ func (rs *reset) some() {
 	for _, n := range planes {
 		going = append(going, n.Name)
 	}
-	guard := members.Survivors{Others: rs.othersOf(rs.via.Name), Going: going, VIP: !rs.c.Endpoint.External, API: rs.localURL(rs.via) + rs.healthPath()}
+	guard := members.Survivors{Others: rs.othersOf(rs.via.Name), Going: going, VIP: !rs.c.Endpoint.External, API: rs.localURL(rs.via) + quorate.ReadyPath(rs.c.Version)}
 	after := rs.preflights(slices.Concat([]quorate.Node{rs.via}, workers, planes))
 	rs.steps = append(rs.steps, plan.Step{
 		ID: "survivors", Title: "see that the cluster can do without them", Host: rs.via.Name, Timeout: time.Minute, After: after, Action: guard,
@@ -293,7 +293,7 @@ func paths(files []quorate.File) []string {
 func (rs *reset) withoutVIP(n quorate.Node, moves bool) plan.Remove {
 	d := rs.vipDeploy(n).Removal()
 	if moves {
-		d.Wait = "https://" + rs.c.Endpoint.HostPort() + rs.healthPath()
+		d.Wait = "https://" + rs.c.Endpoint.HostPort() + quorate.ReadyPath(rs.c.Version)
 	}
 	return d
 }

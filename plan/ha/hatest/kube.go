@@ -309,7 +309,7 @@ func (h *host) listNodes(in faketransport.Invocation) error {
 			words[3] = "role"
 		}
 		if registered.tainted {
-			words = append(words, kubeadm.ControlPlaneTaints(h.cluster.c.Version)...)
+			words = append(words, quorate.ControlPlaneTaints(h.cluster.c.Version)...)
 		}
 		if err := say(in, "%s\n", strings.Join(words, " ")); err != nil {
 			return err
@@ -325,7 +325,7 @@ func (h *host) getNode(in faketransport.Invocation, name string) error {
 	}
 	labels := "kubernetes.io/hostname=" + name
 	if n.Role == quorate.ControlPlane {
-		labels += "," + kubeadm.ControlPlaneLabel(h.cluster.c.Version) + "="
+		labels += "," + quorate.ControlPlaneLabel(h.cluster.c.Version) + "="
 	}
 	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.c.Version, labels)
 }

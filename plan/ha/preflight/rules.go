@@ -12,6 +12,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/transport"
@@ -55,8 +56,8 @@ type Judge struct {
 
 // The certificates of the authorities, where they stand on a control plane.
 const (
-	KubernetesCA = "/etc/kubernetes/pki/ca.crt"
-	EtcdCA       = etcd.PKIDir + "/ca.crt"
+	KubernetesCA = hostpath.KubernetesCA
+	EtcdCA       = hostpath.EtcdCA
 )
 
 // CertificatesIn are the certificates of a PEM text, each by its SHA-256: two
@@ -175,7 +176,7 @@ func (j Judge) host(n quorate.Node, f factSheet) []plan.Finding {
 		find(Runtime, plan.SeverityError, j.Runtime+" is not installed, the container runtime of "+j.Cluster.Kubeadm.CRISocket,
 			"install it, have it installed (Prerequisites: Packages), or set kubeadm.criSocket to the runtime's that is there")
 	}
-	if fail, given := j.Cluster.Kubeadm.Kubelet["failCgroupV1"].(bool); f.cgroup == "v1" && j.Cluster.Version.AtLeast(1, 35) && (!given || fail) {
+	if fail, given := j.Cluster.Kubeadm.Kubelet["failCgroupV1"].(bool); f.cgroup == "v1" && j.Cluster.Version.Has(quorate.CgroupV1Refused) && (!given || fail) {
 		find(Cgroup, start, "the host has cgroup v1, with which the kubelet does not start from Kubernetes 1.35 on",
 			"boot it with systemd.unified_cgroup_hierarchy=1, or set kubeadm.kubelet.failCgroupV1 to false")
 	}
@@ -197,7 +198,7 @@ func (j Judge) driverOf(n quorate.Node, p probed) []plan.Finding {
 	}
 	f.Found = fmt.Sprintf("%s manages cgroups by %s, the kubelet will by %s", j.Driver, p.driver, want)
 	f.Do = fmt.Sprintf("set the runtime's configuration to %s, or kubeadm.kubelet.cgroupDriver to %s", want, p.driver)
-	if j.Cluster.Version.AtLeast(1, 34) {
+	if j.Cluster.Version.Has(quorate.CgroupDriverFromRuntime) {
 		f.Severity, f.Found = plan.SeverityWarning, f.Found+" unless the runtime tells it (containerd 2.0, CRI-O 1.28 and later)"
 	}
 	return []plan.Finding{f}

@@ -22,7 +22,7 @@ type cgroupDriver struct{ runtime, want string }
 // where the runtime is one that Quorate can ask.
 func checkCgroupDriver(c quorate.Cluster) (Preparation, bool) {
 	r := RuntimeOf(c)
-	if r.Unit == "" || c.Version.AtLeast(1, 34) {
+	if r.Unit == "" || c.Version.Has(quorate.CgroupDriverFromRuntime) {
 		return Preparation{}, false
 	}
 	want := KubeletCgroupDriver(c)

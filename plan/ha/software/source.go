@@ -51,7 +51,7 @@ func RuntimeOf(c quorate.Cluster) criRuntime {
 		return criRuntime{Unit: "containerd.service", pkg: "containerd"}
 	case strings.Contains(socket, "crio"):
 		return criRuntime{Unit: "crio.service", pkg: "cri-o"}
-	case strings.HasSuffix(socket, "/dockershim.sock"):
+	case quorate.IsDockershim(socket):
 		return criRuntime{Unit: "docker.service"} // packaged under many names
 	}
 	return criRuntime{}

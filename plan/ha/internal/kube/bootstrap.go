@@ -399,15 +399,11 @@ func (b Bootstrap) run(ctx context.Context, h *plan.Host) error {
 // must not look for a stacked member, which it does for a minute in vain, nor empty
 // /var/lib/etcd: the phase has a name from 1.15 on.
 func ResetCommand(c quorate.Cluster) []string {
-	socket := c.Kubeadm.CRISocket
-	if !c.Version.AtLeast(1, 24) { // a path then
-		socket = strings.TrimPrefix(socket, "unix://")
-	}
-	argv := []string{"kubeadm", "reset", "--cri-socket", socket}
-	if c.Version.AtLeast(1, 11) {
+	argv := []string{"kubeadm", "reset", "--cri-socket", quorate.CRISocketName(c.Kubeadm.CRISocket, c.Version)}
+	if c.Version.Has(quorate.ResetAsks) {
 		argv = append(argv, "--force")
 	}
-	if !c.Etcd.Stacked && c.Version.AtLeast(1, 15) {
+	if !c.Etcd.Stacked && c.Version.Has(quorate.ResetPhases) {
 		argv = append(argv, "--skip-phases", "remove-etcd-member")
 	}
 	return argv

@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/kubeadm"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"
 )
 
 // AdminConf is the kubeconfig that kubeadm writes on every control plane.
-const AdminConf = "/etc/kubernetes/admin.conf"
+const AdminConf = hostpath.AdminConf
 
 func kubectl(args ...string) []string {
 	return append([]string{"kubectl", "--kubeconfig", AdminConf}, args...)
@@ -41,7 +41,7 @@ const nodeLines = `{{range .items}}{{.metadata.name}} {{.status.nodeInfo.kubelet
 // so that one answer serves them all.
 func ListNodes(url string, v quorate.Version) []string {
 	return kubectl("--server", url, "--request-timeout=10s", "get", "nodes", "-o",
-		"go-template="+strings.ReplaceAll(nodeLines, "LABEL", kubeadm.ControlPlaneLabel(v)))
+		"go-template="+strings.ReplaceAll(nodeLines, "LABEL", quorate.ControlPlaneLabel(v)))
 }
 
 // nodeState is one line of listNodes.
@@ -119,7 +119,7 @@ func (r Ready) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 }
 
 // kubectlWaits reports whether kubectl has the command wait.
-func kubectlWaits(v quorate.Version) bool { return v.AtLeast(1, 11) }
+func kubectlWaits(v quorate.Version) bool { return v.Has(quorate.KubectlWait) }
 
 // waitReady waits for the nodes of a Diff.
 func waitReady(d plan.Diff) []string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
@@ -78,7 +79,7 @@ func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	}
 	if f["mark"] != markReset {
 		if u.KeepAt != "" {
-			if _, err := h.Script(ctx, keepScript, map[string]string{"FROM": "/etc/kubernetes/pki", "TO": u.KeepAt}); err != nil {
+			if _, err := h.Script(ctx, keepScript, map[string]string{"FROM": hostpath.KubernetesPKI, "TO": u.KeepAt}); err != nil {
 				return err
 			}
 		}

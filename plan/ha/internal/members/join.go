@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/plan"
@@ -89,7 +90,7 @@ const KeptSuffix = ".kept"
 var asideScript string
 
 // learners came with etcd 3.4.
-func (j Join) learners() bool { return j.Member.Etcd.Version.AtLeast(3, 4) }
+func (j Join) learners() bool { return j.Member.Etcd.Version.Has(quorate.EtcdLearners) }
 
 // Apply adds the member, as a learner if etcd has them, so that it weighs nothing
 // in votes until it has caught up; starts it; and gives it its vote. One that has
