@@ -229,7 +229,8 @@ func (s pathState) proves() bool { return s == pathConnected || s == pathRefused
 // not be tried, $2 its interface, $3 the VRID, $4 for how many seconds to listen
 // for it, 0 for not at all, $5 a directory for the test of the disk, empty for
 // none, and the rest are pairs of address and port. It writes one file of half a
-// megabyte in $5 or the nearest parent that is there, and removes it.
+// megabyte in a directory of its own in $5 or the nearest parent that is there, and
+// removes both.
 //
 // Paths are tried with bash, which connects and sends nothing; else with curl, of
 // which every build speaks HTTP: to a member of etcd that is a line in its log. The

@@ -386,6 +386,32 @@ func TestProbesScriptOnThisMachine(t *testing.T) {
 	}
 }
 
+// The test of the disk writes through no link that another user may have put
+// where its file could be expected, and removes what is its own only.
+func TestDiskTestFollowsNoLink(t *testing.T) {
+	for shell, argv := range shells(t) {
+		t.Run(shell, func(t *testing.T) {
+			dir, victim := t.TempDir(), t.TempDir()+"/shadow"
+			if err := os.WriteFile(victim, []byte("root's own"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			script := "# look around the host\n" + `ln -s "$VICTIM" "$DISK_DIR/.quorate-preflight.$$"` + "\n" + probesScript
+			args := plan.Script(script, probing(0, dir)).Argv[1:]
+			cmd := exec.Command(argv[0], append(argv[1:], args...)...)
+			cmd.Env = append(os.Environ(), "VICTIM="+victim)
+			if out, err := cmd.CombinedOutput(); err != nil || len(parseProbes(out).syncs) == 0 {
+				t.Errorf("%v: %s", err, out)
+			}
+			if b, err := os.ReadFile(victim); err != nil || string(b) != "root's own" {
+				t.Errorf("the link's target is %d bytes now, %v", len(b), err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+				t.Errorf("left: %v, %v", left, err)
+			}
+		})
+	}
+}
+
 // probing are the variables of probesScript.
 func probing(seconds int, disk string) map[string]string {
 	return map[string]string{"VIP": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "DISK_DIR": disk}
