@@ -197,7 +197,7 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/software":           {"", "plan", "plan/events", "transport", "vip"},
 		"plan/ha/internal/kube":      {"", "plan", "transport", "kubeadm"},
 		"plan/ha/internal/certcheck": {"", "kubeadm"},
-		"plan/ha/internal/members":   {"", "plan", "plan/events", "etcd", "etcd/etcdclient"},
+		"plan/ha/internal/members":   {"", "plan", "plan/events", "transport", "etcd", "etcd/etcdclient"},
 		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/software", "transport", "etcd"},
 		"plan/ha": {
 			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/kube", "plan/ha/internal/members",
@@ -326,7 +326,7 @@ func TestTracesAreApart(t *testing.T) {
 
 // forTests reports whether a package is there for the tests of this module alone.
 func forTests(path string) bool {
-	return path == module+"/internal/tier" || strings.HasSuffix(path, "/internal/shelltest") || strings.HasSuffix(path, "/internal/fixture") || strings.HasSuffix(path, "/internal/hafixture")
+	return path == module+"/internal/tier" || strings.HasSuffix(path, "/internal/shelltest") || strings.HasSuffix(path, "/internal/opensshtest") || strings.HasSuffix(path, "/internal/fixture") || strings.HasSuffix(path, "/internal/hafixture")
 }
 
 // Libraries neither print nor exit nor read the environment nor make contexts
@@ -395,7 +395,7 @@ func TestLibrariesReadNoEnvironment(t *testing.T) {
 	maps.Copy(all, loadPackagesIn(t, "plan/etcdjournal"))
 	maps.Copy(all, loadPackagesIn(t, "plan/otelplan"))
 	for path, p := range all {
-		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || path == module+"/internal/tier" || environmentAt[path] != "" {
+		if !within(path, module) || p.Name == "main" || within(path, module+"/examples") || forTests(path) || environmentAt[path] != "" {
 			continue
 		}
 		for _, name := range p.GoFiles {
