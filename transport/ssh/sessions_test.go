@@ -205,14 +205,15 @@ func TestCancelledIgnoresTerm(t *testing.T) {
 // them since.
 type delayed struct {
 	transport.Conn
-	taken, let chan struct{}
-	once       *sync.Once
+	taken, let, ended chan struct{} // ended is closed when the late one has
+	once              *sync.Once
 }
 
 func (d delayed) Run(ctx context.Context, cmd transport.Cmd) error {
 	if strings.Contains(strings.Join(cmd.Argv, " "), "late") {
 		d.once.Do(func() { close(d.taken) })
 		<-d.let
+		defer close(d.ended)
 		ctx = context.WithoutCancel(ctx)
 	}
 	return d.Conn.Run(ctx, cmd)
@@ -223,7 +224,7 @@ func (d delayed) Run(ctx context.Context, cmd transport.Cmd) error {
 func TestStartedAfterItWasGivenUp(t *testing.T) {
 	served, err := (&local.Transport{Grace: patient}).Dial(t.Context(), "served")
 	require.NoError(t, err)
-	d := delayed{served, make(chan struct{}), make(chan struct{}), new(sync.Once)}
+	d := delayed{served, make(chan struct{}), make(chan struct{}), make(chan struct{}), new(sync.Once)}
 	s := start(t, sshtest.Config{Conn: d, NoSignals: true})
 	tr := connect(t, s, func(cfg *ssh.Config) { cfg.Grace = 10 * time.Millisecond })
 	conn, err := tr.Dial(t.Context(), "host")
@@ -232,7 +233,7 @@ func TestStartedAfterItWasGivenUp(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	dir := t.TempDir()
-	const script = `echo $$ >"$1/pid"; cat >"$1/late"; exec sleep 600`
+	const script = `cat >"$1/late"; exec sleep 600`
 	go func() {
 		done <- conn.Run(ctx, transport.Cmd{Argv: []string{"sh", "-c", script, "sh", dir}, Stdin: strings.NewReader("content")})
 	}()
@@ -244,17 +245,10 @@ func TestStartedAfterItWasGivenUp(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "told to end it when it does")
 	close(d.let)
-	var pid int
-	require.Eventually(t, func() bool {
-		text, err := os.ReadFile(filepath.Join(dir, "pid"))
-		if err != nil {
-			return true // ended before it did anything, which is as good
-		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
-		return err == nil
-	}, patient, 10*time.Millisecond)
-	if pid > 0 {
-		requireGone(t, []int{pid})
+	select {
+	case <-d.ended:
+	case <-time.After(patient):
+		t.Fatal("it runs on")
 	}
 	content, _ := os.ReadFile(filepath.Join(dir, "late"))
 	require.Empty(t, content)
