@@ -25,7 +25,6 @@
 // closed leaves no goroutine behind. Two things come with the libraries and cannot be
 // turned off from here. gRPC links golang.org/x/net/trace, which puts
 // /debug/requests and /debug/events on http.DefaultServeMux when it is imported; build
-// the program with the tag grpcnotrace and it does not, which also makes it a
-// quarter smaller. etcd's client reads ETCD_CLIENT_DEBUG when it is imported and, if
+// the program with the tag grpcnotrace and it does not. etcd's client reads ETCD_CLIENT_DEBUG when it is imported and, if
 // that is set, makes gRPC log to standard error.
 package etcdclient
