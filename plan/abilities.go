@@ -8,9 +8,9 @@ import (
 )
 
 // Describer is the ability of an Action to say, without any host, what it is
-// made of. A preview compares what a host has with it, line by line, and tells
-// by it one plan from another; two plans whose Actions have not this ability
-// differ for it only in the Actions' types.
+// made of. A preview compares what a host has with it, line by line, and knows one
+// plan from another by it, as a journal does; Actions without it all look the same
+// to them.
 type Describer interface {
 	// Describe does no I/O and gives the same at every call.
 	Describe() Description
@@ -19,6 +19,10 @@ type Describer interface {
 // Description is what an Action is made of. Sensitive contents are compared and
 // never shown.
 type Description struct {
+	// Kind names what the Action does, the same in every program and version that
+	// does the same: "example.com/motd". Saved previews and journals know an Action
+	// by it. Those of this module begin with "quorate/".
+	Kind string
 	// Files are those that the Action keeps as they are here: its Check names
 	// in its Diff, by their paths, those that differ.
 	Files []quorate.File
@@ -50,5 +54,3 @@ type Command struct {
 
 // InputText is public texts as one content; no two lists of them give the same.
 func InputText(texts ...string) quorate.Content { return quorate.Public(fmt.Appendf(nil, "%q", texts)) }
-
-func NewCommand(argv ...string) Command { return Command{Argv: argv} }

@@ -105,12 +105,13 @@ func compare(want quorate.File, found transport.FileInfo) (Change, bool) {
 // CompareFile compares by the hash of the content that is wanted.
 func CompareFile(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
 	if !found.Exists {
-		return Change{Verb: "create", Subject: want.Path}, true
+		return Change{Verb: "create", Subject: want.Path, Data: fileChange{path: want.Path, content: true}}, true
 	}
 	var how []string
+	change := fileChange{path: want.Path, content: found.Dir || found.SHA256 != sum}
 	if found.Dir {
 		how = append(how, "is a directory")
-	} else if found.SHA256 != sum {
+	} else if change.content {
 		how = append(how, "content")
 	}
 	if found.Mode.Perm() != want.Mode {
@@ -122,7 +123,7 @@ func CompareFile(want transport.File, sum [sha256.Size]byte, found transport.Fil
 	if found.Group != want.Group {
 		how = append(how, fmt.Sprintf("group %s, want %s", found.Group, want.Group))
 	}
-	return Change{Verb: "update", Subject: want.Path, Detail: strings.Join(how, ", ")}, len(how) > 0
+	return Change{Verb: "update", Subject: want.Path, Detail: strings.Join(how, ", "), Data: change}, len(how) > 0
 }
 
 func fileMode(f quorate.File) fs.FileMode {
@@ -157,12 +158,18 @@ func asTransport(files []quorate.File) []transport.File {
 	return out
 }
 
+// fileChange is what a check has found of a file. Without content, who reads the
+// file finds what is described: a mode or an owner is put right beside a unit that
+// runs.
+type fileChange struct {
+	path    string
+	content bool
+}
+
 // contentDiffers reports whether units that read the files would find something
-// else; a mode or an owner is put right beside a unit that runs.
+// else.
 func contentDiffers(diff Diff) bool {
-	return slices.ContainsFunc(diff, func(c Change) bool {
-		return c.Verb == "create" || c.Verb == "update" && (strings.HasPrefix(c.Detail, "content") || strings.HasPrefix(c.Detail, "is a directory"))
-	})
+	return slices.ContainsFunc(DataOf[fileChange](diff), func(c fileChange) bool { return c.content })
 }
 
 // unitDiff asks for the stamp and the units' states. Files that drifted make what
@@ -191,19 +198,26 @@ func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, erro
 // unitState is what systemctl show says of a unit.
 type unitState struct{ load, active, enabled string }
 
+// unitChange is what is to be done to a unit, as scripts/units.sh has it.
+type unitChange struct{ unit, do string }
+
 func (u Unit) diff(s unitState, outdated bool) Diff {
 	var diff Diff
 	subject := "unit " + u.Name
 	if s.enabled != "enabled" && s.enabled != "static" && s.enabled != "generated" {
-		diff = append(diff, Change{Verb: "enable", Subject: subject})
+		diff = append(diff, Change{Verb: "enable", Subject: subject, Data: unitChange{u.Name, "enable"}})
 	}
 	switch {
 	case u.EnableOnly:
 	case s.active == "activating" && u.NoBlock && !outdated:
 	case s.active != "active":
-		diff = append(diff, Change{Verb: "start", Subject: subject, Detail: s.active})
+		start := "start"
+		if u.NoBlock {
+			start = "start-no-block"
+		}
+		diff = append(diff, Change{Verb: "start", Subject: subject, Detail: s.active, Data: unitChange{u.Name, start}})
 	case outdated:
-		diff = append(diff, Change{Verb: "restart", Subject: subject, Detail: "runs with other files", Disruptive: true})
+		diff = append(diff, Change{Verb: "restart", Subject: subject, Detail: "runs with other files", Disruptive: true, Data: unitChange{u.Name, "restart"}})
 	}
 	return diff
 }
@@ -267,8 +281,9 @@ func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 }
 
 func (d Deploy) differing(diff Diff) []quorate.File {
+	changes := DataOf[fileChange](diff)
 	return slices.DeleteFunc(slices.Clone(d.Files), func(f quorate.File) bool {
-		return !slices.ContainsFunc(diff, func(c Change) bool { return c.Subject == f.Path })
+		return !slices.ContainsFunc(changes, func(c fileChange) bool { return c.path == f.Path })
 	})
 }
 
@@ -289,23 +304,15 @@ func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 	return nil
 }
 
-// unitArgs gives the units that differ, and what unitScript is told of them.
+// unitArgs returns the units that differ, and the arguments of unitScript.
 func (d Deploy) unitArgs(diff Diff) (touched, args []string) {
 	var enable, start []string
-	for _, u := range d.Units {
-		for _, c := range diff {
-			if c.Subject != "unit "+u.Name {
-				continue
-			}
-			touched = append(touched, u.Name)
-			switch {
-			case c.Verb == "enable":
-				enable = append(enable, "enable", u.Name)
-			case c.Verb == "start" && u.NoBlock:
-				start = append(start, "start-no-block", u.Name)
-			default:
-				start = append(start, c.Verb, u.Name)
-			}
+	for _, c := range DataOf[unitChange](diff) {
+		touched = append(touched, c.unit)
+		if c.do == "enable" {
+			enable = append(enable, c.do, c.unit)
+		} else {
+			start = append(start, c.do, c.unit)
 		}
 	}
 	if len(touched) == 0 {
@@ -342,7 +349,7 @@ func pathsOfFiles(files []quorate.File) []string {
 
 // Describe gives the files and the units.
 func (d Deploy) Describe() Description {
-	out := Description{Files: d.Files}
+	out := Description{Kind: "quorate/deploy", Files: d.Files}
 	for _, u := range d.Units {
 		out.Inputs = append(out.Inputs, InputText(u.Name, fmt.Sprint(u.EnableOnly), fmt.Sprint(u.NoBlock)))
 	}

@@ -100,7 +100,7 @@ func (s sealer) identity(p *Plan) string {
 		After       []ID
 		Locks       []string
 		Timeout     time.Duration
-		Action      string
+		Kind        string
 		Files       []file
 		Inputs      []string
 	}
@@ -108,7 +108,7 @@ func (s sealer) identity(p *Plan) string {
 	out := json.NewEncoder(h)
 	for _, st := range p.steps {
 		d := describe(st.Action)
-		v := step{st.ID, st.Host, st.Title, st.After, st.Locks, st.Timeout, fmt.Sprintf("%T", st.Action), nil, nil}
+		v := step{st.ID, st.Host, st.Title, st.After, st.Locks, st.Timeout, d.Kind, nil, nil}
 		for _, f := range slices.Concat(d.Files, d.Unchecked) {
 			v.Files = append(v.Files, file{f.Path, fmt.Sprintf("%04o", fileMode(f)), orRoot(f.Owner), orRoot(f.Group), s.content(f.Content)})
 		}

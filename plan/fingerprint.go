@@ -28,7 +28,7 @@ func (s Step) Fingerprint() string {
 		h.add(string(id))
 	}
 	d := describe(s.Action)
-	h.add(fmt.Sprintf("%T", s.Action)).files(d.Files).files(d.Unchecked).list(len(d.Inputs))
+	h.add(d.Kind).files(d.Files).files(d.Unchecked).list(len(d.Inputs))
 	for _, c := range d.Inputs {
 		h.add(seen(c))
 	}

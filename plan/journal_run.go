@@ -120,7 +120,8 @@ func (j *journaling) intend(ctx context.Context, s Step, attempt int, diff Diff)
 		}
 		// Only what is for everyone to see, should a Change ever hold more.
 		r.Changes = append(r.Changes, Change{
-			Verb: j.cut(c.Verb, truncate.MaxText), Subject: j.cut(c.Subject, truncate.MaxText), Detail: j.cut(c.Detail, truncate.MaxText), Disruptive: c.Disruptive,
+			Verb: j.cut(c.Verb, truncate.MaxText), Subject: j.cut(c.Subject, truncate.MaxText), Detail: j.cut(c.Detail, truncate.MaxText),
+			Disruptive: c.Disruptive, Waits: c.Waits,
 		})
 	}
 	return j.append(ctx, r)

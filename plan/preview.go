@@ -152,6 +152,9 @@ func (p *previewer) look(ctx context.Context, i int, h *Host, found Diff) (Diff,
 			return found, err
 		}
 	}
+	for i := range sp.Changes {
+		sp.Changes[i].Data = nil // it was for Commands, and is not part of what is shown
+	}
 	return sp.Changes, nil
 }
 

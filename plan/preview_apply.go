@@ -229,7 +229,7 @@ func facts(s StepPreview) map[string]Change {
 // fact is what must be as it was: of what is waited for, not how it fails to
 // come, which an error says in many ways.
 func (c Change) fact() string {
-	if c.Verb == "wait" {
+	if c.Waits {
 		c.Detail = ""
 	}
 	text := c.String()

@@ -34,7 +34,7 @@ func TestWaitingForAnotherReasonIsTheSame(t *testing.T) {
 			if why == "" {
 				return nil, nil
 			}
-			return plan.Diff{{Verb: "wait", Subject: "it", Detail: why}}, nil
+			return plan.Diff{{Verb: "wait", Waits: true, Subject: "it", Detail: why}}, nil
 		},
 		OnApply: func(context.Context, *plan.Host) error { why = ""; return nil },
 	}

@@ -69,7 +69,7 @@ func (r Remove) Check(ctx context.Context, h *Host) (Diff, error) {
 		i := slices.IndexFunc(r.Keep, func(a Move) bool { return a.From == name })
 		switch {
 		case kind == "unit":
-			diff = append(diff, Change{Verb: "stop", Subject: "unit " + name, Disruptive: true})
+			diff = append(diff, Change{Verb: "stop", Subject: "unit " + name, Disruptive: true, Data: unitChange{name, "stop"}})
 		case i >= 0:
 			diff = append(diff, Change{Verb: "keep", Subject: name, Detail: "as " + r.Keep[i].To})
 		default:
@@ -103,7 +103,7 @@ func (r Remove) Apply(ctx context.Context, h *Host, _ Diff) error {
 
 // Describe gives the units and the paths.
 func (r Remove) Describe() Description {
-	d := Description{Inputs: []quorate.Content{InputText(r.units...), InputText(r.Paths...), InputText(r.Dirs...), InputText(r.Wait)}}
+	d := Description{Kind: "quorate/remove", Inputs: []quorate.Content{InputText(r.units...), InputText(r.Paths...), InputText(r.Dirs...), InputText(r.Wait)}}
 	for _, a := range r.Keep {
 		d.Inputs = append(d.Inputs, InputText(a.From, a.To))
 	}
@@ -113,9 +113,10 @@ func (r Remove) Describe() Description {
 // Commands stops the units.
 func (r Remove) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) {
 	var out []Command
+	stopped := DataOf[unitChange](d)
 	for _, u := range r.units {
-		if d.Touches("unit " + u) {
-			out = append(out, NewCommand("systemctl", "stop", u), NewCommand("systemctl", "disable", u))
+		if slices.Contains(stopped, unitChange{u, "stop"}) {
+			out = append(out, Command{Argv: []string{"systemctl", "stop", u}}, Command{Argv: []string{"systemctl", "disable", u}})
 		}
 	}
 	return out, nil

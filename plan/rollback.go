@@ -206,7 +206,7 @@ func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
 // Describe gives what the step is made of.
 func (u undo) Describe() Description {
 	d := describe(u.action)
-	return Description{Inputs: append(d.Inputs, InputText(string(u.step), u.dir))}
+	return Description{Kind: "quorate/undo", Inputs: append(d.Inputs, InputText(d.Kind, string(u.step), u.dir))}
 }
 
 // forgetKept removes the mark first: what is left without it counts for nothing.

@@ -2,13 +2,7 @@ package plan
 
 import (
 	"context"
-	"slices"
 	"time"
-)
-
-// The verbs of changes that are neither files nor units.
-const (
-	VerbRecord = "record"
 )
 
 // ID names a step within its plan: "etcd/cp-1".
@@ -84,6 +78,13 @@ type Change struct {
 	Detail string `json:"detail,omitempty"`
 	// Disruptive changes interrupt something that works: a restart.
 	Disruptive bool `json:"disruptive,omitempty"`
+	// Waits says that nothing is changed: Apply only waits for it. Then Detail may be
+	// another each time that it is looked at.
+	Waits bool `json:"waits,omitempty"`
+	// Data is what the Action's Check found, for its Apply and Commands: what they
+	// do rests on it and on no word above. It holds no secrets, is not kept, and is
+	// for nobody else; see DataOf.
+	Data any `json:"-"`
 	// Text is the unified diff from what stands on the host to what would be
 	// written. Only Runner.Preview fills it in, and only for public text.
 	Text string `json:"text,omitempty"`
@@ -101,7 +102,13 @@ func (c Change) String() string {
 	return s
 }
 
-// Touches reports whether anything is to be done to a subject.
-func (d Diff) Touches(subject string) bool {
-	return slices.ContainsFunc(d, func(c Change) bool { return c.Subject == subject })
+// DataOf returns the Data of the changes that have such, in their order.
+func DataOf[T any](d Diff) []T {
+	var out []T
+	for _, c := range d {
+		if data, ok := c.Data.(T); ok {
+			out = append(out, data)
+		}
+	}
+	return out
 }

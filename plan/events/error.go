@@ -393,7 +393,8 @@ func boundedDiff(d plan.Diff) plan.Diff {
 			return append(out, plan.Change{Verb: "omit", Subject: fmt.Sprintf("%d more", len(d)-i)})
 		}
 		out = append(out, plan.Change{
-			Verb: truncate.Text(c.Verb, truncate.MaxText), Subject: truncate.Text(c.Subject, truncate.MaxText), Detail: truncate.Text(c.Detail, truncate.MaxText), Disruptive: c.Disruptive,
+			Verb: truncate.Text(c.Verb, truncate.MaxText), Subject: truncate.Text(c.Subject, truncate.MaxText), Detail: truncate.Text(c.Detail, truncate.MaxText),
+			Disruptive: c.Disruptive, Waits: c.Waits,
 		})
 	}
 	return out

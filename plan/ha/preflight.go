@@ -50,6 +50,9 @@ type milestone struct{ plan.NothingToUndo }
 // Check finds nothing.
 func (milestone) Check(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }
 
+// Describe returns that it is one.
+func (milestone) Describe() plan.Description { return plan.Description{Kind: "quorate/milestone"} }
+
 // Apply is never called.
 func (milestone) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 

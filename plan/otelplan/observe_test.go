@@ -105,9 +105,8 @@ func (w wait) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 // The spans of runs, reviewed by eye when they change: one that has to try
 // again, one that fails, a dry one, and one whose journal does not work.
 func TestTheSpansOfRuns(t *testing.T) {
-	cryptotest.SetGlobalRandom(t, 1) // for the runs' IDs
 	var got strings.Builder
-	for _, run := range []struct {
+	for i, run := range []struct {
 		name     string
 		failures int
 		runner   plan.Runner
@@ -136,7 +135,8 @@ func TestTheSpansOfRuns(t *testing.T) {
 			require.NoError(t, err)
 			run.runner.Transport = hosts
 			run.runner.Observe = otelplan.Observe(t.Context(), tracer, attribute.String("k8s.cluster.name", "test"))
-			_, _ = run.runner.Run(t.Context(), p) // its spans say how it ended
+			cryptotest.SetGlobalRandom(t, uint64(i+1)) // for the run's ID
+			_, _ = run.runner.Run(t.Context(), p)      // its spans say how it ended
 			fmt.Fprintf(&got, "# %s\n%s", run.name, tree(kept.GetSpans()))
 		})
 	}

@@ -138,6 +138,11 @@ func (a lookAt) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 // Apply is never called: Check finds nothing.
 func (lookAt) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
+// Describe returns what is asked for.
+func (a lookAt) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/preflight-facts", Inputs: []quorate.Content{plan.InputText(a.judge.factsQuery(a.node).Argv...)}}
+}
+
 // LookAround tries what is around a host, unless every host is this cluster's.
 type LookAround struct {
 	plan.NothingToUndo
@@ -161,6 +166,11 @@ func (a LookAround) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) 
 
 // Apply is never called: Check finds nothing.
 func (LookAround) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+
+// Describe returns the node: what is tried follows from the description of all.
+func (a LookAround) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/preflight-probes", Inputs: []quorate.Content{plan.InputText(a.Node.Name)}}
+}
 
 // Verdict judges what was seen of nodes. It reads nothing more.
 type Verdict struct {
@@ -207,7 +217,7 @@ func (a Verdict) Describe() plan.Description {
 	for _, c := range a.Judge.Ignore {
 		ignored = append(ignored, string(c))
 	}
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(ignored...)}}
+	return plan.Description{Kind: "quorate/preflight-verdict", Inputs: []quorate.Content{plan.InputText(ignored...)}}
 }
 
 // vipInterface is the interface that carries the VIP on a node, empty if none does.

@@ -74,3 +74,8 @@ func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return
 func (d cgroupDriver) Reads() plan.Reads {
 	return plan.Reads{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
 }
+
+// Describe returns the runtime and the driver that is wanted.
+func (d cgroupDriver) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/cgroup-driver", Inputs: []quorate.Content{plan.InputText(d.runtime, d.want)}}
+}

@@ -95,9 +95,11 @@ func (k kernel) Undo(ctx context.Context, h *plan.Host, dir string) error {
 }
 
 // Describe gives the file of settings.
-func (k kernel) Describe() plan.Description { return plan.Description{Files: []quorate.File{k.File()}} }
+func (k kernel) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/kernel", Files: []quorate.File{k.File()}}
+}
 
 // Commands loads it.
 func (k kernel) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
-	return []plan.Command{plan.NewCommand("sysctl", "--load="+SysctlFile)}, nil
+	return []plan.Command{{Argv: []string{"sysctl", "--load=" + SysctlFile}}}, nil
 }

@@ -245,7 +245,7 @@ func (p packages) Reads() plan.Reads {
 
 // Describe gives the repositories' files, and what is wanted in which versions.
 func (p packages) Describe() plan.Description {
-	d := plan.Description{Files: p.repositories, Inputs: []quorate.Content{plan.InputText(p.version.String(), fmt.Sprint(p.hold))}}
+	d := plan.Description{Kind: "quorate/packages", Files: p.repositories, Inputs: []quorate.Content{plan.InputText(p.version.String(), fmt.Sprint(p.hold))}}
 	for _, w := range p.wanted {
 		d.Inputs = append(d.Inputs, plan.InputText(w.String()))
 	}
@@ -268,7 +268,7 @@ func (p packages) Commands(ctx context.Context, h *plan.Host, _ plan.Diff) ([]pl
 	var out []plan.Command
 	if len(missing) > 0 {
 		install := []string{"apt-get", "install", "-q", "-y", "--no-install-recommends", "--allow-change-held-packages"}
-		out = append(out, plan.NewCommand("apt-get", "update", "-q"), plan.Command{Argv: append(install, join(missing, "=")...)})
+		out = append(out, plan.Command{Argv: []string{"apt-get", "update", "-q"}}, plan.Command{Argv: append(install, join(missing, "=")...)})
 	}
 	if hold := p.holding(found); len(hold) > 0 {
 		out = append(out, plan.Command{Argv: hold})

@@ -176,7 +176,7 @@ func (ps programs) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, &plan.HostError{Host: h.Name, Faults: faults}
 	}
 	if len(memory) > 0 {
-		return plan.Diff{{Verb: plan.VerbRecord, Subject: "the versions of " + strings.Join(ps.names(), ", ")}}, nil
+		return plan.Diff{{Verb: "record", Subject: "the versions of " + strings.Join(ps.names(), ", ")}}, nil
 	}
 	return nil, nil
 }
@@ -221,7 +221,7 @@ func (ps programs) Undo(ctx context.Context, h *plan.Host, dir string) error {
 
 // Describe gives what is asked for, and what is wanted of it.
 func (ps programs) Describe() plan.Description {
-	var d plan.Description
+	d := plan.Description{Kind: "quorate/programs"}
 	for _, p := range ps.needed {
 		d.Inputs = append(d.Inputs, plan.InputText(p.name, p.command, p.args, p.install))
 	}

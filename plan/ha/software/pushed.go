@@ -181,6 +181,9 @@ func (f Payload) sum() (sum [sha256.Size]byte) {
 // push streams files that differ by their hash.
 type push struct{ files []Payload }
 
+// lacking is the path of a file that is not there as it should be.
+type lacking string
+
 // Check compares hashes, modes and owners in one round trip.
 func (p push) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	paths := make([]string, 0, len(p.files))
@@ -194,6 +197,7 @@ func (p push) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	var diff plan.Diff
 	for i, f := range p.files {
 		if c, differs := plan.CompareFile(f.file(), f.sum(), found[i]); differs {
+			c.Data = lacking(f.Path)
 			diff = append(diff, c)
 		}
 	}
@@ -202,8 +206,9 @@ func (p push) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 
 // Apply uploads them one after another: the connection is what bounds it.
 func (p push) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
+	found := plan.DataOf[lacking](d)
 	for _, f := range p.files {
-		if !d.Touches(f.Path) {
+		if !slices.Contains(found, lacking(f.Path)) {
 			continue
 		}
 		if err := f.upload(ctx, h); err != nil {
@@ -253,6 +258,13 @@ type images struct {
 	socket   string
 }
 
+// imageWork is what there is to do about an archive, by its place: import it, or only
+// remove what was sent.
+type imageWork struct {
+	archive int
+	imports bool
+}
+
 // Check lists the images that containerd has, and looks for archives that an
 // interrupted run has left.
 func (im images) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
@@ -265,13 +277,13 @@ func (im images) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, err
 	}
 	var diff plan.Diff
-	for _, a := range im.archives {
-		lacking := slices.IndexFunc(a.Names, func(name string) bool { return !have[name] })
+	for i, a := range im.archives {
+		absent := slices.IndexFunc(a.Names, func(name string) bool { return !have[name] })
 		switch {
-		case lacking >= 0:
-			diff = append(diff, plan.Change{Verb: "import", Subject: a.Path, Detail: a.Names[lacking]})
+		case absent >= 0:
+			diff = append(diff, plan.Change{Verb: "import", Subject: a.Path, Detail: a.Names[absent], Data: imageWork{archive: i, imports: true}})
 		case left[a.Path]:
-			diff = append(diff, plan.Change{Verb: "remove", Subject: a.Path, Detail: "imported"})
+			diff = append(diff, plan.Change{Verb: "remove", Subject: a.Path, Detail: "imported", Data: imageWork{archive: i}})
 		}
 	}
 	return diff, nil
@@ -324,18 +336,17 @@ func (im images) left(ctx context.Context, h *plan.Host) (map[string]bool, error
 // Apply sends the archives that are not on the host, imports them, and removes
 // what it sent.
 func (im images) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
-	for _, c := range d {
-		i := slices.IndexFunc(im.archives, func(a ImageArchive) bool { return a.Path == c.Subject })
-		if err := im.apply(ctx, h, c.Verb, im.archives[i]); err != nil {
+	for _, w := range plan.DataOf[imageWork](d) {
+		if err := im.apply(ctx, h, w.imports, im.archives[w.archive]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (im images) apply(ctx context.Context, h *plan.Host, verb string, a ImageArchive) error {
+func (im images) apply(ctx context.Context, h *plan.Host, imports bool, a ImageArchive) error {
 	switch {
-	case verb == "remove":
+	case !imports:
 		return h.Remove(ctx, a.Path)
 	case a.OnHost:
 		return im.load(ctx, h, a)
@@ -377,7 +388,7 @@ func (p push) Reads() plan.Reads {
 
 // Describe gives the hashes of what is streamed.
 func (p push) Describe() plan.Description {
-	var d plan.Description
+	d := plan.Description{Kind: "quorate/push"}
 	for _, f := range p.files {
 		d.Inputs = append(d.Inputs, f.input())
 	}
@@ -393,7 +404,7 @@ func (im images) Reads() plan.Reads {
 
 // Describe gives the hashes of archives, and the images in them.
 func (im images) Describe() plan.Description {
-	var d plan.Description
+	d := plan.Description{Kind: "quorate/images"}
 	for _, a := range im.archives {
 		d.Inputs = append(d.Inputs, a.input(), plan.InputText(a.Names...))
 	}
@@ -403,9 +414,9 @@ func (im images) Describe() plan.Description {
 // Commands imports the archives whose images are not there.
 func (im images) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.Command, error) {
 	var out []plan.Command
-	for _, c := range d {
-		if c.Verb == "import" {
-			out = append(out, plan.NewCommand("ctr", "--address", im.socket, "--namespace", "k8s.io", "images", "import", c.Subject))
+	for _, w := range plan.DataOf[imageWork](d) {
+		if w.imports {
+			out = append(out, plan.Command{Argv: []string{"ctr", "--address", im.socket, "--namespace", "k8s.io", "images", "import", im.archives[w.archive].Path}})
 		}
 	}
 	return out, nil

@@ -188,19 +188,19 @@ func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	}
 	switch {
 	case p.running:
-		return plan.Diff{{Verb: verbRepair, Subject: b.what(), Detail: "one that an earlier run began is still at work"}}, nil
+		return plan.Diff{{Verb: "repair", Subject: b.what(), Detail: "one that an earlier run began is still at work", Data: await}}, nil
 	case p.state == stateDone && (p.mark == markBegun || p.mark == markReset):
-		return plan.Diff{{Verb: plan.VerbRecord, Subject: b.what(), Detail: "an earlier run ended before it could"}}, nil
+		return plan.Diff{{Verb: "record", Subject: b.what(), Detail: "an earlier run ended before it could", Data: record}}, nil
 	case p.state == stateDone:
 		return b.Token.check(ctx, h, b.APIURL, p.pending)
 	case p.state == stateAbsent:
-		return plan.Diff{{Verb: "run", Subject: b.what()}}, nil
+		return plan.Diff{{Verb: "run", Subject: b.what(), Data: begin}}, nil
 	case p.state == stateTaken && p.ours && b.Instead != nil:
-		return plan.Diff{{Verb: "run", Subject: b.Instead.what(), Detail: "the cluster runs without this host"}}, nil
+		return plan.Diff{{Verb: "run", Subject: b.Instead.what(), Detail: "the cluster runs without this host", Data: beginInstead}}, nil
 	case p.state == stateTaken:
 		return nil, b.taken(h)
 	case p.mark == markBegun || p.mark == markReset:
-		return plan.Diff{{Verb: verbRepair, Subject: b.what(), Detail: "cut off half-way: " + p.why, Disruptive: true}}, nil
+		return plan.Diff{{Verb: "repair", Subject: b.what(), Detail: "cut off half-way: " + p.why, Disruptive: true, Data: repair}}, nil
 	}
 	return nil, &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
 		Found: b.what() + " was not begun by an earlier run, or has been complete, and does not answer now (" + p.why + ")",
@@ -216,19 +216,39 @@ func (b Bootstrap) taken(h *plan.Host) error {
 	}}}
 }
 
-// The verbs of changes that are neither files nor units.
+// todo is what there is to do about a node.
+type todo int
+
 const (
-	verbRepair = "repair"
+	// begin runs kubeadm, beginInstead what is done in place of it.
+	begin todo = iota + 1
+	beginInstead
+	// await lets a kubeadm of an earlier run end, and then sees.
+	await
+	// repair undoes what one left that was cut off, and begins.
+	repair
+	// record notes that an earlier run's is done.
+	record
+	// renew makes the bootstrap token valid again.
+	renew
 )
+
+// todoOf returns what Check has found.
+func todoOf(d plan.Diff) todo {
+	for _, t := range plan.DataOf[todo](d) {
+		return t
+	}
+	return 0
+}
 
 // Apply runs kubeadm, having waited for what an earlier run has left, or undone it.
 func (b Bootstrap) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
-	switch d[0].Verb {
-	case verbRenew:
+	switch todoOf(d) {
+	case renew:
 		return b.Token.renew(ctx, h, b.APIURL)
-	case plan.VerbRecord:
+	case record:
 		return b.record(ctx, h)
-	case verbRepair:
+	case await, repair:
 		p, err := b.settle(ctx, h)
 		if err != nil {
 			return err
@@ -285,7 +305,7 @@ func (b Bootstrap) record(ctx context.Context, h *plan.Host) error {
 		return err
 	}
 	left, err := b.Check(ctx, h)
-	if err != nil || len(left) == 0 || left[0].Verb != verbRenew {
+	if err != nil || todoOf(left) != renew {
 		return err
 	}
 	return b.Token.renew(ctx, h, b.APIURL)
@@ -432,11 +452,11 @@ const renewedMark = "/renewed"
 
 // Keep sees whether this run begins: what an earlier one began is not its to undo.
 func (b Bootstrap) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
-	if d[0].Verb == verbRenew {
+	switch todoOf(d) {
+	case renew:
 		return h.Write(ctx, transport.File{Path: dir + renewedMark, Mode: 0o600, Data: transport.Bytes(nil)})
-	}
-	if d[0].Verb != "run" {
-		return &plan.IrreversibleError{Reason: "an earlier run began kubeadm here; Reset takes the node back"}
+	case await, repair, record:
+		return &plan.IrreversibleError{Reason: "an earlier run began kubeadm here; a reset returns the node to what it was"}
 	}
 	return nil
 }
@@ -464,7 +484,7 @@ func (b Bootstrap) Undo(ctx context.Context, h *plan.Host, dir string) error {
 // Describe gives kubeadm's configuration, which nothing compares once kubeadm
 // has read it, and how kubeadm is called.
 func (b Bootstrap) Describe() plan.Description {
-	d := plan.Description{Unchecked: b.Config, Inputs: []quorate.Content{
+	d := plan.Description{Kind: "quorate/kubeadm", Unchecked: b.Config, Inputs: []quorate.Content{
 		plan.InputText(b.Argv...), plan.InputText(b.ResetArgv...), plan.InputText(b.state(false).Argv...), b.Token.input(),
 	}}
 	if b.Instead != nil {
@@ -479,18 +499,19 @@ func (b Bootstrap) Describe() plan.Description {
 // Commands is kubeadm, where it is to run.
 func (b Bootstrap) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.Command, error) {
 	var out []plan.Command
-	switch c := d[0]; {
-	case c.Verb == verbRenew:
+	found := todoOf(d)
+	switch found {
+	case renew:
 		return b.Token.commands(), nil
-	case c.Verb == verbRepair && c.Disruptive:
+	case repair:
 		out = append(out, plan.Command{Argv: b.ResetArgv})
-	case c.Verb != "run":
+	case await, record:
 		return nil, nil // recorded only, or still at work: how that ends decides
 	}
 	if slices.ContainsFunc(b.Config, func(f quorate.File) bool { return f.Path == kubeadm.KubeletDropInPath }) {
-		out = append(out, plan.NewCommand("systemctl", "daemon-reload"))
+		out = append(out, plan.Command{Argv: []string{"systemctl", "daemon-reload"}})
 	}
-	if b.Instead != nil && d[0].Subject == b.Instead.what() {
+	if found == beginInstead {
 		return append(out, plan.Command{Argv: b.Instead.Argv}), nil
 	}
 	return append(out, plan.Command{Argv: b.Argv}), nil

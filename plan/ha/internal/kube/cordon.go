@@ -36,7 +36,7 @@ func (c Cordon) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // Describe gives the node.
 func (c Cordon) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(c.Node)}}
+	return plan.Description{Kind: "quorate/cordon", Inputs: []quorate.Content{plan.InputText(c.Node)}}
 }
 
 // Commands cordons it.

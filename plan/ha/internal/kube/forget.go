@@ -30,7 +30,7 @@ func (f Forget) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // Describe gives the node.
 func (f Forget) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(f.Node)}}
+	return plan.Description{Kind: "quorate/forget-node", Inputs: []quorate.Content{plan.InputText(f.Node)}}
 }
 
 // Commands deletes it.

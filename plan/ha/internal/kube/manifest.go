@@ -64,7 +64,7 @@ func (a Manifest) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // Describe gives the manifest.
 func (a Manifest) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{a.YAML}}
+	return plan.Description{Kind: "quorate/manifest", Inputs: []quorate.Content{a.YAML}}
 }
 
 // Commands applies it.

@@ -84,14 +84,14 @@ func (r Ready) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		s := found[n.Name]
 		switch {
 		case s.version == "" || s.ready == "":
-			diff = append(diff, plan.Change{Verb: "wait", Subject: n.Name, Detail: "not registered"})
+			diff = append(diff, plan.Change{Verb: "wait", Subject: n.Name, Detail: "not registered", Waits: true, Data: waiting(n.Name)})
 		case s.version != r.Cluster.Version.String():
 			faults = append(faults, plan.HostFault{
 				Found: fmt.Sprintf("node %s runs kubelet %s", n.Name, s.version),
 				Do:    fmt.Sprintf("install %s there, or describe the cluster with the version it has", r.Cluster.Version),
 			})
 		case s.ready != "True":
-			diff = append(diff, plan.Change{Verb: "wait", Subject: n.Name, Detail: "not Ready"})
+			diff = append(diff, plan.Change{Verb: "wait", Subject: n.Name, Detail: "not Ready", Waits: true, Data: waiting(n.Name)})
 		}
 	}
 	if len(faults) > 0 {
@@ -121,11 +121,14 @@ func (r Ready) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 // kubectlWaits reports whether kubectl has the command wait.
 func kubectlWaits(v quorate.Version) bool { return v.Has(quorate.KubectlWait) }
 
+// waiting is a node that is not Ready.
+type waiting string
+
 // waitReady waits for the nodes of a Diff.
 func waitReady(d plan.Diff) []string {
 	args := []string{"wait", "--for=condition=Ready", "--timeout=5m"}
-	for _, c := range d {
-		args = append(args, "node/"+c.Subject)
+	for _, name := range plan.DataOf[waiting](d) {
+		args = append(args, "node/"+string(name))
 	}
 	return kubectl(args...)
 }
@@ -136,7 +139,7 @@ func (r Ready) Describe() plan.Description {
 	for _, n := range r.Cluster.Nodes {
 		names = append(names, n.Name)
 	}
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(names...)}}
+	return plan.Description{Kind: "quorate/nodes-ready", Inputs: []quorate.Content{plan.InputText(names...)}}
 }
 
 // Commands waits, where kubectl can.

@@ -96,7 +96,7 @@ func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // Describe gives the command and the files.
 func (u Reset) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(u.Argv...), plan.InputText(u.Files...), plan.InputText(u.KeepAt)}}
+	return plan.Description{Kind: "quorate/kubeadm-reset", Inputs: []quorate.Content{plan.InputText(u.Argv...), plan.InputText(u.Files...), plan.InputText(u.KeepAt)}}
 }
 
 // Commands is kubeadm reset.

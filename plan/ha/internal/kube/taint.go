@@ -17,6 +17,9 @@ type Untaint struct {
 	List          []string // listNodes
 }
 
+// taint is one that a node has.
+type taint struct{ node, key string }
+
 // Check lists the taints of the control planes.
 func (u Untaint) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	nodes, err := askNodes(ctx, h, u.List)
@@ -27,7 +30,7 @@ func (u Untaint) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	for _, name := range u.Nodes {
 		for _, key := range nodes[name].taints {
 			if slices.Contains(u.Taints, key) {
-				diff = append(diff, plan.Change{Verb: "untaint", Subject: name, Detail: key})
+				diff = append(diff, plan.Change{Verb: "untaint", Subject: name, Detail: key, Data: taint{name, key}})
 			}
 		}
 	}
@@ -48,11 +51,12 @@ func (u Untaint) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 // one from a node without it.
 func (u Untaint) argvs(d plan.Diff) [][]string {
 	var out [][]string
+	found := plan.DataOf[taint](d)
 	for _, key := range u.Taints {
 		args := []string{"taint", "nodes"}
-		for _, c := range d {
-			if c.Detail == key {
-				args = append(args, c.Subject)
+		for _, t := range found {
+			if t.key == key {
+				args = append(args, t.node)
 			}
 		}
 		if len(args) > 2 {
@@ -64,7 +68,7 @@ func (u Untaint) argvs(d plan.Diff) [][]string {
 
 // Describe gives the nodes and the taints.
 func (u Untaint) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(u.Nodes...), plan.InputText(u.Taints...)}}
+	return plan.Description{Kind: "quorate/untaint", Inputs: []quorate.Content{plan.InputText(u.Nodes...), plan.InputText(u.Taints...)}}
 }
 
 // Commands removes the taints.
@@ -82,8 +86,8 @@ func (u Untaint) Reads() plan.Reads { return readingAPI(u.List) }
 // Keep notes which taints are taken away.
 func (u Untaint) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
 	var b strings.Builder
-	for _, c := range d {
-		fmt.Fprintf(&b, "%s %s\n", c.Subject, c.Detail)
+	for _, t := range plan.DataOf[taint](d) {
+		fmt.Fprintf(&b, "%s %s\n", t.node, t.key)
 	}
 	return h.Write(ctx, transport.File{Path: dir + "/taints", Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(b.String()))})
 }

@@ -119,10 +119,8 @@ func (t *Token) check(ctx context.Context, h *plan.Host, url string, pending []s
 	if more := len(pending) - most; more > 0 {
 		who += fmt.Sprintf(" and %d more", more)
 	}
-	return plan.Diff{{Verb: verbRenew, Subject: "bootstrap token", Detail: fmt.Sprintf("%s, for %s to join with", fault, who)}}, nil
+	return plan.Diff{{Verb: "renew", Subject: "bootstrap token", Detail: fmt.Sprintf("%s, for %s to join with", fault, who), Data: renew}}, nil
 }
-
-const verbRenew = "renew"
 
 // renewToken makes the Secret anew from its YAML on standard input, and waits
 // until the cluster's public information is signed with it, which is what a
@@ -198,7 +196,7 @@ func (r Readmission) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error
 
 // Describe gives what decides on it.
 func (r Readmission) Describe() plan.Description {
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(r.First, r.URL), plan.InputText(r.Nodes...), r.Token.input()}}
+	return plan.Description{Kind: "quorate/bootstrap-token", Inputs: []quorate.Content{plan.InputText(r.First, r.URL), plan.InputText(r.Nodes...), r.Token.input()}}
 }
 
 // Commands are those that make a token.

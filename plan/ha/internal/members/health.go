@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/plan"
@@ -72,11 +73,16 @@ func (e Healthy) ask(ctx context.Context, client *etcdclient.Client) (plan.Diff,
 	var diff plan.Diff
 	for i, s := range status.Endpoints {
 		if !s.Healthy {
-			diff = append(diff, plan.Change{Verb: "wait", Subject: "etcd member " + e.Members[i].Name, Detail: s.Err.Error()})
+			diff = append(diff, plan.Change{Verb: "wait", Subject: "etcd member " + e.Members[i].Name, Detail: s.Err.Error(), Waits: true})
 		}
 	}
 	for _, a := range status.Alarms {
-		diff = append(diff, plan.Change{Verb: "wait", Subject: "etcd alarm " + string(a.Kind), Detail: fmt.Sprintf("raised by member %x", a.MemberID)})
+		diff = append(diff, plan.Change{Verb: "wait", Subject: "etcd alarm " + string(a.Kind), Detail: fmt.Sprintf("raised by member %x", a.MemberID), Waits: true})
 	}
 	return diff, nil
+}
+
+// Describe returns the members.
+func (e Healthy) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/etcd-health", Inputs: []quorate.Content{plan.InputText(etcd.ClientEndpoints(e.Members)...)}}
 }

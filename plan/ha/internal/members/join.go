@@ -56,28 +56,38 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	case err != nil && !joining:
 		return nil, nil // nobody to join; etcd-health says who does not answer
 	case err != nil:
-		return j.diff(verbJoin, "an earlier run has begun it, and the others wait for it"), nil //nolint:nilerr // they cannot answer before it runs
+		return j.diff(adding, "an earlier run has begun it, and the others wait for it"), nil //nolint:nilerr // they cannot answer before it runs
 	case !ok:
-		return j.diff(verbJoin, "the cluster runs without it"), nil
+		return j.diff(adding, "the cluster runs without it"), nil
 	case m.Name == "":
-		return j.diff(verbJoin, "it has been added and not started"), nil
+		return j.diff(adding, "it has been added and not started"), nil
 	case m.Learner:
-		return j.diff(verbJoin, "it has no vote yet"), nil
+		return j.diff(adding, "it has no vote yet"), nil
 	case !data && len(m.ClientURLs) > 0:
-		return j.diff(verbReplace, "the cluster knows it, and its data is gone"), nil
+		return j.diff(replacing, "the cluster knows it, and its data is gone"), nil
 	case joining:
-		return j.diff(verbJoin, "an earlier run has begun it"), nil
+		return j.diff(adding, "an earlier run has begun it"), nil
 	}
 	return nil, nil
 }
 
+// joining is how a member comes into the cluster.
+type joining int
+
 const (
-	verbJoin    = "join"
-	verbReplace = "replace"
+	// adding is of one that the cluster does not count yet, or has counted and not
+	// seen.
+	adding joining = iota + 1
+	// replacing is of one that has lost its data, and is removed first.
+	replacing
 )
 
-func (j Join) diff(verb, why string) plan.Diff {
-	return plan.Diff{{Verb: verb, Subject: "etcd member " + j.Self.Name, Detail: why, Disruptive: verb == verbReplace}}
+func (j Join) diff(how joining, why string) plan.Diff {
+	c := plan.Change{Verb: "join", Subject: "etcd member " + j.Self.Name, Detail: why, Data: how}
+	if how == replacing {
+		c.Verb, c.Disruptive = "replace", true
+	}
+	return plan.Diff{c}
 }
 
 // KeptSuffix ends the name of what was put aside: DATADIR/member.kept.
@@ -97,7 +107,7 @@ func (j Join) learners() bool { return j.Member.Etcd.Version.Has(quorate.EtcdLea
 // lost its data is removed first, if the others can do without it: else it is a
 // *QuorumError.
 func (j Join) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
-	if d[0].Verb == verbReplace {
+	if slices.Contains(plan.DataOf[joining](d), replacing) {
 		if err := j.remove(ctx, h); err != nil {
 			return err
 		}
@@ -250,14 +260,14 @@ func (j Join) promoteBy(ctx context.Context, h *plan.Host, client *etcdclient.Cl
 // Describe gives the members, and what the new one is started with.
 func (j Join) Describe() plan.Description {
 	d := j.Deploy.Describe()
-	d.Unchecked, d.Files = d.Files, nil
-	d.Inputs = append(d.Inputs, j.describe().Inputs...)
+	d.Kind, d.Unchecked, d.Files = "quorate/etcd-join", d.Files, nil
+	d.Inputs = append(d.Inputs, j.describe(d.Kind).Inputs...)
 	return d
 }
 
 // Commands starts the unit.
 func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
-	return []plan.Command{plan.NewCommand("systemctl", "daemon-reload"), plan.NewCommand("systemctl", "start", "--no-block", etcd.UnitName)}, nil
+	return []plan.Command{{Argv: []string{"systemctl", "daemon-reload"}}, {Argv: []string{"systemctl", "start", "--no-block", etcd.UnitName}}}, nil
 }
 
 // Reads gives the script.

@@ -81,12 +81,12 @@ func (o Others) list(ctx context.Context, h *plan.Host) (list []etcdclient.Membe
 	return list, err
 }
 
-func (o Others) describe() plan.Description {
+func (o Others) describe(kind string) plan.Description {
 	texts := []string{o.Self.Name, o.Self.client, o.Self.peer}
 	for _, p := range o.Peers {
 		texts = append(texts, p.Name, p.client, p.peer)
 	}
-	return plan.Description{Inputs: []quorate.Content{plan.InputText(texts...)}}
+	return plan.Description{Kind: kind, Inputs: []quorate.Content{plan.InputText(texts...)}}
 }
 
 // peerOf is a member as the flag initial-cluster has it. What has not started yet

@@ -160,7 +160,7 @@ func (Survivors) Apply(context.Context, *plan.Host, plan.Diff) error { return ni
 
 // Describe gives the members.
 func (s Survivors) Describe() plan.Description {
-	d := s.describe()
+	d := s.describe("quorate/etcd-survivors")
 	d.Inputs = append(d.Inputs, plan.InputText(s.Going...), plan.InputText(s.API, fmt.Sprint(s.VIP)))
 	return d
 }

@@ -70,4 +70,4 @@ func (o Others) handOver(ctx context.Context, h *plan.Host, s etcdclient.Status)
 }
 
 // Describe gives the members.
-func (r Remove) Describe() plan.Description { return r.describe() }
+func (r Remove) Describe() plan.Description { return r.describe("quorate/etcd-remove") }
