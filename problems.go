@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Severity is what a Problem means for the run.
+// Severity is what a Problem of an input, or a finding about hosts, means for a run.
 type Severity string
 
 const (
@@ -13,6 +13,8 @@ const (
 	Refused Severity = "error"
 	// Warned means that it works but is unlikely to be what one wants.
 	Warned Severity = "warning"
+	// Unchecked is of what could not be checked, on a host: it is never a pass.
+	Unchecked Severity = "info"
 )
 
 // Problem is one thing wrong with an input.

@@ -201,8 +201,8 @@ type undoable struct{ nothing }
 func (undoable) Check(context.Context, *plan.Host) (plan.Diff, error) {
 	return plan.Diff{{Verb: "run", Subject: "it"}}, nil
 }
-func (undoable) Keep(context.Context, *plan.Host, plan.Diff, string) error { panic("kept") }
-func (undoable) Undo(context.Context, *plan.Host, string) error            { panic("undone") }
+func (undoable) Backup(context.Context, *plan.Host, plan.Diff, string) error { panic("kept") }
+func (undoable) Undo(context.Context, *plan.Host, string) error              { panic("undone") }
 
 // A panic of an Action is its step's failure, with its stack; the other steps end as they would.
 func TestPanicIsAStepsFailure(t *testing.T) {
@@ -227,7 +227,7 @@ func TestPanicIsAStepsFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPlan(t, plan.Step{ID: "bad", Host: "h", Action: c.action}, step("waits", "h", "bad"), step("good", "other"))
 			hosts := fakeHosts("h", "other")
-			sum, err := (&plan.Runner{Transport: hosts, Keep: c.keep}).Run(t.Context(), p)
+			sum, err := (&plan.Runner{Transport: hosts, BackupAs: c.keep}).Run(t.Context(), p)
 			var failed *plan.StepError
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, plan.ID("bad"), failed.Step)

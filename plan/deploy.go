@@ -227,7 +227,7 @@ func showUnits(names []string) []string {
 }
 
 func unitStates(ctx context.Context, h *Host, units []Unit) (map[string]unitState, error) {
-	if states, ok := h.foreseen.Load().states(); ok {
+	if states, ok := h.answers.Load().states(); ok {
 		return states, nil
 	}
 	out, err := h.Run(ctx, showUnits(unitNames(units))...)
@@ -378,9 +378,9 @@ func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, erro
 // What the recipe's checks read. Each names what its Check, beside the Action's
 // other methods, asks the host for.
 
-// Reads gives the files, the stamp, and the units.
-func (d Deploy) Reads() Reads {
-	var r Reads
+// Prefetch gives the files, the stamp, and the units.
+func (d Deploy) Prefetch() Prefetch {
+	var r Prefetch
 	for _, f := range d.Files {
 		r.Files = append(r.Files, f.Path)
 	}
@@ -412,8 +412,8 @@ func (d Deploy) undoArgs() []string {
 	return args
 }
 
-// Keep copies the files that stand there and notes how the units are.
-func (d Deploy) Keep(ctx context.Context, h *Host, _ Diff, dir string) error {
+// Backup copies the files that stand there and notes how the units are.
+func (d Deploy) Backup(ctx context.Context, h *Host, _ Diff, dir string) error {
 	var args []string
 	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(), 2)) {
 		if a[0] == "made" { // not copied, but it keeps its number

@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// sealer makes of secrets what can be compared and not guessed.
+// digester makes of secrets what can be compared and not guessed.
 //
 // A hash of a secret of few characters, as keepalived's password is, gives it
 // away to whoever tries them all, and a saved preview is read by many; a random
@@ -23,12 +23,12 @@ import (
 // applies the plan has and the preview does not hold. If a private key is among
 // them, nobody guesses that. If none is, there is no key, and nothing that
 // depends on a secret is written down.
-type sealer struct{ key []byte }
+type digester struct{ key []byte }
 
 // privateKey is in every private key in PEM, whatever its kind.
 const privateKey = "PRIVATE KEY-----"
 
-func newSealer(p *Plan) sealer {
+func newDigester(p *Plan) digester {
 	sums := sha256.New()
 	_, _ = sums.Write([]byte("quorate preview key 1\n")) // a hash never fails
 	strong := false
@@ -43,9 +43,9 @@ func newSealer(p *Plan) sealer {
 		}
 	}
 	if !strong {
-		return sealer{}
+		return digester{}
 	}
-	return sealer{sums.Sum(nil)}
+	return digester{sums.Sum(nil)}
 }
 
 func contents(a Action) []quorate.Content {
@@ -64,26 +64,26 @@ func describe(a Action) Description {
 	return Description{}
 }
 
-func (s sealer) hash() hash.Hash {
+func (s digester) hash() hash.Hash {
 	if s.key == nil {
 		return sha256.New()
 	}
 	return hmac.New(sha256.New, s.key)
 }
 
-// seal stands for what is on a host where it cannot be shown; empty if there is
+// digest stands for what is on a host where it cannot be shown; empty if there is
 // no key.
-func (s sealer) seal(path string, sum [sha256.Size]byte) string {
+func (s digester) digest(path string, sum [sha256.Size]byte) string {
 	if s.key == nil {
 		return ""
 	}
 	h := s.hash()
-	_, _ = fmt.Fprintf(h, "seal\n%q\n%x\n", path, sum)
+	_, _ = fmt.Fprintf(h, "digest\n%q\n%x\n", path, sum)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
 // content tells one from another, secret ones only under the key.
-func (s sealer) content(c quorate.Content) string {
+func (s digester) content(c quorate.Content) string {
 	if c.IsSensitive() && s.key == nil {
 		return ""
 	}
@@ -92,7 +92,7 @@ func (s sealer) content(c quorate.Content) string {
 
 // identity tells one plan from another: steps, order, and what their Actions
 // are made of, secrets included if there is a key.
-func (s sealer) identity(p *Plan) string {
+func (s digester) identity(p *Plan) string {
 	type file struct{ Path, Mode, Owner, Group, Content string }
 	type step struct {
 		ID          ID

@@ -29,12 +29,12 @@
 //
 // # Abilities
 //
-// An Action that is an Undoer can be undone: see Runner.Keep and Rollback.
+// An Action that is a Reverter can be undone: see Runner.BackupAs and Rollback.
 //
 // An Action that is a Describer and a Commander too has more to show in a
 // preview: see Runner.Preview.
 //
-// An Action that is Foreseeable says what its Check will read, so that a run asks
+// An Action that is a Prefetcher says what its Check will read, so that a run asks
 // each host once for what all of its checks want to know: see Runner.ReadAhead.
 //
 // An Action that is Unreached finds fault with what the run has seen although its

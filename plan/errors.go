@@ -134,27 +134,21 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return "the action panicked: " + e.Value }
 
-// HostError tells that a host is not as a step needs it: every fault found,
-// each with what to do about it.
+// HostError tells that a host is not as a step needs it: everything found, each
+// with what to do about it.
 type HostError struct {
-	Host   string
-	Faults []HostFault
-}
-
-// HostFault is one thing about a host that stands in the way.
-type HostFault struct {
-	// Found is what was found.
-	Found string `json:"found"`
-	// Do is what to do about it.
-	Do string `json:"do"`
+	Host string
+	// Findings are Refused, whatever their Severity says, and about Host, whatever
+	// their Hosts say: both may be left out.
+	Findings []Finding
 }
 
 func (e *HostError) Error() string {
-	faults := make([]string, 0, len(e.Faults))
-	for _, f := range e.Faults {
-		faults = append(faults, f.Found+": "+f.Do)
+	found := make([]string, 0, len(e.Findings))
+	for _, f := range e.Findings {
+		found = append(found, f.Found+": "+f.Do)
 	}
-	return "host is not ready: " + strings.Join(faults, "; ")
+	return "host is not ready: " + strings.Join(found, "; ")
 }
 
 // Transient reports whether an error is of the kind that passes by itself: a

@@ -71,7 +71,7 @@ type Event struct {
 	Summary *Summary      // of RunEnded
 	Steps   int           // of RunStarted: how many the plan has
 	DryRun  bool          // of RunStarted
-	// Irreversible, of RunStarted with Runner.Keep, are the steps that a Rollback of
+	// Irreversible, of RunStarted with Runner.BackupAs, are the steps that a Rollback of
 	// the run would leave as they are: see Plan.Irreversible.
 	Irreversible []ID
 }

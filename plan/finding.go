@@ -3,27 +3,20 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate"
 )
 
 // Check names the check that a Finding is from: plan/ha/preflight has some.
 type Check string
 
-// Severity of a Finding.
-type Severity string
-
-const (
-	// SeverityError stops a run.
-	SeverityError Severity = "error"
-	// SeverityWarning is likely to be trouble later.
-	SeverityWarning Severity = "warning"
-	// SeverityInfo says what could not be checked: it is never a pass.
-	SeverityInfo Severity = "info"
-)
-
 // Finding is one thing about hosts that a check has to say.
 type Finding struct {
-	Check    Check    `json:"check"`
-	Severity Severity `json:"severity"`
+	// Check is empty for what a step itself has found.
+	Check Check `json:"check,omitempty"`
+	// Severity is Refused if it stops a run, Warned if it is likely to be trouble
+	// later, and Unchecked if it says what could not be checked.
+	Severity quorate.Severity `json:"severity"`
 	// Hosts that it is about, by their names in the description.
 	Hosts []string `json:"hosts"`
 	// Found is what was found, Do what to do about it.
@@ -31,7 +24,11 @@ type Finding struct {
 	Do    string `json:"do"`
 }
 
-// String gives "cp-1 (swap): swap is on: swapoff -a ...".
+// String returns "cp-1 (swap): swap is on: swapoff -a ...".
 func (f Finding) String() string {
-	return fmt.Sprintf("%s (%s): %s: %s", strings.Join(f.Hosts, ", "), f.Check, f.Found, f.Do)
+	who := strings.Join(f.Hosts, ", ")
+	if f.Check != "" {
+		who += fmt.Sprintf(" (%s)", f.Check)
+	}
+	return who + ": " + f.Found + ": " + f.Do
 }

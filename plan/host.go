@@ -27,11 +27,11 @@ type Host struct {
 	trips  atomic.Int64
 	// seen is what Stat found, nil but in a preview.
 	seen *sightings
-	// ahead is what was read ahead for the checks of all steps, and foreseen
-	// answers the one that is under way. silent: reading ahead did not work.
-	ahead    *readings
-	foreseen atomic.Pointer[foreseen]
-	silent   bool
+	// prefetched is what was read ahead for the checks of all steps, and answers is
+	// for the one that is under way. silent: reading ahead did not work.
+	prefetched *prefetched
+	answers    atomic.Pointer[answers]
+	silent     bool
 	// shared is the run's, of all its hosts.
 	shared *Shared
 }
@@ -56,7 +56,7 @@ func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
 // Ask is Run for a command that only reads, with its standard input; its Needs
 // is not looked at. Other than RunInput it can be read ahead.
 func (h *Host) Ask(ctx context.Context, q transport.Query) ([]byte, error) {
-	if out, ok := h.foreseen.Load().ask(q); ok {
+	if out, ok := h.answers.Load().ask(q); ok {
 		return out, nil
 	}
 	var stdin io.Reader
@@ -111,7 +111,7 @@ func (h *Host) Script(ctx context.Context, text string, vars map[string]string, 
 // Stat describes files, all in one round trip. Errors of the file operations
 // are those of transport.Filer.
 func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo, error) {
-	infos, ok := h.foreseen.Load().stat(paths)
+	infos, ok := h.answers.Load().stat(paths)
 	var err error
 	if !ok {
 		h.trips.Add(1)
@@ -184,7 +184,7 @@ func (h *Host) Shared() *Shared { return h.shared }
 // PrefetchedAt returns when the host was asked for what this check has been
 // answered with, and whether any of its answers were read ahead.
 func (h *Host) PrefetchedAt() (time.Time, bool) {
-	if f := h.foreseen.Load(); f != nil && f.wasUsed() {
+	if f := h.answers.Load(); f != nil && f.wasUsed() {
 		return f.at, true
 	}
 	return time.Time{}, false

@@ -22,9 +22,9 @@ type journaling struct {
 	unfinished map[ID]bool
 }
 
-// journalPatience bounds the records that are written although the run has
+// journalTimeout bounds the records that are written although the run has
 // been told to stop: what was done must be said.
-const journalPatience = 10 * time.Second
+const journalTimeout = 10 * time.Second
 
 // openJournal takes the journal, tells what earlier runs left unfinished, and
 // reports whether the run may begin.
@@ -68,7 +68,7 @@ func (s *scheduler) closeJournal(ctx context.Context, sum Summary) {
 	if j == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	if j.begun {
 		if err := j.append(ctx, Record{Kind: RecordEnd, Outcomes: sum.Outcomes, Elapsed: sum.Elapsed}); err != nil {
@@ -141,7 +141,7 @@ func (j *journaling) conclude(ctx context.Context, s Step, res *result) *Journal
 	if res.err != nil {
 		r.Phase, r.Error = res.err.Phase, j.cut(res.err.Err.Error(), truncate.MaxError)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	return j.append(ctx, r)
 }

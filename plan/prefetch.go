@@ -13,21 +13,21 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Foreseeable is the ability of an Action to say, before its Check runs, what
+// Prefetcher is the ability of an Action to say, before its Check runs, what
 // that will read, so that a Runner can ask a host for what many checks read in
 // one round trip: see Runner.ReadAhead.
 //
 // It is a hint. The same Check runs with it and without: Host.Stat, Run, Script
 // and Ask give what was read ahead if it is exactly what they are asked for, each
 // once, and ask the host otherwise.
-type Foreseeable interface {
-	// Reads does no I/O and gives the same at every call. What it names may be
+type Prefetcher interface {
+	// Prefetch does no I/O and gives the same at every call. What it names may be
 	// read at any moment of a run, also where the step is never reached.
-	Reads() Reads
+	Prefetch() Prefetch
 }
 
-// Reads is what a Check will read.
-type Reads struct {
+// Prefetch is what a Check will read.
+type Prefetch struct {
 	// Files are the paths that are given to Host.Stat.
 	Files []string
 	// Queries are what is given to Host.Ask, or as arguments alone to Host.Run
@@ -39,16 +39,16 @@ type Reads struct {
 	units []string
 }
 
-// trips are the round trips of a check that nobody has read ahead for.
-func (r Reads) trips() int {
+// roundTrips are the round trips of a check that nobody has read ahead for.
+func (r Prefetch) roundTrips() int {
 	return min(len(r.Files), 1) + len(r.Queries) + min(len(r.units), 1)
 }
 
-func readsOf(a Action) Reads {
-	if f, ok := a.(Foreseeable); ok {
-		return f.Reads()
+func prefetchOf(a Action) Prefetch {
+	if f, ok := a.(Prefetcher); ok {
+		return f.Prefetch()
 	}
-	return Reads{}
+	return Prefetch{}
 }
 
 // Script returns the question that a POSIX shell script asks of a host. The
@@ -73,14 +73,14 @@ func Script(text string, vars map[string]string, args ...string) transport.Query
 const (
 	// defaultReadAhead is the age up to which what was read ahead counts.
 	defaultReadAhead = time.Minute
-	// gatherPatience bounds what reading ahead takes; a command that hangs is
+	// gatherTimeout bounds what reading ahead takes; a command that hangs is
 	// then the trouble of the step that it belongs to. It is also no more than a
 	// quarter of the time that the step has left, for which it is done.
-	gatherPatience = 20 * time.Second
+	gatherTimeout = 20 * time.Second
 )
 
-// readings are what a host said to everything that some checks will ask.
-type readings struct {
+// prefetched is what a host said to everything that some checks will ask.
+type prefetched struct {
 	files   map[string]transport.FileInfo
 	outputs map[string][]byte
 	units   map[string]unitState
@@ -92,8 +92,8 @@ type readings struct {
 
 // gather asks for all of it at once. What it does not get, for whatever reason,
 // the checks ask for themselves.
-func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
-	found := &readings{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: time.Now()}
+func (h *Host) gather(ctx context.Context, all ...Prefetch) *prefetched {
+	found := &prefetched{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: time.Now()}
 	paths, queries, units := union(all)
 	states := len(queries) // where the states of the units are
 	if len(units) > 0 {
@@ -102,7 +102,7 @@ func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
 	if h.silent || len(paths)+len(queries) == 0 {
 		return found
 	}
-	patience := gatherPatience
+	patience := gatherTimeout
 	if end, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(end)/4)
 	}
@@ -130,7 +130,7 @@ func (h *Host) gather(ctx context.Context, all ...Reads) *readings {
 }
 
 // union has everything once, in the order in which it is first named.
-func union(all []Reads) (paths []string, queries []transport.Query, units []string) {
+func union(all []Prefetch) (paths []string, queries []transport.Query, units []string) {
 	seen := map[string]bool{}
 	for _, r := range all {
 		for _, p := range r.Files {
@@ -160,9 +160,9 @@ func queryKey(q transport.Query) string {
 	return fmt.Sprintf("%q %x", q.Argv, sha256.Sum256(q.Stdin.Bytes()))
 }
 
-// foreseen answers one check from readings, each answer once: a check that asks
+// answers are for one check, each answer once: a check that asks
 // again wants to know whether something has changed. A nil one answers nothing.
-type foreseen struct {
+type answers struct {
 	mu      sync.Mutex
 	files   map[string]transport.FileInfo
 	outputs map[string][]byte
@@ -172,9 +172,9 @@ type foreseen struct {
 	at time.Time
 }
 
-// of gives what of the readings is for a check.
-func (r *readings) of(reads Reads) *foreseen {
-	f := &foreseen{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: r.at}
+// of returns what is for a check.
+func (r *prefetched) of(reads Prefetch) *answers {
+	f := &answers{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: r.at}
 	for _, p := range reads.Files {
 		if info, ok := r.files[p]; ok {
 			f.files[p] = info
@@ -191,7 +191,7 @@ func (r *readings) of(reads Reads) *foreseen {
 	return f
 }
 
-func (f *foreseen) stat(paths []string) ([]transport.FileInfo, bool) {
+func (f *answers) stat(paths []string) ([]transport.FileInfo, bool) {
 	if f == nil {
 		return nil, false
 	}
@@ -210,7 +210,7 @@ func (f *foreseen) stat(paths []string) ([]transport.FileInfo, bool) {
 	return infos, true
 }
 
-func (f *foreseen) ask(q transport.Query) ([]byte, bool) {
+func (f *answers) ask(q transport.Query) ([]byte, bool) {
 	if f == nil {
 		return nil, false
 	}
@@ -224,7 +224,7 @@ func (f *foreseen) ask(q transport.Query) ([]byte, bool) {
 }
 
 // states gives those of units, which may be none of systemd's.
-func (f *foreseen) states() (map[string]unitState, bool) {
+func (f *answers) states() (map[string]unitState, bool) {
 	if f == nil {
 		return nil, false
 	}
@@ -236,17 +236,17 @@ func (f *foreseen) states() (map[string]unitState, bool) {
 	return states, states != nil
 }
 
-func (f *foreseen) wasUsed() bool {
+func (f *answers) wasUsed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.used
 }
 
 // check runs the step's check, answered from f as far as that goes.
-func (w *worker) check(ctx context.Context, h *Host, f *foreseen) (Diff, error) {
+func (w *worker) check(ctx context.Context, h *Host, f *answers) (Diff, error) {
 	w.preview.begin(w.i, h)
-	h.foreseen.Store(f)
-	defer h.foreseen.Store(nil)
+	h.answers.Store(f)
+	defer h.answers.Store(nil)
 	return w.step.Action.Check(ctx, h)
 }
 
@@ -254,8 +254,8 @@ func (w *worker) check(ctx context.Context, h *Host, f *foreseen) (Diff, error) 
 // only tell that nothing differs: whatever seems to differ, or to be wrong, is
 // read again first.
 func (w *worker) firstCheck(ctx context.Context, h *Host) (Diff, error) {
-	reads := readsOf(w.step.Action)
-	if r, now := w.ahead(ctx, h); r != nil && reads.trips() > 0 {
+	reads := prefetchOf(w.step.Action)
+	if r, now := w.ahead(ctx, h); r != nil && reads.roundTrips() > 0 {
 		f := r.of(reads)
 		diff, err := w.check(ctx, h, f)
 		if now || err == nil && len(diff) == 0 || !f.wasUsed() {
@@ -267,8 +267,8 @@ func (w *worker) firstCheck(ctx context.Context, h *Host) (Diff, error) {
 
 // freshCheck reads now, in one round trip.
 func (w *worker) freshCheck(ctx context.Context, h *Host) (Diff, error) {
-	var f *foreseen
-	if reads := readsOf(w.step.Action); w.ReadAhead >= 0 && reads.trips() > 1 {
+	var f *answers
+	if reads := prefetchOf(w.step.Action); w.ReadAhead >= 0 && reads.roundTrips() > 1 {
 		f = h.gather(ctx, reads).of(reads)
 	}
 	return w.check(ctx, h, f)
@@ -278,7 +278,7 @@ func (w *worker) freshCheck(ctx context.Context, h *Host) (Diff, error) {
 // none that counts for the step, and whether it did; nil where nothing is read
 // ahead: on a host on which something has been applied, or if the rest of it is
 // not worth it.
-func (w *worker) ahead(ctx context.Context, h *Host) (r *readings, now bool) {
+func (w *worker) ahead(ctx context.Context, h *Host) (r *prefetched, now bool) {
 	if w.ReadAhead < 0 || w.touched || w.applied {
 		return nil, false
 	}
@@ -286,19 +286,19 @@ func (w *worker) ahead(ctx context.Context, h *Host) (r *readings, now bool) {
 	if limit == 0 {
 		limit = defaultReadAhead
 	}
-	if r := h.ahead; r != nil && r.applied >= w.latest && time.Since(r.at) <= limit {
+	if r := h.prefetched; r != nil && r.applied >= w.latest && time.Since(r.at) <= limit {
 		return r, false
 	}
-	var all []Reads
+	var all []Prefetch
 	trips := 0
 	for _, i := range w.rest {
-		reads := readsOf(w.plan.steps[i].Action)
-		all, trips = append(all, reads), trips+reads.trips()
+		reads := prefetchOf(w.plan.steps[i].Action)
+		all, trips = append(all, reads), trips+reads.roundTrips()
 	}
 	if trips < 2 {
 		return nil, false
 	}
-	h.ahead = h.gather(ctx, all...)
-	h.ahead.applied = w.appliedSteps
-	return h.ahead, true
+	h.prefetched = h.gather(ctx, all...)
+	h.prefetched.applied = w.appliedSteps
+	return h.prefetched, true
 }

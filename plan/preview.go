@@ -63,9 +63,9 @@ type StepPreview struct {
 	Awaits []ID `json:"awaits,omitempty"`
 	// Why says what the check of an Unknown or Failed step ran into.
 	Why string `json:"why,omitempty"`
-	// Seals stand for what is on the host at the paths whose content is
+	// Digests stand for what is on the host at the paths whose content is
 	// hidden: the same as long as the content is, and not to be guessed from.
-	Seals map[string]string `json:"seals,omitempty"`
+	Digests map[string]string `json:"digests,omitempty"`
 }
 
 // Preview finds what Run would do. It connects, runs every step's check, and
@@ -85,10 +85,10 @@ func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
 	dry := *r
 	dry.DryRun = true
 	s := dry.scheduler(p)
-	s.preview = &previewer{plan: p, sealer: newSealer(p), steps: make([]StepPreview, p.Len())}
+	s.preview = &previewer{plan: p, digester: newDigester(p), steps: make([]StepPreview, p.Len())}
 	sum, err := s.run(ctx)
 	pv := &Preview{
-		Schema: PreviewSchema, Plan: s.preview.sealer.identity(p), Steps: s.preview.steps,
+		Schema: PreviewSchema, Plan: s.preview.digester.identity(p), Steps: s.preview.steps,
 		Totals: sum.Outcomes, RoundTrips: sum.RoundTrips,
 	}
 	for i := range pv.Steps {
@@ -113,9 +113,9 @@ func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
 // previewer collects what a dry run finds. Each step's worker writes its own
 // element of steps.
 type previewer struct {
-	plan   *Plan
-	sealer sealer
-	steps  []StepPreview
+	plan     *Plan
+	digester digester
+	steps    []StepPreview
 }
 
 // begin forgets what an earlier attempt found.
@@ -182,7 +182,7 @@ func (p *previewer) show(ctx context.Context, h *Host, sp *StepPreview, files []
 		c.Hidden = hiddenBy(f, found)
 		switch {
 		case c.Hidden != "":
-			p.seal(sp, found)
+			p.digest(sp, found)
 		case !found.Exists:
 			c.Text = p.plan.redact(unified("", string(f.Content.Bytes())))
 		default:
@@ -200,7 +200,7 @@ func (p *previewer) show(ctx context.Context, h *Host, sp *StepPreview, files []
 	for i, r := range readings {
 		b := all[i].Bytes()
 		if r.change.Hidden = unshowable(b); r.change.Hidden != "" {
-			p.seal(sp, h.seen.at(r.file.Path))
+			p.digest(sp, h.seen.at(r.file.Path))
 			continue
 		}
 		r.change.Text = p.plan.redact(unified(string(b), string(r.file.Content.Bytes())))
@@ -208,16 +208,16 @@ func (p *previewer) show(ctx context.Context, h *Host, sp *StepPreview, files []
 	return nil
 }
 
-// seal notes what stands where nothing is shown.
-func (p *previewer) seal(sp *StepPreview, found transport.FileInfo) {
+// digest notes what stands where nothing is shown.
+func (p *previewer) digest(sp *StepPreview, found transport.FileInfo) {
 	if !found.Exists || found.Dir {
 		return
 	}
-	if seal := p.sealer.seal(found.Path, found.SHA256); seal != "" {
-		if sp.Seals == nil {
-			sp.Seals = map[string]string{}
+	if digest := p.digester.digest(found.Path, found.SHA256); digest != "" {
+		if sp.Digests == nil {
+			sp.Digests = map[string]string{}
 		}
-		sp.Seals[found.Path] = seal
+		sp.Digests[found.Path] = digest
 	}
 }
 

@@ -61,11 +61,11 @@ func (e *StaleError) Error() string {
 // Compared is all that the preview shows but RoundTrips, and why a step is Unknown:
 // steps and their order, hosts, titles, totals, outcomes, commands, differences (of
 // a change that only waits, not why), what is disruptive, and the files that would be
-// replaced: by their text or, where that was hidden, by their Seals. A step that was Unknown was not promised anything, and a step
+// replaced: by their text or, where that was hidden, by their Digests. A step that was Unknown was not promised anything, and a step
 // that failed or was not reached is never what it was.
 //
 // Secrets count if there is a private key among those that the plan's Actions
-// describe, as there is in every plan of HA's. The identity and the seals are
+// describe, as there is in every plan of HA's. The identity and the digests are
 // then made with a key that comes from all of them: the preview does not hold
 // it, whoever holds the plan has it. Without such a key they would be open to
 // guessing, so secrets do not count: neither that the plan has others, nor what
@@ -82,7 +82,7 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 		problems.Refuse("preview", "missing: the one of this plan that Preview returned, or ParsePreview read")
 		return Summary{}, problems.Err("runner")
 	}
-	if seen.Plan != newSealer(p).identity(p) {
+	if seen.Plan != newDigester(p).identity(p) {
 		return Summary{}, &StaleError{OtherPlan: true}
 	}
 	quiet := *r
@@ -205,13 +205,13 @@ func differences(was, is StepPreview) []string {
 		out = append(out, "it would run other commands")
 	}
 	paths := map[string]bool{}
-	for _, seals := range []map[string]string{was.Seals, is.Seals} {
-		for path := range seals {
+	for _, digests := range []map[string]string{was.Digests, is.Digests} {
+		for path := range digests {
 			paths[path] = true
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		if was.Seals[path] != is.Seals[path] {
+		if was.Digests[path] != is.Digests[path] {
 			out = append(out, "something else stands at "+path)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// leastSecret is the shortest text worth hiding: keepalived's password has 8
+// minSecret is the shortest text worth hiding: keepalived's password has 8
 // characters, and what is shorter would be found everywhere.
-const leastSecret = 8
+const minSecret = 8
 
 // WithSecrets returns the same plan with further texts that must not be shown, line
 // by line: where a command on a host prints one of them, because it quotes its
@@ -23,7 +23,7 @@ func (p *Plan) WithSecrets(secrets ...quorate.Content) *Plan {
 	for _, s := range secrets {
 		for line := range strings.Lines(string(s.Bytes())) {
 			line = strings.TrimSpace(line)
-			if len(line) >= leastSecret && !strings.HasPrefix(line, "-----") {
+			if len(line) >= minSecret && !strings.HasPrefix(line, "-----") {
 				lines = append(lines, line)
 			}
 		}

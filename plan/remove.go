@@ -122,7 +122,7 @@ func (r Remove) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) 
 	return out, nil
 }
 
-// Reads gives the script.
-func (r Remove) Reads() Reads {
-	return Reads{Queries: []transport.Query{Script(leftScript, nil, r.leftArgs()...)}}
+// Prefetch gives the script.
+func (r Remove) Prefetch() Prefetch {
+	return Prefetch{Queries: []transport.Query{Script(leftScript, nil, r.leftArgs()...)}}
 }

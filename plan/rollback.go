@@ -13,20 +13,20 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// Undoer is the ability of an Action to take back what its Apply did in one run.
+// Reverter is the ability of an Action to take back what its Apply did in one run.
 // Deploy has it, and most of the recipe's Actions.
-type Undoer interface {
-	// Keep puts into dir on the host, before Apply changes anything for d, what
+type Reverter interface {
+	// Backup puts into dir on the host, before Apply changes anything for d, what
 	// Undo will need. The directory is there, empty, and root's alone. It is called
 	// once for a step and a run, however often Apply is tried. An
 	// *IrreversibleError says that this time there will be no way back; any other
 	// fails the step.
-	Keep(ctx context.Context, h *Host, d Diff, dir string) error
+	Backup(ctx context.Context, h *Host, d Diff, dir string) error
 	// Undo takes it back. It is safe to repeat after a failure at any point.
 	Undo(ctx context.Context, h *Host, dir string) error
 }
 
-// UndoDir holds what runs with Runner.Keep have kept on a host, by the name of
+// UndoDir holds what runs with Runner.BackupAs have kept on a host, by the name of
 // the run. It belongs to root alone: old keys may be among it.
 const UndoDir = StateDir + "/undo"
 
@@ -43,11 +43,11 @@ func (e *IrreversibleError) Error() string {
 
 // Irreversible returns the steps that a Rollback leaves as they are, whatever a run
 // of the plan does by them, since their Actions are no Undoers. It is known before
-// any run; that an Undoer finds no way back is known only once it has looked.
+// any run; that a Reverter finds no way back is known only once it has looked.
 func (p *Plan) Irreversible() []ID {
 	var ids []ID
 	for _, s := range p.steps {
-		if _, able := s.Action.(Undoer); !able {
+		if _, able := s.Action.(Reverter); !able {
 			ids = append(ids, s.ID)
 		}
 	}
@@ -61,16 +61,16 @@ func (p *Plan) Irreversible() []ID {
 // "undo/".
 //
 // A step that was not applied in that run changes nothing. One that was is undone
-// if its Action is an Undoer: Deploy puts back the bytes, modes and owners that
+// if its Action is a Reverter: Deploy puts back the bytes, modes and owners that
 // stood there and removes what did not, and has units run, or not, as they did;
 // kubeadm's init and join are taken back by kubeadm reset where this run began
 // them. A node that should go whatever was done to it is for Reset.
 //
 // One that cannot be undone fails with an *IrreversibleError, so that nothing is
-// passed over in silence. Where its Action is no Undoer (Plan.Irreversible), the
+// passed over in silence. Where its Action is no Reverter (Plan.Irreversible), the
 // steps before it are undone all the same: nothing says that it needs them, and
 // one step of one's own at the end does not make all of a rollback undo nothing.
-// Where an Undoer found that there is no way back, the steps that it came after are
+// Where a Reverter found that there is no way back, the steps that it came after are
 // left as they are, and the *RunError names them as not reached.
 //
 // Steps of one's own take part when their Actions are Undoers. An Action that only
@@ -83,7 +83,7 @@ func (p *Plan) Irreversible() []ID {
 // interrupted one goes on where it was. Undo an older run only after those that came
 // later: what it kept may be older than what they changed.
 //
-// The error tells that the name is none that Runner.Keep takes, or is a
+// The error tells that the name is none that Runner.BackupAs takes, or is a
 // *quorate.InvalidError where there is no plan.
 func Rollback(p *Plan, run string) (*Plan, error) {
 	if p == nil {
@@ -99,7 +99,7 @@ func Rollback(p *Plan, run string) (*Plan, error) {
 	for i, s := range slices.Backward(p.steps) {
 		u := Step{
 			ID: "undo/" + s.ID, Title: "undo: " + s.Title, Host: s.Host, Locks: s.Locks, Timeout: s.Timeout, Retry: s.Retry,
-			Action:  undo{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
+			Action:  revert{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
 			secrets: s.secrets,
 		}
 		for _, j := range waits[i] {
@@ -115,7 +115,7 @@ func Rollback(p *Plan, run string) (*Plan, error) {
 func (p *Plan) undoneAfter() [][]int {
 	able := make([]bool, len(p.steps))
 	for i, s := range p.steps {
-		_, able[i] = s.Action.(Undoer)
+		_, able[i] = s.Action.(Reverter)
 	}
 	memo := make([][]int, len(p.steps))
 	done := make([]bool, len(p.steps))
@@ -161,7 +161,7 @@ func undoDir(run string, step ID) string {
 }
 
 // undo takes back one step.
-type undo struct {
+type revert struct {
 	step   ID
 	action Action
 	dir    string
@@ -173,7 +173,7 @@ const (
 )
 
 // Check looks for what the run has kept.
-func (u undo) Check(ctx context.Context, h *Host) (Diff, error) {
+func (u revert) Check(ctx context.Context, h *Host) (Diff, error) {
 	found, err := h.Stat(ctx, u.dir+keptMark, u.dir+irreversibleMark)
 	switch {
 	case err != nil:
@@ -191,10 +191,10 @@ func (u undo) Check(ctx context.Context, h *Host) (Diff, error) {
 }
 
 // Apply undoes it, and then forgets what was kept.
-func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
-	undoer, ok := u.action.(Undoer)
+func (u revert) Apply(ctx context.Context, h *Host, _ Diff) error {
+	undoer, ok := u.action.(Reverter)
 	if !ok {
-		return &IrreversibleError{Step: u.step, Reason: fmt.Sprintf("%T is no Undoer", u.action)}
+		return &IrreversibleError{Step: u.step, Reason: fmt.Sprintf("%T is no Reverter", u.action)}
 	}
 	if err := undoer.Undo(ctx, h, u.dir); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (u undo) Apply(ctx context.Context, h *Host, _ Diff) error {
 }
 
 // Describe gives what the step is made of.
-func (u undo) Describe() Description {
+func (u revert) Describe() Description {
 	d := describe(u.action)
 	return Description{Kind: "quorate/undo", Inputs: append(d.Inputs, InputText(d.Kind, string(u.step), u.dir))}
 }
@@ -237,8 +237,8 @@ var putBack string
 // itself.
 type NothingToUndo struct{}
 
-// Keep notes nothing.
-func (NothingToUndo) Keep(context.Context, *Host, Diff, string) error { return nil }
+// Backup notes nothing.
+func (NothingToUndo) Backup(context.Context, *Host, Diff, string) error { return nil }
 
 // Undo has nothing to do.
 func (NothingToUndo) Undo(context.Context, *Host, string) error { return nil }

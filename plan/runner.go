@@ -44,7 +44,7 @@ type Runner struct {
 	// same name count as one, and what they keep stays until it is rolled back or
 	// the node is reset. Up to 64 letters, digits, dots, dashes and underscores. It
 	// costs two or three round trips for each step that is applied.
-	Keep string
+	BackupAs string
 	// Operator is who runs, for the journal.
 	Operator Operator
 	// ReadAhead is how old the answers may be from which a check finds that
@@ -52,7 +52,7 @@ type Runner struct {
 	//
 	// When the first step of a host begins, the host is asked, in one round
 	// trip, for everything that the checks of all its steps will read, as far as
-	// their Actions are Foreseeable. A check that finds nothing different in
+	// their Actions are Prefetchers. A check that finds nothing different in
 	// these answers is done. One that does find something, or fails, reads anew,
 	// and so does every check once a step on the same host, one that comes
 	// before it or one that shares a lock with it has been applied: whatever is
@@ -144,20 +144,20 @@ func (r *Runner) scheduler(p *Plan) *scheduler {
 
 // keep has an Action keep what it takes to undo it.
 func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
-	if r.Keep == "" {
+	if r.BackupAs == "" {
 		return nil
 	}
-	if !runName.MatchString(r.Keep) {
-		return runNameError(r.Keep)
+	if !runName.MatchString(r.BackupAs) {
+		return runNameError(r.BackupAs)
 	}
-	dir := undoDir(r.Keep, s.ID)
+	dir := undoDir(r.BackupAs, s.ID)
 	out, err := h.Script(ctx, keepDir, map[string]string{"DIR": dir})
 	if err != nil || keyval.Parse(out)["kept"] == "yes" {
 		return err
 	}
-	err = &IrreversibleError{Step: s.ID, Reason: "its Action is no Undoer"}
-	if undoer, ok := s.Action.(Undoer); ok {
-		err = undoer.Keep(ctx, h, d, dir)
+	err = &IrreversibleError{Step: s.ID, Reason: "its Action is no Reverter"}
+	if undoer, ok := s.Action.(Reverter); ok {
+		err = undoer.Backup(ctx, h, d, dir)
 	}
 	marked, text := keptMark, string(s.ID)
 	var never *IrreversibleError
@@ -190,7 +190,7 @@ type scheduler struct {
 	rest map[string][]int
 	// applied counts the steps that were applied. latest is, for each step, the
 	// count when the last of those before it was applied, or itself; touchedBy
-	// the same for each lock. By them is told which readings are outdated.
+	// the same for each lock. By them is told what was read ahead and is outdated.
 	applied   int
 	latest    []int
 	touchedBy map[string]int
@@ -227,7 +227,7 @@ type result struct {
 func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	begin := s.now()
 	started := Event{Kind: RunStarted, Steps: s.plan.Len(), DryRun: s.DryRun}
-	if s.Keep != "" {
+	if s.BackupAs != "" {
 		started.Irreversible = s.plan.Irreversible()
 	}
 	s.observe(started)

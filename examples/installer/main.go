@@ -270,7 +270,7 @@ func showPreflight(ctx context.Context, j job, stdout io.Writer) error {
 	if _, err := io.WriteString(stdout, report.Text()); err != nil {
 		return err
 	}
-	if n := len(report.Of(plan.SeverityError)); n > 0 {
+	if n := len(report.Of(quorate.Refused)); n > 0 {
 		return fmt.Errorf("preflight: errors: %d", n)
 	}
 	return nil
@@ -312,7 +312,7 @@ type job struct {
 }
 
 func (j job) run(ctx context.Context, observe func(plan.Event)) error {
-	runner := plan.Runner{Transport: j.transport, Observe: observe, Operator: who(), Keep: j.keep}
+	runner := plan.Runner{Transport: j.transport, Observe: observe, Operator: who(), BackupAs: j.keep}
 	if j.journal != nil {
 		runner.Journal = j.journal
 	}

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
-	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 )
@@ -99,7 +99,7 @@ func TestE2EPreflight(t *testing.T) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		var got []string
-		for _, f := range report.Of(plan.SeverityError) {
+		for _, f := range report.Of(quorate.Refused) {
 			got = append(got, fmt.Sprint(f.Check, " ", strings.Join(f.Hosts, " ")))
 		}
 		slices.Sort(got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,7 +42,7 @@ const (
 	// KindDial is a *transport.DialError, a host that could not be reached or no
 	// longer: Host, Tried, Address, Reason, Do.
 	KindDial Kind = "dial"
-	// KindHost is a *plan.HostError, a host that is not as a step needs it: Host, Faults.
+	// KindHost is a *plan.HostError, a host that is not as a step needs it: Host, Findings.
 	KindHost Kind = "host"
 	// KindPreflight is a *preflight.Error, hosts that are not fit for what they are
 	// to become: Findings.
@@ -134,9 +135,7 @@ type Error struct {
 	// Want is what was to be found, a hash or a schema, and Got what was.
 	Want string `json:"want,omitempty"`
 	Got  string `json:"got,omitempty"`
-	// Faults of a host, each with what to do.
-	Faults []plan.HostFault `json:"faults,omitempty"`
-	// Findings of a preflight, each with its hosts and what to do.
+	// Findings about hosts, each with its hosts and what to do.
 	Findings []plan.Finding `json:"findings,omitempty"`
 	// Changes that are still due.
 	Changes plan.Diff `json:"changes,omitempty"`
@@ -267,7 +266,11 @@ func typedError(err error) Error {
 		}
 		return Error{Kind: KindDial, Host: e.Host, Tried: tried, Address: e.Addr, Reason: string(e.Reason), Do: e.Advice}
 	case *plan.HostError:
-		return Error{Kind: KindHost, Host: e.Host, Faults: e.Faults}
+		findings := slices.Clone(e.Findings)
+		for i := range findings {
+			findings[i].Severity, findings[i].Hosts = quorate.Refused, []string{e.Host}
+		}
+		return Error{Kind: KindHost, Host: e.Host, Findings: findings}
 	case *plan.NotConvergedError:
 		return Error{Kind: KindNotConverged, Changes: e.Left}
 	case *plan.PanicError:
@@ -351,15 +354,6 @@ func (e Error) bounded(depth int) Error {
 	e.Output = truncate.Head(e.Output, transport.StderrLimit)
 	e.Changes = boundedDiff(e.Changes)
 	e.Findings = boundedFindings(e.Findings)
-	faults := e.Faults
-	e.Faults = nil
-	for i, f := range faults {
-		if i == truncate.MaxChanges-1 && len(faults) > truncate.MaxChanges {
-			e.Faults = append(e.Faults, plan.HostFault{Found: fmt.Sprintf("%d more", len(faults)-i)})
-			break
-		}
-		e.Faults = append(e.Faults, plan.HostFault{Found: truncate.Text(f.Found, maxMessage), Do: truncate.Text(f.Do, maxMessage)})
-	}
 	problems := e.Problems
 	e.Problems = nil
 	for i, p := range problems {
@@ -407,7 +401,7 @@ func boundedFindings(findings []plan.Finding) []plan.Finding {
 	var out []plan.Finding
 	for i, f := range findings {
 		if i == truncate.MaxChanges-1 && len(findings) > truncate.MaxChanges {
-			return append(out, plan.Finding{Severity: plan.SeverityError, Hosts: []string{}, Found: fmt.Sprintf("%d more", len(findings)-i)})
+			return append(out, plan.Finding{Severity: quorate.Refused, Hosts: []string{}, Found: fmt.Sprintf("%d more", len(findings)-i)})
 		}
 		f.Found, f.Do = truncate.Text(f.Found, maxMessage), truncate.Text(f.Do, maxMessage)
 		if n := len(f.Hosts); n > truncate.MaxChanges {

@@ -78,9 +78,9 @@ func shownErrors() map[events.Kind]error {
 			Advice: "set AllowTcpForwarding to yes in the host's sshd_config"},
 		events.KindDial: &transport.DialError{Host: "cp-3", Addr: "192.0.2.13:22", Reason: transport.HostKey,
 			Advice: "put the host's key into known_hosts if it is the right one", Err: errors.New("knownhosts: key is unknown")},
-		events.KindHost: &plan.HostError{Host: "cp-1", Faults: []plan.HostFault{
+		events.KindHost: &plan.HostError{Host: "cp-1", Findings: []plan.Finding{
 			{Found: "logged in as uid 1000, not as root", Do: "connect as root or decorate the transport with sudo"}}},
-		events.KindPreflight: &preflight.Error{Findings: []plan.Finding{{Check: preflight.Swap, Severity: plan.SeverityError, Hosts: []string{"cp-1"},
+		events.KindPreflight: &preflight.Error{Findings: []plan.Finding{{Check: preflight.Swap, Severity: quorate.Refused, Hosts: []string{"cp-1"},
 			Found: "swap is on (/dev/sda2), with which the kubelet does not start", Do: "swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false"}}},
 		events.KindNotConverged: &plan.NotConvergedError{Left: plan.Diff{{Verb: "start", Subject: "unit etcd.service", Detail: "failed"}}},
 		events.KindPanic:        &plan.PanicError{Value: "index out of range [3] with length 3", Stack: "goroutine 7 [running]:\n"},

@@ -92,7 +92,7 @@ func preflightWith(t *testing.T, hosts *hatest.Cluster, cfg ha.Config, how prefl
 // finding that it is to give.
 type trouble struct {
 	check    plan.Check
-	severity plan.Severity
+	severity quorate.Severity
 	hosts    []string
 	found    string
 	do       string
@@ -113,113 +113,113 @@ const (
 )
 
 var troubles = map[string]trouble{
-	"another user": {preflight.Root, plan.SeverityError, []string{"cp-2"}, "uid 1000", "sudo", func(_ *testing.T, hosts *hatest.Cluster) {
+	"another user": {preflight.Root, quorate.Refused, []string{"cp-2"}, "uid 1000", "sudo", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").Handle(faketransport.Prefix("id"), faketransport.Reply("1000\n"))
 	}, nil},
-	"not systemd": {preflight.Init, plan.SeverityError, []string{"cp-2"}, "process 1 is runit", "distribution", func(t *testing.T, hosts *hatest.Cluster) {
+	"not systemd": {preflight.Init, quorate.Refused, []string{"cp-2"}, "process 1 is runit", "distribution", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-2"), "/proc/1/comm", "runit\n")
 	}, nil},
-	"wrong address": {preflight.Address, plan.SeverityError, []string{"cp-3"}, "does not have 192.0.2.13", "where ssh leads", func(_ *testing.T, hosts *hatest.Cluster) {
+	"wrong address": {preflight.Address, quorate.Refused, []string{"cp-3"}, "does not have 192.0.2.13", "where ssh leads", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-3").Handle(faketransport.Exact("ip", "-o", "addr", "show"), faketransport.Reply("2: eth0    inet 192.0.2.99/24 scope global eth0\n"))
 	}, nil},
-	"no interface": {preflight.Interface, plan.SeverityError, []string{"cp-1"}, "no interface eth0", "endpoint.vip.interface", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no interface": {preflight.Interface, quorate.Refused, []string{"cp-1"}, "no interface eth0", "endpoint.vip.interface", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-1").Handle(faketransport.Prefix("ip", "link"), complains(1, "no such device\n"))
 	}, nil},
-	"another name": {preflight.Hostname, plan.SeverityWarning, []string{"worker-1"}, "calls itself localhost", "hostnamectl set-hostname worker-1", func(_ *testing.T, hosts *hatest.Cluster) {
+	"another name": {preflight.Hostname, quorate.Warned, []string{"worker-1"}, "calls itself localhost", "hostnamectl set-hostname worker-1", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("worker-1").Handle(faketransport.Prefix("hostname"), faketransport.Reply("localhost.localdomain\n"))
 	}, nil},
-	"another node's name": {preflight.Hostname, plan.SeverityError, []string{"cp-2"}, "as another node is named", "where ssh leads", func(_ *testing.T, hosts *hatest.Cluster) {
+	"another node's name": {preflight.Hostname, quorate.Refused, []string{"cp-2"}, "as another node is named", "where ssh leads", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").Handle(faketransport.Prefix("hostname"), faketransport.Reply("CP-1.example.org\n"))
 	}, nil},
-	"clock an hour ahead": {preflight.Clock, plan.SeverityError, []string{"cp-3"}, "ahead of the operator's by at least 59m5", "time service", func(_ *testing.T, hosts *hatest.Cluster) {
+	"clock an hour ahead": {preflight.Clock, quorate.Refused, []string{"cp-3"}, "ahead of the operator's by at least 59m5", "time service", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-3").SetClock(time.Hour)
 	}, nil},
-	"clock a minute behind": {preflight.Clock, plan.SeverityWarning, []string{"worker-1"}, "behind the operator's by at least 5", "time service", func(_ *testing.T, hosts *hatest.Cluster) {
+	"clock a minute behind": {preflight.Clock, quorate.Warned, []string{"worker-1"}, "behind the operator's by at least 5", "time service", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("worker-1").SetClock(-time.Minute)
 	}, nil},
-	"cloned": {preflight.MachineID, plan.SeverityError, []string{"cp-1", "cp-3"}, "the same /etc/machine-id: 00000000000000000000000000000001", "systemd-machine-id-setup", func(t *testing.T, hosts *hatest.Cluster) {
+	"cloned": {preflight.MachineID, quorate.Refused, []string{"cp-1", "cp-3"}, "the same /etc/machine-id: 00000000000000000000000000000001", "systemd-machine-id-setup", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-3"), "/etc/machine-id", fmt.Sprintf("%032d\n", 1))
 	}, nil},
-	"same product_uuid": {preflight.ProductUUID, plan.SeverityWarning, []string{"cp-2", "worker-1"}, "the same product_uuid", "UUID of its own", func(t *testing.T, hosts *hatest.Cluster) {
+	"same product_uuid": {preflight.ProductUUID, quorate.Warned, []string{"cp-2", "worker-1"}, "the same product_uuid", "UUID of its own", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("worker-1"), "/sys/class/dmi/id/product_uuid", "4c4c4544-0000-0000-0000-000000000002\n")
 	}, nil},
-	"etcd's port taken": {preflight.Port, plan.SeverityError, []string{"cp-2"}, "192.0.2.12:2379 is in use, which etcd's clients need", "ss -ltnp 'sport = :2379'", func(t *testing.T, hosts *hatest.Cluster) {
+	"etcd's port taken": {preflight.Port, quorate.Refused, []string{"cp-2"}, "192.0.2.12:2379 is in use, which etcd's clients need", "ss -ltnp 'sport = :2379'", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-2"), "/proc/net/tcp", "  sl  local_address rem_address   st\n   0: 0C0200C0:094B 00000000:0000 0A\n")
 		for _, from := range []string{"cp-1", "cp-3"} {
 			curlSays(hosts.Host(from), "192.0.2.12:2379", 28, curlConnects)
 		}
 	}, nil},
-	"API's port taken by IPv6": {preflight.Port, plan.SeverityError, []string{"cp-1"}, "[::]:6443 is in use, which the API server", "ss", func(t *testing.T, hosts *hatest.Cluster) {
+	"API's port taken by IPv6": {preflight.Port, quorate.Refused, []string{"cp-1"}, "[::]:6443 is in use, which the API server", "ss", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-1"), "/proc/net/tcp6", "  sl  local_address rem_address   st\n   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A\n")
 	}, nil},
-	"little memory": {preflight.Memory, plan.SeverityError, []string{"cp-1"}, "976 MiB", "kubeadm's own check", func(t *testing.T, hosts *hatest.Cluster) {
+	"little memory": {preflight.Memory, quorate.Refused, []string{"cp-1"}, "976 MiB", "kubeadm's own check", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-1"), "/proc/meminfo", "MemTotal:        1000000 kB\n")
 	}, nil},
-	"swap": {preflight.Swap, plan.SeverityError, []string{"worker-1"}, "/swapfile", "swapoff -a", func(t *testing.T, hosts *hatest.Cluster) {
+	"swap": {preflight.Swap, quorate.Refused, []string{"worker-1"}, "/swapfile", "swapoff -a", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("worker-1"), "/proc/swaps", "Filename Type Size Used Priority\n/swapfile file 1 0 -2\n")
 	}, nil},
-	"sysctl undone": {preflight.Sysctl, plan.SeverityWarning, []string{"cp-2"}, "/etc/sysctl.conf sets net.ipv4.ip_forward = 0", "take the line out", func(t *testing.T, hosts *hatest.Cluster) {
+	"sysctl undone": {preflight.Sysctl, quorate.Warned, []string{"cp-2"}, "/etc/sysctl.conf sets net.ipv4.ip_forward = 0", "take the line out", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-2"), "/etc/sysctl.conf", "net/ipv4/ip_forward=0")
 		seed(t, hosts.Host("cp-2"), "/etc/sysctl.d/10-earlier.conf", "net.ipv4.ip_forward = 0\n")
 	}, nil},
-	"another cluster's files": {preflight.Leftovers, plan.SeverityError, []string{"cp-3"}, "/etc/kubernetes/manifests/kube-apiserver.yaml", "kubeadm reset", func(t *testing.T, hosts *hatest.Cluster) {
+	"another cluster's files": {preflight.Leftovers, quorate.Refused, []string{"cp-3"}, "/etc/kubernetes/manifests/kube-apiserver.yaml", "kubeadm reset", func(t *testing.T, hosts *hatest.Cluster) {
 		seed(t, hosts.Host("cp-3"), "/etc/kubernetes/manifests/kube-apiserver.yaml", "kind: Pod\n")
 		seed(t, hosts.Host("cp-3"), "/etc/kubernetes/pki/ca.crt", "another's\n")
 	}, nil},
-	"another etcd's data": {preflight.Leftovers, plan.SeverityError, []string{"cp-1"}, "/var/lib/quorate/etcd/member", "remove them", func(t *testing.T, hosts *hatest.Cluster) {
+	"another etcd's data": {preflight.Leftovers, quorate.Refused, []string{"cp-1"}, "/var/lib/quorate/etcd/member", "remove them", func(t *testing.T, hosts *hatest.Cluster) {
 		require.NoError(t, hosts.Host("cp-1").Mkdir("/var/lib/quorate/etcd/member/wal"))
 	}, nil},
-	"the VIP answers": {preflight.VIP, plan.SeverityError, []string{"cp-1"}, "already has the VIP 192.0.2.10", "address that is free", func(_ *testing.T, hosts *hatest.Cluster) {
+	"the VIP answers": {preflight.VIP, quorate.Refused, []string{"cp-1"}, "already has the VIP 192.0.2.10", "address that is free", func(_ *testing.T, hosts *hatest.Cluster) {
 		curlSays(hosts.Host("cp-1"), "192.0.2.10:6443", 28, curlConnects)
 		curlSays(hosts.Host("cp-2"), "192.0.2.10:6443", 7, curlNoRoute)
 		curlSays(hosts.Host("cp-3"), "192.0.2.10:6443", 28, curlTimesOut)
 	}, nil},
-	"the VIP answers ARP only": {preflight.VIP, plan.SeverityError, []string{"cp-1", "cp-2", "cp-3"}, "already has the VIP", "address that is free", func(_ *testing.T, hosts *hatest.Cluster) {
+	"the VIP answers ARP only": {preflight.VIP, quorate.Refused, []string{"cp-1", "cp-2", "cp-3"}, "already has the VIP", "address that is free", func(_ *testing.T, hosts *hatest.Cluster) {
 		for _, name := range []string{"cp-1", "cp-2", "cp-3"} {
 			hosts.Host(name).Handle(faketransport.Prefix("ip", "neigh"), faketransport.Reply("192.0.2.10 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE\n"))
 		}
 	}, nil},
-	"the VRID is taken": {preflight.VRID, plan.SeverityError, []string{"cp-2"}, "192.0.2.77 advertises VRRP with the VRID 51", "routerID", func(_ *testing.T, hosts *hatest.Cluster) {
+	"the VRID is taken": {preflight.VRID, quorate.Refused, []string{"cp-2"}, "192.0.2.77 advertises VRRP with the VRID 51", "routerID", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").Handle(faketransport.Prefix("timeout"), faketransport.Reply("12:00:00.000000 IP 192.0.2.77 > 224.0.0.18: VRRPv2, Advertisement, vrid 51, prio 100, authtype none, intvl 1s, length 20\n"))
 	}, nil},
-	"no tcpdump": {preflight.VRID, plan.SeverityInfo, []string{"cp-1", "cp-2", "cp-3"}, "not checked", "VRID 51", nil, nil},
-	"peers blocked one way": {preflight.Path, plan.SeverityError, []string{"cp-1", "cp-3"}, "cp-1 does not get through to cp-3 on TCP 2379, 2380", "firewalls", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no tcpdump": {preflight.VRID, quorate.Unchecked, []string{"cp-1", "cp-2", "cp-3"}, "not checked", "VRID 51", nil, nil},
+	"peers blocked one way": {preflight.Path, quorate.Refused, []string{"cp-1", "cp-3"}, "cp-1 does not get through to cp-3 on TCP 2379, 2380", "firewalls", func(_ *testing.T, hosts *hatest.Cluster) {
 		curlSays(hosts.Host("cp-1"), "192.0.2.13:2379", 28, curlTimesOut)
 		curlSays(hosts.Host("cp-1"), "192.0.2.13:2380", 7, curlNoRoute)
 	}, nil},
-	"no way to try a path": {preflight.Path, plan.SeverityInfo, []string{"worker-1"}, "not checked", "install curl", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no way to try a path": {preflight.Path, quorate.Unchecked, []string{"worker-1"}, "not checked", "install curl", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("worker-1").Handle(faketransport.Prefix("curl"), complains(2, "curl: option --noproxy: is unknown\n"))
 	}, nil},
-	"no way to try the VIP": {preflight.VIP, plan.SeverityInfo, []string{"cp-2"}, "not checked", "VIP 192.0.2.10", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no way to try the VIP": {preflight.VIP, quorate.Unchecked, []string{"cp-2"}, "not checked", "VIP 192.0.2.10", func(_ *testing.T, hosts *hatest.Cluster) {
 		curlSays(hosts.Host("cp-2"), "192.0.2.10:6443", 2, "curl: option --noproxy: is unknown\n")
 	}, nil},
-	"no runtime": {preflight.Runtime, plan.SeverityError, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, "crio is not installed", "have it installed",
+	"no runtime": {preflight.Runtime, quorate.Refused, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, "crio is not installed", "have it installed",
 		func(*testing.T, *hatest.Cluster) {},
 		func(c *quorate.Cluster) { c.Kubeadm.CRISocket = "unix:///run/crio/crio.sock" }},
-	"cgroup v1": {preflight.Cgroup, plan.SeverityError, []string{"cp-1"}, "cgroup v1", "unified_cgroup_hierarchy=1", func(t *testing.T, hosts *hatest.Cluster) {
+	"cgroup v1": {preflight.Cgroup, quorate.Refused, []string{"cp-1"}, "cgroup v1", "unified_cgroup_hierarchy=1", func(t *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-1").Delete("/sys/fs/cgroup/cgroup.controllers")
 		require.NoError(t, hosts.Host("cp-1").Mkdir("/sys/fs/cgroup"))
 	}, nil},
-	"another cgroup driver": {preflight.CgroupDriver, plan.SeverityWarning, []string{"cp-3"}, "containerd manages cgroups by cgroupfs, the kubelet will by systemd unless", "kubeadm.kubelet.cgroupDriver to cgroupfs", func(_ *testing.T, hosts *hatest.Cluster) {
+	"another cgroup driver": {preflight.CgroupDriver, quorate.Warned, []string{"cp-3"}, "containerd manages cgroups by cgroupfs, the kubelet will by systemd unless", "kubeadm.kubelet.cgroupDriver to cgroupfs", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-3").Handle(faketransport.Prefix("containerd"), faketransport.Reply("SystemdCgroup = false\n"))
 	}, nil},
-	"another cgroup driver before 1.34": {preflight.CgroupDriver, plan.SeverityError, []string{"cp-3"}, "containerd manages cgroups by cgroupfs, the kubelet will by systemd", "runtime's configuration to systemd", func(_ *testing.T, hosts *hatest.Cluster) {
+	"another cgroup driver before 1.34": {preflight.CgroupDriver, quorate.Refused, []string{"cp-3"}, "containerd manages cgroups by cgroupfs, the kubelet will by systemd", "runtime's configuration to systemd", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-3").Handle(faketransport.Prefix("containerd"), faketransport.Reply("SystemdCgroup = false\n"))
 	}, func(c *quorate.Cluster) { c.Version = quorate.Version{Major: 1, Minor: 33} }},
-	"a runtime that does not tell": {preflight.CgroupDriver, plan.SeverityInfo, []string{"cp-2"}, "not checked: docker", "systemd", func(_ *testing.T, hosts *hatest.Cluster) {
+	"a runtime that does not tell": {preflight.CgroupDriver, quorate.Unchecked, []string{"cp-2"}, "not checked: docker", "systemd", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").Handle(faketransport.Prefix("docker"), faketransport.Fail(1, "Cannot connect to the Docker daemon\n"))
 	}, func(c *quorate.Cluster) {
 		c.Name, c.Version = "", quorate.Version{Major: 1, Minor: 10, Patch: 4}
 	}},
-	"no way to measure the disk": {preflight.Disk, plan.SeverityInfo, []string{"cp-1", "cp-3"}, "not checked", "fio", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no way to measure the disk": {preflight.Disk, quorate.Unchecked, []string{"cp-1", "cp-3"}, "not checked", "fio", func(_ *testing.T, hosts *hatest.Cluster) {
 		for _, name := range []string{"cp-1", "cp-3"} {
 			hosts.Host(name).Handle(faketransport.Prefix("dd"), complains(1, "dd: invalid argument 'dsync' to 'oflag'\n"))
 		}
 	}, nil},
-	"slow disk": {preflight.Disk, plan.SeverityWarning, []string{"cp-3"}, "within 25ms, etcd wants 10ms", "SSD", func(_ *testing.T, hosts *hatest.Cluster) {
+	"slow disk": {preflight.Disk, quorate.Warned, []string{"cp-3"}, "within 25ms, etcd wants 10ms", "SSD", func(_ *testing.T, hosts *hatest.Cluster) {
 		disk(hosts.Host("cp-3"), "0.025")
 	}, nil},
-	"a host is down": {preflight.Reachable, plan.SeverityError, []string{"cp-2"}, "unreachable", "reachable", func(_ *testing.T, hosts *hatest.Cluster) {
+	"a host is down": {preflight.Reachable, quorate.Refused, []string{"cp-2"}, "unreachable", "reachable", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").SetDown(true)
 	}, nil},
 }
@@ -253,7 +253,7 @@ func TestPreflightFindsEachTroubleAndNothingElse(t *testing.T) {
 				about = append(about, f.Hosts...)
 			}
 			require.Equal(t, tr.hosts, about, report.Text())
-			require.Equal(t, tr.severity == plan.SeverityError, report.Err() != nil)
+			require.Equal(t, tr.severity == quorate.Refused, report.Err() != nil)
 			if tr.check != preflight.Reachable && tr.check != preflight.Disk {
 				requireSameOfTheRecipe(t, hosts, cfg, report)
 			}
@@ -288,7 +288,7 @@ func requireSameOfTheRecipe(t *testing.T, hosts *hatest.Cluster, cfg ha.Config, 
 		}
 	}}).Run(t.Context(), p)
 	var failed *preflight.Error
-	if errs := report.Of(plan.SeverityError); len(errs) > 0 {
+	if errs := report.Of(quorate.Refused); len(errs) > 0 {
 		require.ErrorAs(t, err, &failed)
 		require.Equal(t, len(errs), len(failed.Findings))
 		for i, f := range failed.Findings { // the clock goes on from one look to the other
@@ -297,7 +297,7 @@ func requireSameOfTheRecipe(t *testing.T, hosts *hatest.Cluster, cfg ha.Config, 
 	} else {
 		require.False(t, errors.As(err, &failed), err)
 	}
-	require.Len(t, told, len(report.Findings)-len(report.Of(plan.SeverityError)))
+	require.Len(t, told, len(report.Findings)-len(report.Of(quorate.Refused)))
 }
 
 // A preflight without a transport, and one that is told to stop, have no report.
@@ -418,7 +418,7 @@ func TestPreflightOfAClusterThatRunsWarns(t *testing.T) {
 	require.NoError(t, report.Err())
 	require.Len(t, report.Findings, len(found), report.Text())
 	for _, f := range report.Findings {
-		require.True(t, found[f.Check] && f.Severity == plan.SeverityWarning, f)
+		require.True(t, found[f.Check] && f.Severity == quorate.Warned, f)
 	}
 	again, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
 	require.NoError(t, err)
@@ -606,7 +606,7 @@ func TestPreflightReport(t *testing.T) {
 	require.Equal(t, *report, parsed)
 	var failed *preflight.Error
 	require.True(t, errors.As(report.Err(), &failed))
-	require.Equal(t, report.Of(plan.SeverityError), failed.Findings)
+	require.Equal(t, report.Of(quorate.Refused), failed.Findings)
 	golden(t, "preflight/error.txt", failed.Error()+"\n")
 	require.Contains(t, string((&preflight.Report{}).JSON()), `"findings": []`)
 }

@@ -86,7 +86,7 @@ func TestVersionsAreRemembered(t *testing.T) {
 	var host *plan.HostError
 	require.ErrorAs(t, err, &host)
 	require.Equal(t, "cp-2", host.Host)
-	require.Equal(t, "kubeadm is v1.36.0", host.Faults[0].Found)
+	require.Equal(t, "kubeadm is v1.36.0", host.Findings[0].Found)
 	line.Store("v1.37.2")
 
 	mustRun(t.Context(), t, hosts, p)

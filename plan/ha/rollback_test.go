@@ -21,7 +21,7 @@ import (
 // keeping runs a plan as a run of this name.
 func keeping(t *testing.T, hosts *hatest.Cluster, p *plan.Plan, name string) plan.Summary {
 	t.Helper()
-	sum, err := (&plan.Runner{Transport: hosts, Keep: name}).Run(t.Context(), p)
+	sum, err := (&plan.Runner{Transport: hosts, BackupAs: name}).Run(t.Context(), p)
 	require.NoError(t, err)
 	return sum
 }
@@ -130,14 +130,14 @@ func (oneWay) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 // dangerous has no way back, and says so.
 type dangerous struct{ oneWay }
 
-func (dangerous) Keep(context.Context, *plan.Host, plan.Diff, string) error {
+func (dangerous) Backup(context.Context, *plan.Host, plan.Diff, string) error {
 	return &plan.IrreversibleError{Reason: "others have seen it"}
 }
 
 func (dangerous) Undo(context.Context, *plan.Host, string) error { return errors.New("undone") }
 
 // A step whose Action cannot be undone is named beforehand and at the end, and
-// everything else is undone: of an Action that is no Undoer nobody knows that it
+// everything else is undone: of an Action that is no Reverter nobody knows that it
 // needs what came before it.
 func TestRollbackPastStepWithoutUndo(t *testing.T) {
 	hosts := fakeCluster(t, hafixture.Three())
@@ -159,7 +159,7 @@ func TestRollbackPastStepWithoutUndo(t *testing.T) {
 			first = e
 		}
 	}
-	_, err = (&plan.Runner{Transport: hosts, Keep: "r", Observe: observe}).Run(t.Context(), p)
+	_, err = (&plan.Runner{Transport: hosts, BackupAs: "r", Observe: observe}).Run(t.Context(), p)
 	require.NoError(t, err)
 	require.Equal(t, []plan.ID{"mine"}, first.Irreversible, "not said beforehand")
 
@@ -221,6 +221,6 @@ func TestWhatCannotBeUndoneIsNamed(t *testing.T) {
 		_, err := plan.Rollback(p, name)
 		require.Error(t, err, name)
 	}
-	_, err = (&plan.Runner{Transport: hosts, Keep: "../x"}).Run(t.Context(), p)
+	_, err = (&plan.Runner{Transport: hosts, BackupAs: "../x"}).Run(t.Context(), p)
 	require.ErrorContains(t, err, `run "../x"`)
 }

@@ -155,9 +155,9 @@ func ofError(err error) []attribute.KeyValue {
 		if e.ExitCode != nil {
 			out = append(out, attribute.Int("quorate.error.exit_code", *e.ExitCode))
 		}
-		if len(e.Faults) > 0 { // the first; the message has all
-			text("output", e.Faults[0].Found)
-			text("advice", e.Faults[0].Do)
+		if e.Kind == events.KindHost && len(e.Findings) > 0 { // the first; the message has all
+			text("output", e.Findings[0].Found)
+			text("advice", e.Findings[0].Do)
 		}
 	}
 	return out

@@ -223,7 +223,7 @@ func TestClocksAreFoundIfCertain(t *testing.T) {
 				if off[name].Abs() <= clockWarning {
 					r.Errorf("%s is off by %s: %s", name, off[name], f.Found)
 				}
-				if f.Severity == plan.SeverityError && off[name].Abs() <= clockError {
+				if f.Severity == quorate.Refused && off[name].Abs() <= clockError {
 					r.Errorf("%s is off by %s: %s", name, off[name], f.Severity)
 				}
 			} else if d := off[f.Hosts[0]] - off[f.Hosts[1]]; d.Abs() <= clockWarning {
@@ -512,7 +512,7 @@ func TestPreflightInDash(t *testing.T) {
 	}
 	faults := Judge{}.host(node(), f)
 	if !slices.ContainsFunc(faults, func(f plan.Finding) bool {
-		return f.Check == Commands && f.Severity == plan.SeverityError && strings.Contains(f.Found, "ip systemctl") && strings.Contains(f.Do, "iproute2")
+		return f.Check == Commands && f.Severity == quorate.Refused && strings.Contains(f.Found, "ip systemctl") && strings.Contains(f.Do, "iproute2")
 	}) {
 		t.Errorf("%+v", faults)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 )
@@ -32,7 +33,7 @@ func (r *Report) add(j Judge, found ...plan.Finding) {
 }
 
 // Of gives the findings of a severity.
-func (r *Report) Of(s plan.Severity) []plan.Finding {
+func (r *Report) Of(s quorate.Severity) []plan.Finding {
 	var found []plan.Finding
 	for _, f := range r.Findings {
 		if f.Severity == s {
@@ -44,7 +45,7 @@ func (r *Report) Of(s plan.Severity) []plan.Finding {
 
 // Err is a *PreflightError with all errors of all hosts, nil if there are none.
 func (r *Report) Err() error {
-	if errs := r.Of(plan.SeverityError); len(errs) > 0 {
+	if errs := r.Of(quorate.Refused); len(errs) > 0 {
 		return &Error{Findings: errs}
 	}
 	return nil
@@ -74,7 +75,7 @@ func (e *Error) DescribeEvent() events.Error {
 func (r *Report) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "looked at %s\n", strings.Join(r.Hosts, ", "))
-	for _, s := range []plan.Severity{plan.SeverityError, plan.SeverityWarning, plan.SeverityInfo} {
+	for _, s := range []quorate.Severity{quorate.Refused, quorate.Warned, quorate.Unchecked} {
 		for _, f := range r.Of(s) {
 			fmt.Fprintf(&b, "%-8s%s (%s)\n        %s\n        -> %s\n", s, strings.Join(f.Hosts, ", "), f.Check, f.Found, f.Do)
 		}
@@ -83,7 +84,7 @@ func (r *Report) Text() string {
 		fmt.Fprintf(&b, "ignored %s (%s)\n        %s\n", strings.Join(f.Hosts, ", "), f.Check, f.Found)
 	}
 	fmt.Fprintf(&b, "errors: %d, warnings: %d, not checked: %d, ignored: %d\n",
-		len(r.Of(plan.SeverityError)), len(r.Of(plan.SeverityWarning)), len(r.Of(plan.SeverityInfo)), len(r.Ignored))
+		len(r.Of(quorate.Refused)), len(r.Of(quorate.Warned)), len(r.Of(quorate.Unchecked)), len(r.Ignored))
 	return b.String()
 }
 

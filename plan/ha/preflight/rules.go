@@ -135,31 +135,31 @@ func (j Judge) findings(all []hostFacts, probes map[string]probed) []plan.Findin
 // host judges one host by itself.
 func (j Judge) host(n quorate.Node, f factSheet) []plan.Finding {
 	var found []plan.Finding
-	find := func(c plan.Check, s plan.Severity, what, do string) {
+	find := func(c plan.Check, s quorate.Severity, what, do string) {
 		found = append(found, plan.Finding{Check: c, Severity: s, Hosts: []string{n.Name}, Found: what, Do: do})
 	}
 	// What keeps a node from coming into being does not stop one that is there.
-	start := plan.SeverityError
+	start := quorate.Refused
 	if kubernetes, _ := j.ours(n, f); kubernetes {
-		start = plan.SeverityWarning
+		start = quorate.Warned
 	}
 	if f.uid != "0" {
-		find(Root, plan.SeverityError, "commands run as uid "+f.uid+", not as root", "connect as root or decorate the transport with sudo")
+		find(Root, quorate.Refused, "commands run as uid "+f.uid+", not as root", "connect as root or decorate the transport with sudo")
 	}
 	if f.init != "systemd" {
-		find(Init, plan.SeverityError, "process 1 is "+f.init+", not systemd", "use a distribution that systemd starts")
+		find(Init, quorate.Refused, "process 1 is "+f.init+", not systemd", "use a distribution that systemd starts")
 	}
 	if len(f.missing) > 0 {
-		find(Commands, plan.SeverityError, "commands missing: "+strings.Join(f.missing, " "), "install them (packages iproute2, systemd)")
+		find(Commands, quorate.Refused, "commands missing: "+strings.Join(f.missing, " "), "install them (packages iproute2, systemd)")
 	}
 	for _, a := range n.Addresses {
 		if !f.holds(a) {
-			find(Address, plan.SeverityError, "the host does not have "+a.String()+", it has "+f.addressList(),
+			find(Address, quorate.Refused, "the host does not have "+a.String()+", it has "+f.addressList(),
 				"correct the node's addresses, or where ssh leads")
 		}
 	}
 	if f.iface == "no" {
-		find(Interface, plan.SeverityError, "no interface "+vipInterface(j.Cluster, n),
+		find(Interface, quorate.Refused, "no interface "+vipInterface(j.Cluster, n),
 			"set endpoint.vip.interface or the node's interface to the one that shall carry the VIP")
 	}
 	j.hostname(n, f, find)
@@ -173,7 +173,7 @@ func (j Judge) host(n quorate.Node, f factSheet) []plan.Finding {
 	}
 	j.sysctls(f, find)
 	if f.runtime == "no" {
-		find(Runtime, plan.SeverityError, j.Runtime+" is not installed, the container runtime of "+j.Cluster.Kubeadm.CRISocket,
+		find(Runtime, quorate.Refused, j.Runtime+" is not installed, the container runtime of "+j.Cluster.Kubeadm.CRISocket,
 			"install it, have it installed (Prerequisites: Packages), or set kubeadm.criSocket to the runtime's that is there")
 	}
 	if fail, given := j.Cluster.Kubeadm.Kubelet["failCgroupV1"].(bool); f.cgroup == "v1" && j.Cluster.Version.Has(quorate.CgroupV1Refused) && (!given || fail) {
@@ -188,23 +188,23 @@ func (j Judge) host(n quorate.Node, f factSheet) []plan.Finding {
 // for it. From 1.34 on the kubelet follows a runtime that tells it.
 func (j Judge) driverOf(n quorate.Node, p probed) []plan.Finding {
 	want := software.KubeletCgroupDriver(j.Cluster)
-	f := plan.Finding{Check: CgroupDriver, Severity: plan.SeverityError, Hosts: []string{n.Name}}
+	f := plan.Finding{Check: CgroupDriver, Severity: quorate.Refused, Hosts: []string{n.Name}}
 	switch p.driver {
 	case "", want:
 		return nil
 	case driverUnknown:
-		f.Severity, f.Found, f.Do = plan.SeverityInfo, "not checked: "+j.Driver+" does not tell its cgroup driver", "make sure that it is "+want
+		f.Severity, f.Found, f.Do = quorate.Unchecked, "not checked: "+j.Driver+" does not tell its cgroup driver", "make sure that it is "+want
 		return []plan.Finding{f}
 	}
 	f.Found = fmt.Sprintf("%s manages cgroups by %s, the kubelet will by %s", j.Driver, p.driver, want)
 	f.Do = fmt.Sprintf("set the runtime's configuration to %s, or kubeadm.kubelet.cgroupDriver to %s", want, p.driver)
 	if j.Cluster.Version.Has(quorate.CgroupDriverFromRuntime) {
-		f.Severity, f.Found = plan.SeverityWarning, f.Found+" unless the runtime tells it (containerd 2.0, CRI-O 1.28 and later)"
+		f.Severity, f.Found = quorate.Warned, f.Found+" unless the runtime tells it (containerd 2.0, CRI-O 1.28 and later)"
 	}
 	return []plan.Finding{f}
 }
 
-func (j Judge) hostname(n quorate.Node, f factSheet, find func(plan.Check, plan.Severity, string, string)) {
+func (j Judge) hostname(n quorate.Node, f factSheet, find func(plan.Check, quorate.Severity, string, string)) {
 	short, _, _ := strings.Cut(strings.ToLower(f.hostname), ".")
 	is := func(name string) bool {
 		name = strings.ToLower(name)
@@ -215,12 +215,12 @@ func (j Judge) hostname(n quorate.Node, f factSheet, find func(plan.Check, plan.
 	}
 	for _, other := range j.Cluster.Nodes {
 		if is(other.Name) {
-			find(Hostname, plan.SeverityError, "the host calls itself "+f.hostname+", as another node is named",
+			find(Hostname, quorate.Refused, "the host calls itself "+f.hostname+", as another node is named",
 				"correct where ssh leads for these two, or the host's name")
 			return
 		}
 	}
-	find(Hostname, plan.SeverityWarning, "the host calls itself "+f.hostname, "hostnamectl set-hostname "+n.Name+", unless the node's name is meant to differ")
+	find(Hostname, quorate.Warned, "the host calls itself "+f.hostname, "hostnamectl set-hostname "+n.Name+", unless the node's name is meant to differ")
 }
 
 func (j Judge) kubeadmIgnores(check string) bool {
@@ -232,12 +232,12 @@ func (j Judge) kubeadmIgnores(check string) bool {
 // sysctls finds settings of the host that undo the recipe's at the next boot,
 // by the order of sysctl.d(5): the last file by name wins, and /etc/sysctl.conf
 // after all of them.
-func (j Judge) sysctls(f factSheet, find func(plan.Check, plan.Severity, string, string)) {
+func (j Judge) sysctls(f factSheet, find func(plan.Check, quorate.Severity, string, string)) {
 	for _, want := range software.NewKernel(j.Cluster).Settings {
 		for _, line := range f.sysctls {
 			later := line.file > software.SysctlFile || line.file == "/etc/sysctl.conf"
 			if line.key == want.Key && line.value != want.Value && later {
-				find(Sysctl, plan.SeverityWarning, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, software.SysctlFile),
+				find(Sysctl, quorate.Warned, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, software.SysctlFile),
 					"take the line out: it undoes "+want.Key+" = "+want.Value+" at the next boot")
 			}
 		}
@@ -246,7 +246,7 @@ func (j Judge) sysctls(f factSheet, find func(plan.Check, plan.Severity, string,
 
 // leftovers finds what an earlier cluster has left, and ports that something
 // else has. What is this cluster's own is in its place.
-func (j Judge) leftovers(n quorate.Node, f factSheet, find func(plan.Check, plan.Severity, string, string)) {
+func (j Judge) leftovers(n quorate.Node, f factSheet, find func(plan.Check, quorate.Severity, string, string)) {
 	kubernetes, member := j.ours(n, f)
 	var left []string
 	for _, path := range f.left {
@@ -259,7 +259,7 @@ func (j Judge) leftovers(n quorate.Node, f factSheet, find func(plan.Check, plan
 		}
 	}
 	if len(left) > 0 {
-		find(Leftovers, plan.SeverityError, "another cluster has left "+strings.Join(left, " "),
+		find(Leftovers, quorate.Refused, "another cluster has left "+strings.Join(left, " "),
 			"if nothing of it is needed, kubeadm reset --force and remove them; if it is this cluster, give its own keys and certificates")
 	}
 	type use struct {
@@ -277,7 +277,7 @@ func (j Judge) leftovers(n quorate.Node, f factSheet, find func(plan.Check, plan
 	}
 	for _, u := range uses {
 		if at, taken := f.listener(u.port, u.at...); taken && !u.own {
-			find(Port, plan.SeverityError, fmt.Sprintf("%s is in use, which %s need", at, u.by),
+			find(Port, quorate.Refused, fmt.Sprintf("%s is in use, which %s need", at, u.by),
 				fmt.Sprintf("stop what listens there (ss -ltnp 'sport = :%d')", u.port))
 		}
 	}
@@ -306,9 +306,9 @@ func certain(aLeast, aMost, bLeast, bMost time.Duration) time.Duration {
 func (j Judge) clocks(all []hostFacts) []plan.Finding {
 	var found []plan.Finding
 	find := func(by time.Duration, what string, hosts ...string) {
-		s := plan.SeverityWarning
+		s := quorate.Warned
 		if by > clockError {
-			s = plan.SeverityError
+			s = quorate.Refused
 		}
 		found = append(found, plan.Finding{
 			Check: Clock, Severity: s, Hosts: hosts,
@@ -367,19 +367,19 @@ func (j Judge) clocks(all []hostFacts) []plan.Finding {
 // done what harm it does already.
 func (j Judge) duplicates(all []hostFacts) []plan.Finding {
 	var found []plan.Finding
-	start := plan.SeverityError
+	start := quorate.Refused
 	if !j.fresh(all) {
-		start = plan.SeverityWarning
+		start = quorate.Warned
 	}
 	for _, d := range []struct {
 		check    plan.Check
-		severity plan.Severity
+		severity quorate.Severity
 		of       func(factSheet) string
 		what, do string
 	}{
 		{MachineID, start, func(f factSheet) string { return f.machineID }, "the same /etc/machine-id",
 			"these hosts were cloned: rm /etc/machine-id /var/lib/dbus/machine-id, systemd-machine-id-setup and reboot, on all but one"},
-		{ProductUUID, plan.SeverityWarning, func(f factSheet) string { return f.productUUID }, "the same product_uuid",
+		{ProductUUID, quorate.Warned, func(f factSheet) string { return f.productUUID }, "the same product_uuid",
 			"give each virtual machine a UUID of its own; containers on one machine always share it"},
 	} {
 		hosts := map[string][]string{}
@@ -411,7 +411,7 @@ func (j Judge) holdsVIP(all []hostFacts) bool {
 // around judges what hosts find out about what is around them.
 func (j Judge) around(all []hostFacts, probes map[string]probed) []plan.Finding {
 	var found []plan.Finding
-	find := func(c plan.Check, s plan.Severity, what, do string, hosts ...string) {
+	find := func(c plan.Check, s quorate.Severity, what, do string, hosts ...string) {
 		found = append(found, plan.Finding{Check: c, Severity: s, Hosts: hosts, Found: what, Do: do})
 	}
 	own := map[netip.Addr]hostFacts{}
@@ -453,24 +453,24 @@ func (j Judge) around(all []hostFacts, probes map[string]probed) []plan.Finding 
 		}
 	}
 	if len(answered) > 0 && !held && complete {
-		find(VIP, plan.SeverityError, "something on the network already has the VIP "+vip.String()+", and no control plane does",
+		find(VIP, quorate.Refused, "something on the network already has the VIP "+vip.String()+", and no control plane does",
 			"choose an address that is free, or take it from whatever has it", answered...)
 	}
 	if len(untried) > 0 && len(answered) == 0 && !held {
-		find(VIP, plan.SeverityInfo, "not checked: neither bash and timeout nor curl on the host", "make sure that nothing has the VIP "+vip.String(), untried...)
+		find(VIP, quorate.Unchecked, "not checked: neither bash and timeout nor curl on the host", "make sure that nothing has the VIP "+vip.String(), untried...)
 	}
 	if complete {
 		for _, r := range sortedAddrs(routers) {
-			find(VRID, plan.SeverityError, fmt.Sprintf("%s advertises VRRP with the VRID %d", r, j.Cluster.Endpoint.VIP.RouterID),
+			find(VRID, quorate.Refused, fmt.Sprintf("%s advertises VRRP with the VRID %d", r, j.Cluster.Endpoint.VIP.RouterID),
 				"set endpoint.vip.routerID to one that nobody on this network has", routers[r]...)
 		}
 	}
 	if len(deaf) > 0 {
-		find(VRID, plan.SeverityInfo, "not checked: the host has no tcpdump to listen for VRRP with",
+		find(VRID, quorate.Unchecked, "not checked: the host has no tcpdump to listen for VRRP with",
 			fmt.Sprintf("install tcpdump and look again, or make sure that nobody on this network has the VRID %d", j.Cluster.Endpoint.VIP.RouterID), deaf...)
 	}
 	if len(blind) > 0 {
-		find(Path, plan.SeverityInfo, "not checked: neither bash and timeout nor curl on the host", "install curl, which the recipe needs anyhow", blind...)
+		find(Path, quorate.Unchecked, "not checked: neither bash and timeout nor curl on the host", "install curl, which the recipe needs anyhow", blind...)
 	}
 	return append(found, j.disks(all, probes)...)
 }
@@ -524,7 +524,7 @@ func (j Judge) paths(from hostFacts, p probed, own map[netip.Addr]hostFacts) []p
 	}
 	for _, name := range order {
 		found = append(found, plan.Finding{
-			Check: Path, Severity: plan.SeverityError, Hosts: []string{from.node.Name, name},
+			Check: Path, Severity: quorate.Refused, Hosts: []string{from.node.Name, name},
 			Found: fmt.Sprintf("%s does not get through to %s on TCP %s", from.node.Name, name, strings.Join(ports[name], ", ")),
 			Do:    "let it through in the firewalls of both hosts and of the network between them",
 		})
@@ -546,7 +546,7 @@ func (j Judge) disks(all []hostFacts, probes map[string]probed) []plan.Finding {
 		}
 		if p99 := percentile(p.syncs, 99); p99 > slowSync {
 			found = append(found, plan.Finding{
-				Check: Disk, Severity: plan.SeverityWarning, Hosts: []string{h.node.Name},
+				Check: Disk, Severity: quorate.Warned, Hosts: []string{h.node.Name},
 				Found: fmt.Sprintf("99 of 100 writes below %s are on the disk within %s, etcd wants %s", j.dataDir(h.node), p99.Round(100*time.Microsecond), slowSync),
 				Do:    "put etcd's data on a local SSD of its own, and measure longer with fio (docs/preflight.md)",
 			})
@@ -554,7 +554,7 @@ func (j Judge) disks(all []hostFacts, probes map[string]probed) []plan.Finding {
 	}
 	if len(unable) > 0 {
 		found = append(found, plan.Finding{
-			Check: Disk, Severity: plan.SeverityInfo, Hosts: unable,
+			Check: Disk, Severity: quorate.Unchecked, Hosts: unable,
 			Found: "not checked: dd on the host does not measure synchronous writes", Do: "measure with fio (docs/preflight.md)",
 		})
 	}

@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config, j Judge, nodes []quorate.Node) (*Repor
 	for _, l := range looks {
 		report.Hosts = append(report.Hosts, l.node.Name)
 		if l.err != nil {
-			report.add(j, plan.Finding{Check: Reachable, Severity: plan.SeverityError, Hosts: []string{l.node.Name}, Found: l.err.Error(), Do: "make the host reachable and run again"})
+			report.add(j, plan.Finding{Check: Reachable, Severity: quorate.Refused, Hosts: []string{l.node.Name}, Found: l.err.Error(), Do: "make the host reachable and run again"})
 			continue
 		}
 		all = append(all, l.hostFacts)

@@ -187,7 +187,7 @@ func (a Verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, fmt.Errorf("%d of %d hosts have been looked at in this run", seen, len(a.Nodes))
 	}
 	for _, f := range report.Findings {
-		if f.Severity != plan.SeverityError {
+		if f.Severity != quorate.Refused {
 			h.Report("%s: %s", f.Severity, f)
 		}
 	}
@@ -239,7 +239,7 @@ func vipAddress(c quorate.Cluster) netip.Addr {
 	return c.Endpoint.Address()
 }
 
-// Reads gives the script.
-func (a lookAt) Reads() plan.Reads {
-	return plan.Reads{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
+// Prefetch gives the script.
+func (a lookAt) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
 }

@@ -59,7 +59,7 @@ func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error
 		return nil, err
 	}
 	if have := keyval.Parse(out)["driver"]; have != d.want {
-		return nil, &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+		return nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 			Found: fmt.Sprintf("%s manages cgroups by %s, the kubelet will by %s", d.runtime, have, d.want),
 			Do:    fmt.Sprintf("set %s to %s in the runtime's configuration, or kubeadm.kubelet.cgroupDriver to %s", d.runtime, d.want, have),
 		}}}
@@ -70,9 +70,9 @@ func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error
 // Apply is never called: Check finds either nothing or an error.
 func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Reads gives the script.
-func (d cgroupDriver) Reads() plan.Reads {
-	return plan.Reads{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
+// Prefetch gives the script.
+func (d cgroupDriver) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
 }
 
 // Describe returns the runtime and the driver that is wanted.

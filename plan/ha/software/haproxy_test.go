@@ -21,13 +21,13 @@ func TestHAProxyMustBeThere(t *testing.T) {
 	for name, tt := range map[string]struct {
 		line string
 		node int
-		want []plan.HostFault
+		want []plan.Finding
 	}{
-		"missing":    {want: []plan.HostFault{{Found: "haproxy is not installed", Do: orNot}}},
+		"missing":    {want: []plan.Finding{{Found: "haproxy is not installed", Do: orNot}}},
 		"a worker":   {node: 3},
-		"old":        {line: "HA-Proxy version 2.2.9-2+deb11u6 2023/12/13 - https://haproxy.org/", want: []plan.HostFault{{Found: "haproxy is 2.2", Do: orNot}}},
-		"older":      {line: "HA-Proxy version 1.8.27-493ce0b 2020/11/06", want: []plan.HostFault{{Found: "haproxy is 1.8", Do: orNot}}},
-		"unreadable": {line: "usage", want: []plan.HostFault{{Found: `haproxy gives its version as "usage"`, Do: newer}}},
+		"old":        {line: "HA-Proxy version 2.2.9-2+deb11u6 2023/12/13 - https://haproxy.org/", want: []plan.Finding{{Found: "haproxy is 2.2", Do: orNot}}},
+		"older":      {line: "HA-Proxy version 1.8.27-493ce0b 2020/11/06", want: []plan.Finding{{Found: "haproxy is 1.8", Do: orNot}}},
+		"unreadable": {line: "usage", want: []plan.Finding{{Found: `haproxy gives its version as "usage"`, Do: newer}}},
 		"the least":  {line: "HAProxy version 2.4.0-6cbbecf 2021/05/14 - https://haproxy.org/"},
 		"new":        {line: "HAProxy version 10.0.1 2031/01/01"},
 	} {
@@ -48,7 +48,7 @@ func TestHAProxyMustBeThere(t *testing.T) {
 			}
 			var host *plan.HostError
 			require.ErrorAs(t, err, &host)
-			require.Equal(t, tt.want, host.Faults)
+			require.Equal(t, tt.want, host.Findings)
 		})
 	}
 }

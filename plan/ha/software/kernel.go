@@ -75,18 +75,18 @@ func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return err
 }
 
-// Reads gives the file and the running kernel's settings.
-func (k kernel) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{{Argv: k.query()}}}
+// Prefetch gives the file and the running kernel's settings.
+func (k kernel) Prefetch() plan.Prefetch {
+	r := plan.Prefetch{Queries: []transport.Query{{Argv: k.query()}}}
 	r.Files = []string{SysctlFile}
 	return r
 }
 
 func (k kernel) deploy() plan.Deploy { return plan.Deploy{Files: []quorate.File{k.File()}} }
 
-// Keep copies the file.
-func (k kernel) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
-	return k.deploy().Keep(ctx, h, d, dir)
+// Backup copies the file.
+func (k kernel) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+	return k.deploy().Backup(ctx, h, d, dir)
 }
 
 // Undo puts the file back. What the kernel does stays until the next boot.

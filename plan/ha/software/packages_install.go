@@ -80,25 +80,25 @@ func (p packages) look(ctx context.Context, h *plan.Host) (installed, error) {
 	}
 	found := parseInstalled(out)
 	if found.manager == "none" {
-		return found, &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+		return found, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 			Found: "neither apt-get nor dnf nor yum", Do: "install the programs yourself and use Present, or use Pushed",
 		}}}
 	}
 	if faults := p.newer(found); len(faults) > 0 {
-		return found, &plan.HostError{Host: h.Name, Faults: faults}
+		return found, &plan.HostError{Host: h.Name, Findings: faults}
 	}
 	return found, nil
 }
 
 // newer finds packages of a later Kubernetes: apt-get would refuse to go back,
 // and dnf would do it.
-func (p packages) newer(found installed) []plan.HostFault {
-	var faults []plan.HostFault
+func (p packages) newer(found installed) []plan.Finding {
+	var faults []plan.Finding
 	for _, name := range kubernetesPackages() {
 		number, _, _ := strings.Cut(found.versions[name], "-")
 		have, err := quorate.ParseVersion(strings.ReplaceAll(number, "~", "-"))
 		if err == nil && have.Compare(p.version) > 0 {
-			faults = append(faults, plan.HostFault{
+			faults = append(faults, plan.Finding{
 				Found: fmt.Sprintf("the package %s is of %s, later than the cluster's %s", name, have, p.version),
 				Do:    "remove it, or set the cluster's version to that of its packages: nothing is downgraded",
 			})
@@ -205,7 +205,7 @@ func (p packages) holding(found installed) []string {
 // applyRPM looks past the exclude= lines that hold the packages.
 func (p packages) applyRPM(ctx context.Context, h *plan.Host, found installed) error {
 	if unheld := p.unheld(found); len(unheld) > 0 {
-		return &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+		return &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 			Found: "nothing keeps " + found.manager + " from upgrading " + strings.Join(unheld, ", "),
 			Do:    "add exclude=" + strings.Join(unheld, " ") + " to their repository's file, or set Packages.Unheld",
 		}}}
@@ -234,9 +234,9 @@ func join(ps []pkg, by string) []string {
 	return out
 }
 
-// Reads gives the repositories' files and the script.
-func (p packages) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{p.query()}}
+// Prefetch gives the repositories' files and the script.
+func (p packages) Prefetch() plan.Prefetch {
+	r := plan.Prefetch{Queries: []transport.Query{p.query()}}
 	for _, f := range p.repositories {
 		r.Files = append(r.Files, f.Path)
 	}

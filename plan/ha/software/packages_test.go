@@ -255,11 +255,11 @@ func TestPackagesCommands(t *testing.T) {
 func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
 	for name, tt := range map[string]struct {
 		set  func(*distribution, *faketransport.Host)
-		want []plan.HostFault
+		want []plan.Finding
 	}{
 		"no package manager": {
 			set: func(*distribution, *faketransport.Host) {},
-			want: []plan.HostFault{{Found: "neither apt-get nor dnf nor yum",
+			want: []plan.Finding{{Found: "neither apt-get nor dnf nor yum",
 				Do: "install the programs yourself and use Present, or use Pushed"}},
 		},
 		"later packages": {
@@ -267,7 +267,7 @@ func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
 				d.apt(h)
 				d.installed["kubeadm"], d.installed["kubelet"] = "1.37.10-1.1", "1.38.0~rc.1-1.1"
 			},
-			want: []plan.HostFault{
+			want: []plan.Finding{
 				{Found: "the package kubeadm is of v1.37.10, later than the cluster's v1.37.2",
 					Do: "remove it, or set the cluster's version to that of its packages: nothing is downgraded"},
 				{Found: "the package kubelet is of v1.38.0-rc.1, later than the cluster's v1.37.2",
@@ -279,7 +279,7 @@ func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
 				d.rpm(h, "dnf")
 				require.NoError(t, h.Put(transport.File{Path: "/etc/yum.repos.d/k.repo", Data: transport.Bytes([]byte("exclude=kubelet\n"))}))
 			},
-			want: []plan.HostFault{{Found: "nothing keeps dnf from upgrading kubeadm, kubectl",
+			want: []plan.Finding{{Found: "nothing keeps dnf from upgrading kubeadm, kubectl",
 				Do: "add exclude=kubeadm kubectl to their repository's file, or set Packages.Unheld"}},
 		},
 	} {
@@ -289,7 +289,7 @@ func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
 			_, err := hafixture.RunOne(t, tr, hafixture.Preparation(t, hafixture.Preparations(t, software.Packages{}, hafixture.Three()), "packages"), false)
 			var host *plan.HostError
 			require.ErrorAs(t, err, &host)
-			require.Equal(t, tt.want, host.Faults)
+			require.Equal(t, tt.want, host.Findings)
 			require.Empty(t, did(h, 0))
 		})
 	}

@@ -58,7 +58,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 		changed  map[string]string // "" takes the program away
 		node     int               // 3 is the worker
 		external bool
-		want     []plan.HostFault
+		want     []plan.Finding
 	}{
 		"all there":                {},
 		"a later etcd":             {changed: map[string]string{"/usr/local/bin/etcd": "etcd Version: 3.7.0"}},
@@ -67,7 +67,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 		"an etcd in its old words": {changed: map[string]string{"/usr/local/bin/etcd": "etcd version 3.6.16"}},
 		"nothing": {
 			changed: map[string]string{"kubeadm": "", "kubelet": "", "kubectl": "", "curl": "", "keepalived": "", "/usr/local/bin/etcd": ""},
-			want: []plan.HostFault{
+			want: []plan.Finding{
 				{Found: "kubeadm is not installed", Do: "install v1.37.2"},
 				{Found: "kubelet is not installed", Do: "install v1.37.2"},
 				{Found: "kubectl is not installed", Do: "install v1.37.2"},
@@ -81,7 +81,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 				"kubeadm": "v1.37.20", "kubelet": "Kubernetes v1.36.2", "kubectl": "Client Version: v1.38.0-rc.1",
 				"/usr/local/bin/etcd": "etcd Version: 3.5.24",
 			},
-			want: []plan.HostFault{
+			want: []plan.Finding{
 				{Found: "kubeadm is v1.37.20", Do: "install v1.37.2, the version of the cluster"},
 				{Found: "kubelet is v1.36.2", Do: "install v1.37.2, the version of the cluster"},
 				{Found: "kubectl is v1.38.0-rc.1", Do: "install v1.37.2, the version of the cluster"},
@@ -92,7 +92,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 			changed: map[string]string{
 				"kubelet": "sh: kubelet: Exec format error", "/usr/local/bin/etcd": "etcd Version: GIT", "keepalived": "",
 			},
-			want: []plan.HostFault{
+			want: []plan.Finding{
 				{Found: `kubelet gives its version as "sh: kubelet: Exec format error"`, Do: "install v1.37.2"},
 				{Found: `/usr/local/bin/etcd gives its version as "etcd Version: GIT"`, Do: putEtcd},
 				{Found: "keepalived is not installed", Do: "install it, or use an external endpoint"},
@@ -122,7 +122,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 			var host *plan.HostError
 			require.ErrorAs(t, err, &host)
 			require.Equal(t, "cp-1", host.Host)
-			require.Equal(t, tt.want, host.Faults)
+			require.Equal(t, tt.want, host.Findings)
 		})
 	}
 }

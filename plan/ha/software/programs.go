@@ -28,19 +28,19 @@ type program struct {
 	// install says what to do when it is not there.
 	install string
 	// judge finds fault with the first line; nil takes any version.
-	judge func(line string) (plan.HostFault, bool)
+	judge func(line string) (plan.Finding, bool)
 }
 
 func kubernetesProgram(name, args string, want quorate.Version) program {
 	return program{
 		name: name, command: name, args: args,
 		install: "install " + want.String(),
-		judge: func(line string) (plan.HostFault, bool) {
+		judge: func(line string) (plan.Finding, bool) {
 			have, err := printedVersion(line)
 			if err != nil {
-				return plan.HostFault{Found: fmt.Sprintf("%s gives its version as %q", name, line), Do: "install " + want.String()}, true
+				return plan.Finding{Found: fmt.Sprintf("%s gives its version as %q", name, line), Do: "install " + want.String()}, true
 			}
-			return plan.HostFault{Found: name + " is " + have.String(), Do: "install " + want.String() + ", the version of the cluster"}, have != want
+			return plan.Finding{Found: name + " is " + have.String(), Do: "install " + want.String() + ", the version of the cluster"}, have != want
 		},
 	}
 }
@@ -51,12 +51,12 @@ func etcdProgram(e quorate.Etcd) program {
 		name: "etcd", command: e.Binary, args: "--version",
 		install: "put " + atLeast + " there (from the archive of its release, by Pushed, or by the distribution's package in " +
 			"Packages.Etcd), or set etcd.binary to where it is",
-		judge: func(line string) (plan.HostFault, bool) {
+		judge: func(line string) (plan.Finding, bool) {
 			have, err := printedVersion(line)
 			if err != nil {
-				return plan.HostFault{Found: fmt.Sprintf("%s gives its version as %q", e.Binary, line), Do: "put " + atLeast + " there"}, true
+				return plan.Finding{Found: fmt.Sprintf("%s gives its version as %q", e.Binary, line), Do: "put " + atLeast + " there"}, true
 			}
-			return plan.HostFault{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there"}, have.Compare(e.Version) < 0
+			return plan.Finding{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there"}, have.Compare(e.Version) < 0
 		},
 	}
 }
@@ -70,15 +70,15 @@ func haproxyProgram() program {
 	return program{
 		name: "haproxy", command: "haproxy", args: "-v",
 		install: "install " + atLeast + ", or leave endpoint.loadBalancer out",
-		judge: func(line string) (plan.HostFault, bool) {
+		judge: func(line string) (plan.Finding, bool) {
 			m := haproxyVersion.FindStringSubmatch(line)
 			if m == nil {
-				return plan.HostFault{Found: fmt.Sprintf("haproxy gives its version as %q", line), Do: "install " + atLeast}, true
+				return plan.Finding{Found: fmt.Sprintf("haproxy gives its version as %q", line), Do: "install " + atLeast}, true
 			}
 			major, _ := strconv.Atoi(m[1]) // digits; one out of range is a later version
 			minor, _ := strconv.Atoi(m[2])
 			old := cmp.Or(cmp.Compare(major, vip.MinHAProxyMajor), cmp.Compare(minor, vip.MinHAProxyMinor)) < 0
-			return plan.HostFault{Found: "haproxy is " + m[1] + "." + m[2], Do: "install " + atLeast + ", or leave endpoint.loadBalancer out"}, old
+			return plan.Finding{Found: "haproxy is " + m[1] + "." + m[2], Do: "install " + atLeast + ", or leave endpoint.loadBalancer out"}, old
 		},
 	}
 }
@@ -97,16 +97,16 @@ func printedVersion(line string) (quorate.Version, error) {
 }
 
 // fault says what is wrong with a program on a host where it printed line.
-func (p program) fault(line string, there bool) (plan.HostFault, bool) {
+func (p program) fault(line string, there bool) (plan.Finding, bool) {
 	if !there {
 		where := ""
 		if strings.HasPrefix(p.command, "/") {
 			where = " at " + p.command
 		}
-		return plan.HostFault{Found: p.name + " is not installed" + where, Do: p.install}, true
+		return plan.Finding{Found: p.name + " is not installed" + where, Do: p.install}, true
 	}
 	if p.judge == nil {
-		return plan.HostFault{}, false
+		return plan.Finding{}, false
 	}
 	return p.judge(line)
 }
@@ -165,7 +165,7 @@ func (ps programs) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, err
 	}
 	found := keyval.Parse(versions)
-	var faults []plan.HostFault
+	var faults []plan.Finding
 	for _, p := range ps.needed {
 		line, there := found[p.name]
 		if fault, wrong := p.fault(line, there); wrong {
@@ -173,7 +173,7 @@ func (ps programs) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return nil, &plan.HostError{Host: h.Name, Faults: faults}
+		return nil, &plan.HostError{Host: h.Name, Findings: faults}
 	}
 	if len(memory) > 0 {
 		return plan.Diff{{Verb: "record", Subject: "the versions of " + strings.Join(ps.names(), ", ")}}, nil
@@ -202,16 +202,18 @@ func (ps programs) remembered(memory []byte) quorate.File {
 	return quorate.File{Path: VersionsPath(ps.name), Mode: 0o600, Content: quorate.Public(memory)}
 }
 
-// Reads gives the script.
-func (ps programs) Reads() plan.Reads { return plan.Reads{Queries: []transport.Query{ps.query()}} }
+// Prefetch gives the script.
+func (ps programs) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{ps.query()}}
+}
 
 func (ps programs) deploy() plan.Deploy {
 	return plan.Deploy{Files: []quorate.File{ps.remembered(nil)}}
 }
 
-// Keep copies the file of what is remembered.
-func (ps programs) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
-	return ps.deploy().Keep(ctx, h, d, dir)
+// Backup copies the file of what is remembered.
+func (ps programs) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+	return ps.deploy().Backup(ctx, h, d, dir)
 }
 
 // Undo puts the file back.

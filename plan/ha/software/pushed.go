@@ -377,9 +377,9 @@ func removeSent(ctx context.Context, h *plan.Host, path string) error {
 	return h.Remove(ctx, path)
 }
 
-// Reads gives the files.
-func (p push) Reads() plan.Reads {
-	var r plan.Reads
+// Prefetch gives the files.
+func (p push) Prefetch() plan.Prefetch {
+	var r plan.Prefetch
 	for _, f := range p.files {
 		r.Files = append(r.Files, f.Path)
 	}
@@ -395,9 +395,9 @@ func (p push) Describe() plan.Description {
 	return d
 }
 
-// Reads gives containerd's list, and archives that may be left.
-func (im images) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{{Argv: im.query()}}}
+// Prefetch gives containerd's list, and archives that may be left.
+func (im images) Prefetch() plan.Prefetch {
+	r := plan.Prefetch{Queries: []transport.Query{{Argv: im.query()}}}
 	r.Files = im.sent()
 	return r
 }

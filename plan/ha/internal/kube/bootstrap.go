@@ -202,7 +202,7 @@ func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	case p.mark == markBegun || p.mark == markReset:
 		return plan.Diff{{Verb: "repair", Subject: b.what(), Detail: "cut off half-way: " + p.why, Disruptive: true, Data: repair}}, nil
 	}
-	return nil, &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+	return nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 		Found: b.what() + " was not begun by an earlier run, or has been complete, and does not answer now (" + p.why + ")",
 		Do: "if the API server is only starting, run again; otherwise look at `journalctl -u kubelet`, " +
 			"and only if this node may be lost, `kubeadm reset --force` on this host, and run again",
@@ -210,7 +210,7 @@ func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 }
 
 func (b Bootstrap) taken(h *plan.Host) error {
-	return &plan.HostError{Host: h.Name, Faults: []plan.HostFault{{
+	return &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 		Found: "this host is not initialised, but the API already answers at " + b.Endpoint + ", with another authority than this host was given",
 		Do:    "give the keys and certificates that this cluster was made with, or free the endpoint's address",
 	}}}
@@ -437,10 +437,10 @@ func pathsOf(files []quorate.File) []string {
 	return out
 }
 
-// Reads gives the script on a host on which kubeadm has been: elsewhere it may
+// Prefetch gives the script on a host on which kubeadm has been: elsewhere it may
 // wait for an endpoint that does not answer.
-func (b Bootstrap) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{b.state(false)}}
+func (b Bootstrap) Prefetch() plan.Prefetch {
+	r := plan.Prefetch{Queries: []transport.Query{b.state(false)}}
 	if len(b.Nodes) > 0 {
 		r.Queries = append(r.Queries, readingAPI(b.Nodes).Queries...)
 	}
@@ -450,8 +450,8 @@ func (b Bootstrap) Reads() plan.Reads {
 // renewedMark says that only a token was renewed, which goes by itself.
 const renewedMark = "/renewed"
 
-// Keep sees whether this run begins: what an earlier one began is not its to undo.
-func (b Bootstrap) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+// Backup sees whether this run begins: what an earlier one began is not its to undo.
+func (b Bootstrap) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
 	switch todoOf(d) {
 	case renew:
 		return h.Write(ctx, transport.File{Path: dir + renewedMark, Mode: 0o600, Data: transport.Bytes(nil)})

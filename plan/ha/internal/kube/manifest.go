@@ -72,17 +72,17 @@ func (a Manifest) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Comma
 	return []plan.Command{{Argv: kubectl("apply", "-f", "-"), Stdin: "manifest " + a.Name}}, nil
 }
 
-// Reads gives the stamp and the question to the API server.
-func (a Manifest) Reads() plan.Reads {
-	r := plan.Reads{Queries: []transport.Query{a.query()}}
+// Prefetch gives the stamp and the question to the API server.
+func (a Manifest) Prefetch() plan.Prefetch {
+	r := plan.Prefetch{Queries: []transport.Query{a.query()}}
 	if a.Remember {
 		r.Files = []string{a.Stamp().Path}
 	}
 	return r
 }
 
-// Keep sees whether the manifest's objects are there already.
-func (a Manifest) Keep(ctx context.Context, h *plan.Host, _ plan.Diff, _ string) error {
+// Backup sees whether the manifest's objects are there already.
+func (a Manifest) Backup(ctx context.Context, h *plan.Host, _ plan.Diff, _ string) error {
 	_, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), kubectl("get", "-o", "name", "-f", "-")...)
 	var exit *transport.ExitError
 	switch {

@@ -79,14 +79,14 @@ func (r Ready) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, err
 	}
 	var diff plan.Diff
-	var faults []plan.HostFault
+	var faults []plan.Finding
 	for _, n := range r.Cluster.Nodes {
 		s := found[n.Name]
 		switch {
 		case s.version == "" || s.ready == "":
 			diff = append(diff, plan.Change{Verb: "wait", Subject: n.Name, Detail: "not registered", Waits: true, Data: waiting(n.Name)})
 		case s.version != r.Cluster.Version.String():
-			faults = append(faults, plan.HostFault{
+			faults = append(faults, plan.Finding{
 				Found: fmt.Sprintf("node %s runs kubelet %s", n.Name, s.version),
 				Do:    fmt.Sprintf("install %s there, or describe the cluster with the version it has", r.Cluster.Version),
 			})
@@ -95,7 +95,7 @@ func (r Ready) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return nil, &plan.HostError{Host: h.Name, Faults: faults}
+		return nil, &plan.HostError{Host: h.Name, Findings: faults}
 	}
 	return diff, nil
 }
@@ -150,11 +150,11 @@ func (r Ready) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.Co
 	return []plan.Command{{Argv: waitReady(d)}}, nil
 }
 
-// Reads gives the question to the API server.
-func (r Ready) Reads() plan.Reads { return readingAPI(r.List) }
+// Prefetch gives the question to the API server.
+func (r Ready) Prefetch() plan.Prefetch { return readingAPI(r.List) }
 
 // readingAPI is for kubectl, which a host without an administrator's file need
 // not start.
-func readingAPI(argv []string) plan.Reads {
-	return plan.Reads{Queries: []transport.Query{{Argv: argv, Needs: AdminConf}}}
+func readingAPI(argv []string) plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{{Argv: argv, Needs: AdminConf}}}
 }

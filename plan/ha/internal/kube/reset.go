@@ -104,7 +104,7 @@ func (u Reset) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command,
 	return []plan.Command{{Argv: u.Argv}}, nil
 }
 
-// Reads gives the script.
-func (u Reset) Reads() plan.Reads {
-	return plan.Reads{Queries: []transport.Query{plan.Script(resetState, nil, u.Files...)}}
+// Prefetch gives the script.
+func (u Reset) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{plan.Script(resetState, nil, u.Files...)}}
 }

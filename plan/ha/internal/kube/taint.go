@@ -80,11 +80,11 @@ func (u Untaint) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.
 	return out, nil
 }
 
-// Reads gives the question to the API server.
-func (u Untaint) Reads() plan.Reads { return readingAPI(u.List) }
+// Prefetch gives the question to the API server.
+func (u Untaint) Prefetch() plan.Prefetch { return readingAPI(u.List) }
 
-// Keep notes which taints are taken away.
-func (u Untaint) Keep(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+// Backup notes which taints are taken away.
+func (u Untaint) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
 	var b strings.Builder
 	for _, t := range plan.DataOf[taint](d) {
 		fmt.Fprintf(&b, "%s %s\n", t.node, t.key)

@@ -204,9 +204,9 @@ func (r Readmission) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Co
 	return r.Token.commands(), nil
 }
 
-// Reads gives the script alone: where it is not enough, something is to be done.
-func (r Readmission) Reads() plan.Reads {
-	return plan.Reads{Queries: []transport.Query{r.away()}}
+// Prefetch gives the script alone: where it is not enough, something is to be done.
+func (r Readmission) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{r.away()}}
 }
 
 func (r Readmission) away() transport.Query {

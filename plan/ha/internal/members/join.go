@@ -270,13 +270,13 @@ func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, 
 	return []plan.Command{{Argv: []string{"systemctl", "daemon-reload"}}, {Argv: []string{"systemctl", "start", "--no-block", etcd.UnitName}}}, nil
 }
 
-// Reads gives the script.
-func (j Join) Reads() plan.Reads {
-	return plan.Reads{Queries: []transport.Query{j.state()}}
+// Prefetch gives the script.
+func (j Join) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{j.state()}}
 }
 
-// Keep finds no way back: a member that has left may not come back as it was.
-func (j Join) Keep(context.Context, *plan.Host, plan.Diff, string) error {
+// Backup finds no way back: a member that has left may not come back as it was.
+func (j Join) Backup(context.Context, *plan.Host, plan.Diff, string) error {
 	return &plan.IrreversibleError{Reason: "the member has joined etcd; a reset of the node removes it"}
 }
 

@@ -106,22 +106,22 @@ func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	var faults []plan.HostFault
+	var faults []plan.Finding
 	f := keyval.Parse(out)
 	if f["api"] != "ok" {
-		faults = append(faults, plan.HostFault{
+		faults = append(faults, plan.Finding{
 			Found: "the API server at " + s.API + " is not well, and it is to act for the cluster",
 			Do:    "bring this control plane back, or choose another with Via",
 		})
 	}
 	if s.VIP && len(s.Going) > 0 && f["keepalived"] != "active" {
-		faults = append(faults, plan.HostFault{
+		faults = append(faults, plan.Finding{
 			Found: fmt.Sprintf("keepalived is %s here, and the VIP would have nowhere to go", f["keepalived"]),
 			Do:    "run the HA recipe first, or choose another control plane with Via",
 		})
 	}
 	if len(faults) > 0 {
-		return nil, &plan.HostError{Host: h.Name, Faults: faults}
+		return nil, &plan.HostError{Host: h.Name, Findings: faults}
 	}
 	if len(s.Going) == 0 {
 		return nil, nil

@@ -175,12 +175,14 @@ func TestWhatWasAppliedOutdatesWhatWasReadAhead(t *testing.T) {
 // foretold is an action that says what its check will ask.
 type foretold struct {
 	fixture.Action
-	reads plan.Reads
+	reads plan.Prefetch
 }
 
-func (f foretold) Reads() plan.Reads { return f.reads }
+func (f foretold) Prefetch() plan.Prefetch { return f.reads }
 
-func asks(argv ...string) plan.Reads { return plan.Reads{Queries: []transport.Query{{Argv: argv}}} }
+func asks(argv ...string) plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{{Argv: argv}}}
+}
 
 // A check that asks twice is not given the same answer twice: it may be waiting.
 func TestAnAnswerIsGivenOnce(t *testing.T) {
@@ -269,7 +271,7 @@ func TestAVerificationReadsAfresh(t *testing.T) {
 	lazy := foretold{fixture.Action{
 		OnCheck: kept("/second").Check,
 		OnApply: func(context.Context, *plan.Host) error { return nil },
-	}, kept("/second").Reads()}
+	}, kept("/second").Prefetch()}
 	_, err := (&plan.Runner{Transport: tr}).Run(t.Context(), fixture.MustPlan(t,
 		plan.Step{ID: "first", Host: "a", Action: kept("/first")}, plan.Step{ID: "lazy", Host: "a", After: []plan.ID{"first"}, Action: lazy}))
 	var left *plan.NotConvergedError
