@@ -42,6 +42,7 @@ func ExampleInstances() {
 	// cp-3 priority 120: dead API server 4.265625s, dead host 1.765625s
 	// -rwxr-xr-x /etc/keepalived/check_apiserver.sh sensitive: false
 	// -rw------- /etc/keepalived/keepalived.conf sensitive: false
+	// -rw-r--r-- /etc/systemd/system/keepalived.service.d/quorate.conf sensitive: false
 }
 
 func ExampleHAProxies() {
