@@ -187,6 +187,40 @@ func TestEngineLinksNoRecipe(t *testing.T) {
 	}
 }
 
+// The engine stays small enough to be learnt: what is for a few goes into a package
+// beside it, as plan/events and plan/journal do.
+func TestEngineExportsFewNames(t *testing.T) {
+	const most = 90
+	p := loadPackages(t)[module+"/plan"]
+	var names []string
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && d.Name.IsExported() {
+					names = append(names, d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						names = append(names, s.Name.Name)
+					case *ast.ValueSpec:
+						for _, n := range s.Names {
+							names = append(names, n.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !ast.IsExported(name) })
+	require.NotEmpty(t, names)
+	require.LessOrEqual(t, len(names), most, "%v", names)
+}
+
 // What each package of plan may import of this module, besides what is internal
 // to plan or to the module.
 func TestPlanImports(t *testing.T) {
@@ -194,6 +228,7 @@ func TestPlanImports(t *testing.T) {
 	for name, allowed := range map[string][]string{
 		"plan":                       {"", "transport"},
 		"plan/events":                {"", "plan", "transport"},
+		"plan/journal":               {"plan"},
 		"plan/ha/software":           {"", "plan", "plan/events", "transport", "vip"},
 		"plan/ha/internal/kube":      {"", "plan", "transport", "kubeadm"},
 		"plan/ha/internal/certcheck": {"", "kubeadm"},
@@ -203,8 +238,8 @@ func TestPlanImports(t *testing.T) {
 			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/kube", "plan/ha/internal/members",
 			"transport", "kubeadm", "etcd", "vip",
 		},
-		"plan/filejournal": {"plan"},
-		"plan/journaltest": {"", "plan", "transport", "transport/faketransport"},
+		"plan/filejournal": {"plan", "plan/journal"},
+		"plan/journaltest": {"", "plan", "plan/journal", "transport", "transport/faketransport"},
 		"plan/clusterfile": {""},
 	} {
 		p, ok := all[module+"/"+name]
@@ -262,7 +297,7 @@ func TestJournalsAreApart(t *testing.T) {
 		}
 	}
 	for _, imp := range all[module+"/plan/filejournal"].Imports {
-		require.True(t, all[imp].Standard || imp == module+"/plan" || imp == module+"/plan/internal/filelock", "plan/filejournal imports %s", imp)
+		require.True(t, all[imp].Standard || imp == module+"/plan" || imp == module+"/plan/journal" || imp == module+"/plan/internal/filelock", "plan/filejournal imports %s", imp)
 	}
 	nested := loadPackagesIn(t, "plan/etcdjournal")
 	require.Contains(t, nested, etcdClientModule)

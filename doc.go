@@ -23,6 +23,7 @@
 //	    transport/transporttest  the suite that every transport passes
 //	  plan                  the engine: steps, their order, the runner, previews, rollback
 //	    plan/events         a run's events as JSON Lines
+//	    plan/journal        what a journal of one's own is made with
 //	    plan/ha             the recipes: which steps in which order, for a whole cluster
 //	      plan/ha/preflight whether hosts are fit for it
 //	      plan/ha/software  how programs come to hosts

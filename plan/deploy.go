@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -44,12 +45,9 @@ type Unit struct {
 	NoBlock bool
 }
 
-// StateDir keeps, for each Deploy with units, the hash of the files that its
-// units were last started with: so a run that ended between writing and
-// restarting is made good by the next, which a comparison of files alone
-// could not see.
-const StateDir = "/var/lib/quorate"
-
+// stamp is, for a Deploy with units, the hash of the files that its units were last
+// started with: so a run that ended between writing and restarting is made good by
+// the next, which a comparison of files alone could not see.
 func (d Deploy) stamp() (quorate.File, bool) {
 	if len(d.Units) == 0 || len(d.Files) == 0 {
 		return quorate.File{}, false
@@ -60,7 +58,7 @@ func (d Deploy) stamp() (quorate.File, bool) {
 		_, _ = fmt.Fprintf(h, "%s %o %s %s %x\n", f.Path, f.Mode.Perm(), f.Owner, f.Group, sum)
 	}
 	return quorate.File{
-		Path:    path.Join(StateDir, d.Name+".sha256"),
+		Path:    path.Join(hostpath.State, d.Name+".sha256"),
 		Mode:    0o600,
 		Content: quorate.Public([]byte(hex.EncodeToString(h.Sum(nil)) + "\n")),
 	}, true

@@ -21,7 +21,7 @@
 //     the commands, for people, as JSON, and as a graph. It can be saved, and
 //     applied as long as it holds.
 //   - Events tell an observer what happens, and a Summary what was done. They
-//     are written as JSON Lines by plan/events, to a logger by LogTo, or as
+//     are written as JSON Lines by plan/events, to a logger by events.LogTo, or as
 //     OpenTelemetry spans by plan/otelplan.
 //
 // The check is the truth: a plan can be run any number of times, and a run

@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"context"
-	"log/slog"
-	"time"
-)
+import "time"
 
 // EventKind tells events apart.
 type EventKind string
@@ -92,64 +88,4 @@ type Summary struct {
 // Changed reports whether the run changed anything, or would have.
 func (s Summary) Changed() bool {
 	return s.Outcomes[Changed] > 0 || s.Outcomes[WouldChange] > 0
-}
-
-// LogTo gives an observer that writes every event to a logger: failures as
-// errors, retries and what was left unfinished as warnings, a step's beginning
-// and progress as debug. The message is the event's kind. Attributes have the
-// names that EventSchema has; changes and error are texts here.
-func LogTo(l *slog.Logger) func(Event) {
-	return func(e Event) {
-		level := slog.LevelInfo
-		switch {
-		case e.Err != nil && e.Kind == StepRetrying, e.Kind == StepUnfinished:
-			level = slog.LevelWarn
-		case e.Err != nil:
-			level = slog.LevelError
-		case e.Kind == StepStarted || e.Kind == StepProgress:
-			level = slog.LevelDebug
-		}
-		l.LogAttrs(context.Background(), level, string(e.Kind), e.attrs()...)
-	}
-}
-
-func (e Event) attrs() []slog.Attr {
-	var attrs []slog.Attr
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
-	}
-	text("run", e.Run)
-	text("step", string(e.Step))
-	text("host", e.Host)
-	text("title", e.Title)
-	text("message", e.Message)
-	text("outcome", string(e.Outcome))
-	if len(e.Diff) > 0 {
-		changes := make([]string, 0, len(e.Diff))
-		for _, c := range e.Diff {
-			changes = append(changes, c.String())
-		}
-		attrs = append(attrs, slog.Any("changes", changes))
-	}
-	if e.Attempt > 0 {
-		attrs = append(attrs, slog.Int("attempt", e.Attempt))
-	}
-	if e.Steps > 0 {
-		attrs = append(attrs, slog.Int("steps", e.Steps))
-	}
-	if e.DryRun {
-		attrs = append(attrs, slog.Bool("dryRun", e.DryRun))
-	}
-	if len(e.Irreversible) > 0 {
-		attrs = append(attrs, slog.Any("irreversible", e.Irreversible))
-	}
-	if e.Elapsed > 0 {
-		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))
-	}
-	if e.Err != nil {
-		text("error", e.Err.Error())
-	}
-	return attrs
 }

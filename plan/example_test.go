@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -86,7 +87,7 @@ func ExampleLogTo() {
 		return a
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: changing}))
-	runner := plan.Runner{Transport: hosts, Observe: plan.LogTo(logger)}
+	runner := plan.Runner{Transport: hosts, Observe: events.LogTo(logger)}
 	if _, err := runner.Run(context.Background(), p); err != nil {
 		log.Fatal(err)
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/quorate-dev/quorate/internal/strictjson"
 )
 
 // Journal keeps what runs intended and what came of it, beyond the life of the
@@ -27,11 +25,11 @@ type Journal interface {
 	// can lock refuses while another session has it, at once and with a
 	// *LockedError; a session whose program has died does not count for longer
 	// than the journal says. What a crash has left half written is repaired
-	// here, and what is too old to keep may be removed, as Trim has it. When Begin
+	// here, and what is too old to keep may be removed, as journal.Trim has it. When Begin
 	// fails there is nothing to end.
 	Begin(ctx context.Context, h Holder) (JournalSession, error)
 	// Records gives what has been kept, oldest first, also while a session is
-	// open; it stops after its first error. A *SchemaError is a record by a
+	// open; it stops after its first error. A *journal.SchemaError is a record by a
 	// later version. It takes no lock, and memory for one record at a time or
 	// for a bounded number of them.
 	Records(ctx context.Context) iter.Seq2[Record, error]
@@ -42,7 +40,8 @@ type JournalSession interface {
 	// Append returns nil once the record will outlive a crash of this program,
 	// and, if the journal is a file, of the machine. After an error the record
 	// may have been kept or not, but never in part. Of records that are
-	// appended one after another the order is kept. Records of up to MaxRecord
+	// appended one after another the order is kept. Records of up to
+	// journal.MaxRecord
 	// bytes of JSON are taken.
 	Append(ctx context.Context, r Record) error
 	// Lost gives at most one error, a *LockLostError, when another run may have
@@ -135,10 +134,6 @@ func (e *LockLostError) Unwrap() error { return e.Err }
 // Fields may be added within a version; a later version means something else.
 const RecordSchema = 1
 
-// MaxRecord bounds the JSON of one record in bytes. A Runner's are smaller: it
-// cuts long errors and long lists of changes.
-const MaxRecord = 1 << 20
-
 // RecordKind tells records apart.
 type RecordKind string
 
@@ -159,7 +154,7 @@ const (
 
 // Record is one thing that a run did. It holds no secrets, and nothing made of
 // them. Its JSON is what a journal keeps; a Record that has been marshalled is
-// read by ParseRecord.
+// read by journal.ParseRecord.
 type Record struct {
 	// Schema is the version of this form: RecordSchema.
 	Schema int `json:"schema"`
@@ -201,39 +196,6 @@ type Record struct {
 	// Elapsed, of RecordOutcome and RecordEnd, is how long the step or the run
 	// took, in nanoseconds.
 	Elapsed time.Duration `json:"elapsed,omitempty"`
-}
-
-// ParseRecord reads a record's JSON. A record by a later version is a
-// *SchemaError; fields that this version does not know are passed over, but for those
-// that differ from one it knows only in case, or are there twice.
-func ParseRecord(b []byte) (Record, error) {
-	var r Record
-	// The version first: a later one may give fields other types.
-	var v struct {
-		Schema int `json:"schema"`
-	}
-	lenient := strictjson.Options{MaxSize: MaxRecord + len("\n"), AllowUnknown: true}
-	if err := strictjson.Decode(b, &v, lenient); err != nil {
-		return r, fmt.Errorf("read a record of a journal: %w", err)
-	}
-	if v.Schema > RecordSchema {
-		return r, &SchemaError{Schema: v.Schema}
-	}
-	if err := strictjson.Decode(b, &r, lenient); err != nil {
-		return r, fmt.Errorf("read a record of a journal: %w", err)
-	}
-	if r.Schema < 1 || r.Run == "" || r.Kind == "" {
-		return r, fmt.Errorf("read a record of a journal: it has no schema, run or kind")
-	}
-	return r, nil
-}
-
-// SchemaError refuses a journal that a later version of this package has
-// written to.
-type SchemaError struct{ Schema int }
-
-func (e *SchemaError) Error() string {
-	return fmt.Sprintf("the journal has records of schema %d, and this program knows up to %d: use a later version", e.Schema, RecordSchema)
 }
 
 // JournalError is what went wrong with a run's journal.

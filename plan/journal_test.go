@@ -18,6 +18,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
+	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 )
 
@@ -338,23 +339,10 @@ func TestAJournalThatCannotBeReadStartsNothing(t *testing.T) {
 	tr := &idle{}
 	for range 2 { // and it is given back
 		_, err = (&plan.Runner{Transport: tr, Journal: &j}).Run(t.Context(), fixture.MustPlan(t, step("s", "h")))
-		var schema *plan.SchemaError
+		var schema *journal.SchemaError
 		require.ErrorAs(t, err, &schema)
 		require.Equal(t, plan.RecordSchema+1, schema.Schema)
 		require.Empty(t, tr.dials)
-	}
-}
-
-func TestParseRecord(t *testing.T) {
-	r, err := plan.ParseRecord([]byte(`{"schema":1,"run":"R","kind":"intent","time":"2026-01-02T03:04:05Z","laterField":{}}`))
-	require.NoError(t, err)
-	require.Equal(t, plan.RecordIntent, r.Kind)
-	var schema *plan.SchemaError
-	_, err = plan.ParseRecord([]byte(`{"schema":2,"run":{"id":1}}`))
-	require.ErrorAs(t, err, &schema)
-	for _, bad := range []string{"", "x", "{}", "[]", `{"schema":1}`, `{"schema":1,"run":"R"}`, `{"schema":0,"run":"R","kind":"intent"}`, `{"schema":1,"run":7}`} {
-		_, err := plan.ParseRecord([]byte(bad))
-		require.Error(t, err, bad)
 	}
 }
 
@@ -376,7 +364,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		for _, r := range all {
 			b, err := json.Marshal(r)
 			require.NoError(t, err)
-			require.LessOrEqual(t, len(b), plan.MaxRecord)
+			require.LessOrEqual(t, len(b), journal.MaxRecord)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
+	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -155,7 +156,7 @@ func TestRepeatedAndFoldedNamesAreRefused(t *testing.T) {
 	for _, bad := range []string{
 		`{"schema":1,"run":"r","kind":"intent","KIND":"end"}`, `{"schema":1,"run":"r","kind":"intent","\u212aind":"end"}`, `{"schema":1,"run":"r","run":"q","kind":"intent"}`,
 	} {
-		_, err := plan.ParseRecord([]byte(bad))
+		_, err := journal.ParseRecord([]byte(bad))
 		require.Error(t, err, bad)
 	}
 }
@@ -179,7 +180,7 @@ func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"run":"R","kind":"intent","time":"2026-01-02T03:04:05Z","laterField":{}}`))
 	f.Add([]byte(`{"schema":1,"run":"r","kind":"intent","KIND":"end"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := plan.ParseRecord(b); err == nil && (r.Run == "" || r.Kind == "") {
+		if r, err := journal.ParseRecord(b); err == nil && (r.Run == "" || r.Kind == "") {
 			t.Errorf("%q is a record", b)
 		}
 	})

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	_ "embed"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,27 +11,35 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Removal stops the units and takes away the files and their stamp.
+// Remove is an Action that stops units, keeps some files aside and removes others:
+// the opposite of Deploy.
+type Remove struct {
+	// Units, with their suffixes, are stopped and disabled before anything else.
+	Units []string
+	// Wait, if not empty, is a URL of HTTPS that must answer "ok" once the units have
+	// stopped: of what takes over.
+	Wait string
+	// Aside is what is kept, files and directories: where each is moved to, by its
+	// path. A directory that is made for it is root's alone; what was there is
+	// replaced.
+	Aside map[string]string
+	// Paths are removed, directories with all that is in them.
+	Paths []string
+	// Dirs are directories that are removed if they are empty.
+	Dirs []string
+}
+
+// Removal returns what removes a deployment: its units, its files and their stamp.
 func (d Deploy) Removal() Remove {
-	r := Remove{units: unitNames(d.Units), Paths: pathsOfFiles(d.Files)}
+	r := Remove{Units: unitNames(d.Units), Paths: pathsOfFiles(d.Files)}
 	if stamp, ok := d.stamp(); ok {
 		r.Paths = append(r.Paths, stamp.Path)
 	}
 	return r
 }
 
-// Remove stops units, keeps some files aside and removes others.
-type Remove struct {
-	units []string
-	// wait, if not empty, is a URL that must tell "ok" once the units have stopped.
-	Wait  string
-	Keep  []Move
-	Paths []string // files, and directories with all that is in them
-	Dirs  []string // directories that go if they are empty
-}
-
-// Move moves a file or a directory.
-type Move struct{ From, To string }
+// aside returns the paths that are kept, in the order in which they are moved.
+func (r Remove) aside() []string { return slices.Sorted(maps.Keys(r.Aside)) }
 
 // leftScript prints each of its arguments that is left, a pair of a kind and a
 // name.
@@ -45,11 +54,11 @@ var removeScript string
 
 func (r Remove) leftArgs() []string {
 	var args []string
-	for _, u := range r.units {
+	for _, u := range r.Units {
 		args = append(args, "unit", u)
 	}
-	for _, a := range r.Keep {
-		args = append(args, "path", a.From)
+	for _, from := range r.aside() {
+		args = append(args, "path", from)
 	}
 	for _, p := range r.Paths {
 		args = append(args, "path", p)
@@ -66,12 +75,12 @@ func (r Remove) Check(ctx context.Context, h *Host) (Diff, error) {
 	var diff Diff
 	for line := range strings.Lines(string(out)) {
 		kind, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		i := slices.IndexFunc(r.Keep, func(a Move) bool { return a.From == name })
+		to, kept := r.Aside[name]
 		switch {
 		case kind == "unit":
 			diff = append(diff, Change{Verb: "stop", Subject: "unit " + name, Disruptive: true, Data: unitChange{name, "stop"}})
-		case i >= 0:
-			diff = append(diff, Change{Verb: "keep", Subject: name, Detail: "as " + r.Keep[i].To})
+		case kept:
+			diff = append(diff, Change{Verb: "keep", Subject: name, Detail: "as " + to})
 		default:
 			diff = append(diff, Change{Verb: "remove", Subject: name})
 		}
@@ -82,14 +91,14 @@ func (r Remove) Check(ctx context.Context, h *Host) (Diff, error) {
 // Apply does all of it, in one round trip.
 func (r Remove) Apply(ctx context.Context, h *Host, _ Diff) error {
 	var args []string
-	for _, u := range r.units {
+	for _, u := range r.Units {
 		args = append(args, "unit", u, "")
 	}
 	if r.Wait != "" {
 		args = append(args, "wait", r.Wait, "")
 	}
-	for _, a := range r.Keep {
-		args = append(args, "keep", a.From, a.To)
+	for _, from := range r.aside() {
+		args = append(args, "keep", from, r.Aside[from])
 	}
 	for _, p := range r.Paths {
 		args = append(args, "path", p, "")
@@ -103,9 +112,9 @@ func (r Remove) Apply(ctx context.Context, h *Host, _ Diff) error {
 
 // Describe gives the units and the paths.
 func (r Remove) Describe() Description {
-	d := Description{Kind: "quorate/remove", Inputs: []quorate.Content{InputText(r.units...), InputText(r.Paths...), InputText(r.Dirs...), InputText(r.Wait)}}
-	for _, a := range r.Keep {
-		d.Inputs = append(d.Inputs, InputText(a.From, a.To))
+	d := Description{Kind: "quorate/remove", Inputs: []quorate.Content{InputText(r.Units...), InputText(r.Paths...), InputText(r.Dirs...), InputText(r.Wait)}}
+	for _, from := range r.aside() {
+		d.Inputs = append(d.Inputs, InputText(from, r.Aside[from]))
 	}
 	return d
 }
@@ -114,7 +123,7 @@ func (r Remove) Describe() Description {
 func (r Remove) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) {
 	var out []Command
 	stopped := DataOf[unitChange](d)
-	for _, u := range r.units {
+	for _, u := range r.Units {
 		if slices.Contains(stopped, unitChange{u, "stop"}) {
 			out = append(out, Command{Argv: []string{"systemctl", "stop", u}}, Command{Argv: []string{"systemctl", "disable", u}})
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
 // Reverter is the ability of an Action to take back what its Apply did in one run.
@@ -25,10 +26,6 @@ type Reverter interface {
 	// Undo takes it back. It is safe to repeat after a failure at any point.
 	Undo(ctx context.Context, h *Host, dir string) error
 }
-
-// UndoDir holds what runs with Runner.BackupAs have kept on a host, by the name of
-// the run. It belongs to root alone: old keys may be among it.
-const UndoDir = StateDir + "/undo"
 
 // IrreversibleError names a step that changed something and cannot be undone.
 type IrreversibleError struct {
@@ -157,7 +154,7 @@ func runNameError(run string) error {
 
 func undoDir(run string, step ID) string {
 	sum := sha256.Sum256([]byte(step))
-	return path.Join(UndoDir, run, fmt.Sprintf("%x", sum[:8]))
+	return path.Join(hostpath.Undo, run, fmt.Sprintf("%x", sum[:8]))
 }
 
 // undo takes back one step.
@@ -210,7 +207,7 @@ func (u revert) Describe() Description {
 }
 
 // forgetKept removes the mark first: what is left without it counts for nothing.
-// It is for directories of UndoDir alone.
+// It is for directories below hostpath.Undo alone.
 //
 //go:embed scripts/forget.sh
 var forgetKept string

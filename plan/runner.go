@@ -39,7 +39,7 @@ type Runner struct {
 	// be written is a *JournalError: an intent fails its step, which is then
 	// not applied; an outcome fails the run and undoes nothing.
 	Journal Journal
-	// Keep, if not empty, names this run, and has it keep on each host, in UndoDir,
+	// Keep, if not empty, names this run, and has it keep on each host, below /var/lib/quorate/undo,
 	// what it takes to undo each step that it applies: see Rollback. Runs with the
 	// same name count as one, and what they keep stays until it is rolled back or
 	// the node is reset. Up to 64 letters, digits, dots, dashes and underscores. It
@@ -463,7 +463,7 @@ type worker struct {
 // work does the step and fills in what came of it, whatever the Action does.
 func (w *worker) work(ctx context.Context, res *result) {
 	begin := w.now()
-	timeout := cmp.Or(w.step.Timeout, DefaultTimeout)
+	timeout := cmp.Or(w.step.Timeout, defaultTimeout)
 	stepCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	returned := false

@@ -36,8 +36,8 @@ type Step struct {
 	secrets *secretTexts
 }
 
-// DefaultTimeout bounds a step that sets no Timeout.
-const DefaultTimeout = 5 * time.Minute
+// defaultTimeout bounds a step that sets no Timeout.
+const defaultTimeout = 5 * time.Minute
 
 // Retry says how often and when a failed step is tried again. The zero Retry
 // tries twice more when the connection was lost or could not be made, and never

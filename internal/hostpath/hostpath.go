@@ -38,6 +38,9 @@ const (
 	// State is what Quorate keeps on a host.
 	State    = "/var/lib/quorate"
 	EtcdData = State + "/etcd"
+	// Undo is what runs keep for a rollback. It belongs to root alone: old keys may be
+	// among it.
+	Undo = State + "/undo"
 )
 
 // SystemdUnits are the units of the host's administrator.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 const (
@@ -55,7 +56,7 @@ type Config struct {
 	// Timeout of one operation. Default DefaultTimeout.
 	Timeout time.Duration
 	// KeepRuns is how many runs are kept whole, and of earlier ones what they left
-	// unfinished: see plan.NewTrim. Zero means plan.DefaultKeepRuns, a negative
+	// unfinished: see journal.NewTrim. Zero means journal.DefaultKeepRuns, a negative
 	// number all. Begin removes the others.
 	KeepRuns int
 }
@@ -299,7 +300,7 @@ func (j *Journal) entries(ctx context.Context) iter.Seq2[entry, error] {
 				return
 			}
 			for _, kv := range got.Kvs {
-				r, err := plan.ParseRecord(kv.Value)
+				r, err := journal.ParseRecord(kv.Value)
 				if err != nil {
 					err = fmt.Errorf("etcd journal: %s: %w", kv.Key, err)
 				}

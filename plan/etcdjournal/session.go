@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 var (
@@ -68,8 +69,8 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	if err != nil {
 		return err
 	}
-	if len(value) > plan.MaxRecord {
-		return fmt.Errorf("etcd journal: a record of %d bytes is longer than %d", len(value), plan.MaxRecord)
+	if len(value) > journal.MaxRecord {
+		return fmt.Errorf("etcd journal: a record of %d bytes is longer than %d", len(value), journal.MaxRecord)
 	}
 	key, err := s.number()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // maxRanges is how many ranges one transaction removes; etcd takes 128
@@ -20,7 +20,7 @@ type span struct{ first, end string }
 // lock is still this session's: cut off anywhere, it has removed nothing that
 // says what is unfinished, and the next session goes on.
 func (s *session) trim(ctx context.Context) error {
-	t, err := plan.NewTrim(s.journal.Records(ctx), s.journal.config.KeepRuns)
+	t, err := journal.NewTrim(s.journal.Records(ctx), s.journal.config.KeepRuns)
 	if err != nil || t.Drops() == 0 {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -58,7 +57,7 @@ const (
 	KindLocked Kind = "locked"
 	// KindLockLost is a *plan.LockLostError: Holder had the journal.
 	KindLockLost Kind = "lock-lost"
-	// KindSchema is a *plan.SchemaError: the journal has records of the later form Got.
+	// KindSchema is a *journal.SchemaError: the journal has records of the later form Got.
 	KindSchema Kind = "schema"
 	// KindHash is a *software.HashError: a file that was to be sent, Path, has the hash Got
 	// and not Want.
@@ -281,8 +280,6 @@ func typedError(err error) Error {
 		return Error{Kind: KindLocked, Holder: &e.Holder, Do: "wait until that run has ended"}
 	case *plan.LockLostError:
 		return Error{Kind: KindLockLost, Holder: &e.Holder, Do: "look whether somebody else runs, and run again"}
-	case *plan.SchemaError:
-		return Error{Kind: KindSchema, Want: strconv.Itoa(plan.RecordSchema), Got: strconv.Itoa(e.Schema), Do: "use a later version"}
 	case *transport.FileError:
 		return Error{Kind: KindFile, Host: e.Host, Tried: e.Op, Path: e.Path}
 	case *plan.StaleError:

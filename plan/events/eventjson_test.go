@@ -285,7 +285,7 @@ func TestTheLogHasTheNamesOfTheSchema(t *testing.T) {
 		Err: errors.New("e"), Elapsed: time.Second, Diff: plan.Diff{{Verb: "run", Subject: "x"}, {Verb: "run", Subject: "y"}},
 	}
 	var log bytes.Buffer
-	plan.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))(e)
+	events.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))(e)
 	require.NoError(t, json.Unmarshal(log.Bytes(), &logged))
 	require.NoError(t, json.Unmarshal([]byte(fixture.Encode(t, e)), &line))
 	for name := range logged {

@@ -30,6 +30,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/sudo"
 )
@@ -87,7 +88,7 @@ func shownErrors() map[events.Kind]error {
 		events.KindJournal:      &plan.JournalError{Op: "append", Record: plan.RecordOutcome, Step: "etcd/cp-1", Err: errors.New("no space left on device")},
 		events.KindLocked:       &plan.LockedError{Holder: alice},
 		events.KindLockLost:     &plan.LockLostError{Holder: alice, Err: errors.New("etcd's lease has run out")},
-		events.KindSchema:       &plan.SchemaError{Schema: 2},
+		events.KindSchema:       &journal.SchemaError{Schema: 2},
 		events.KindHash:         &software.HashError{Path: "/usr/local/bin/etcd", Want: strings.Repeat("0a", 32), Got: strings.Repeat("0b", 32)},
 		events.KindFile:         &transport.FileError{Host: "cp-1", Op: "write", Path: "/etc/motd", Err: fs.ErrPermission},
 		events.KindSudo:         &sudo.Error{Host: "cp-1", Reason: sudo.PasswordNeeded},

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // A disk that refuses a record, and refuses to have it taken back, ends the
@@ -44,6 +45,6 @@ func TestARecordTooLongIsRefused(t *testing.T) {
 	j := &Journal{Path: filepath.Join(t.TempDir(), "journal")}
 	s, err := j.Begin(t.Context(), plan.Holder{})
 	require.NoError(t, err)
-	require.Error(t, s.Append(t.Context(), plan.Record{Error: string(make([]byte, plan.MaxRecord))}))
+	require.Error(t, s.Append(t.Context(), plan.Record{Error: string(make([]byte, journal.MaxRecord))}))
 	require.NoError(t, s.End(t.Context()))
 }

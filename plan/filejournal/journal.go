@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // Journal is a plan.Journal in a file. It has no state of its own and needs no
@@ -26,7 +27,7 @@ type Journal struct {
 	// and its directory must be there, on a file system that has hard links.
 	Path string
 	// KeepRuns is how many runs are kept whole, and at least what earlier ones
-	// left unfinished: see plan.NewTrim. Zero means plan.DefaultKeepRuns, a
+	// left unfinished: see journal.NewTrim. Zero means journal.DefaultKeepRuns, a
 	// negative number all. Begin removes the others.
 	KeepRuns int
 
@@ -40,7 +41,7 @@ type Journal struct {
 const header = `{"journal":"quorate.dev/plan","version":1}` + "\n"
 
 // maxLine is the longest line that is read; a longer one is no record.
-const maxLine = plan.MaxRecord + 1
+const maxLine = journal.MaxRecord + 1
 
 // FormatError refuses a file that is no journal, or holds something between its
 // records that is none. Nothing has been changed.
@@ -109,16 +110,16 @@ func (j *Journal) begin(ctx context.Context) (*os.File, int64, error) {
 
 // examine reads all of the file, changes nothing, and returns what a trim would
 // remove.
-func (j *Journal) examine(ctx context.Context) (*plan.Trim, error) {
+func (j *Journal) examine(ctx context.Context) (*journal.Trim, error) {
 	if j.KeepRuns >= 0 {
-		return plan.NewTrim(j.Records(ctx), j.KeepRuns)
+		return journal.NewTrim(j.Records(ctx), j.KeepRuns)
 	}
 	for _, err := range j.Records(ctx) {
 		if err != nil {
 			return nil, err
 		}
 	}
-	return &plan.Trim{}, nil
+	return &journal.Trim{}, nil
 }
 
 // openToAppend opens the file, repaired, and returns its size.
@@ -334,7 +335,7 @@ func (l *lines) next() (line, error) {
 	if err != nil {
 		return line{}, err
 	}
-	r, err := plan.ParseRecord(b)
+	r, err := journal.ParseRecord(b)
 	if err != nil {
 		// The last line may be what is left of a record, with its end.
 		if !json.Valid(b) && l.last() {
@@ -372,8 +373,8 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	if err != nil {
 		return err
 	}
-	if len(b) > plan.MaxRecord {
-		return fmt.Errorf("a record of %d bytes is longer than %d", len(b), plan.MaxRecord)
+	if len(b) > journal.MaxRecord {
+		return fmt.Errorf("a record of %d bytes is longer than %d", len(b), journal.MaxRecord)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

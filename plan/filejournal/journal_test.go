@@ -25,6 +25,7 @@ import (
 
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/filejournal"
+	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -251,7 +252,7 @@ func TestWhatIsNoJournalIsRefusedAndLeftAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, text == string(after), "%s was changed", name)
 	}
-	var schema *plan.SchemaError
+	var schema *journal.SchemaError
 	for _, err = range (&filejournal.Journal{Path: filepath.Join(dir, "a later record")}).Records(t.Context()) {
 		continue
 	}
@@ -296,8 +297,10 @@ func (always) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 type nowhere struct{}
 
 func (nowhere) Dial(context.Context, string) (transport.Conn, error) { return nowhere{}, nil }
-func (nowhere) Run(context.Context, transport.Cmd) error             { return nil }
-func (nowhere) Close() error                                         { return nil }
+
+func (nowhere) Run(context.Context, transport.Cmd) error { return nil }
+
+func (nowhere) Close() error { return nil }
 
 // BenchmarkRun runs a hundred steps on ten hosts, all of which are applied and
 // take no time: what is left is the runner and the journal.

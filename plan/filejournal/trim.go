@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // newSuffix is what a shorter journal is called until it is in place.
@@ -18,7 +18,7 @@ const newSuffix = ".trimmed"
 // trim replaces a journal that has grown too long, f, by one without what t drops,
 // and reports whether it has. Only who has the lock may call it. A file whose owner
 // the new one could not have stays as it is.
-func (j *Journal) trim(ctx context.Context, f *os.File, t *plan.Trim) (bool, error) {
+func (j *Journal) trim(ctx context.Context, f *os.File, t *journal.Trim) (bool, error) {
 	path, err := filepath.EvalSymlinks(j.Path) // the file is replaced, not what leads to it
 	if err != nil {
 		return false, err
@@ -61,7 +61,7 @@ func (j *Journal) trim(ctx context.Context, f *os.File, t *plan.Trim) (bool, err
 }
 
 // fill writes what stays, byte for byte, and synchronises it.
-func (j *Journal) fill(ctx context.Context, shorter *os.File, like os.FileInfo, t *plan.Trim) error {
+func (j *Journal) fill(ctx context.Context, shorter *os.File, like os.FileInfo, t *journal.Trim) error {
 	if err := shorter.Chmod(like.Mode().Perm()); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/filejournal"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // asTrimmer makes this test's binary keep one record and die before an operation,
@@ -138,7 +139,7 @@ func TestWhatATrimLeaves(t *testing.T) {
 		if i == 0 {
 			continue // the header
 		}
-		r, err := plan.ParseRecord([]byte(text))
+		r, err := journal.ParseRecord([]byte(text))
 		require.NoError(t, err)
 		got = append(got, strings.TrimSpace(fmt.Sprint(r.Run, " ", r.Kind, " ", r.Outcome)))
 	}

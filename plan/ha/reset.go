@@ -2,12 +2,14 @@ package ha
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
@@ -49,7 +51,7 @@ const (
 )
 
 // KeptDir holds what a reset keeps of keys and certificates.
-const KeptDir = plan.StateDir + "/kept"
+const KeptDir = hostpath.State + "/kept"
 
 // PlanReset makes the plan that takes nodes, or the whole cluster, back to hosts
 // on which Plan could start from nothing. For Nodes of a cluster that goes on:
@@ -303,13 +305,13 @@ func (rs *reset) withoutEtcd(n quorate.Node) plan.Remove {
 	d := rs.etcdDeploy(n).Removal()
 	d.Paths = append(d.Paths, etcd.JoinPath)
 	d.Dirs = []string{path.Dir(etcd.JoinPath), etcd.PKIDir, path.Dir(etcd.PKIDir), data}
-	aside := []plan.Move{{From: data + "/member", To: data + "/member" + members.KeptSuffix}, {From: etcd.PKIDir, To: KeptDir + "/etcd-pki"}}
+	aside := map[string]string{data + "/member": data + "/member" + members.KeptSuffix, etcd.PKIDir: KeptDir + "/etcd-pki"}
 	if rs.Data == KeepData {
-		d.Keep = aside
+		d.Aside = aside
 		return d
 	}
-	for _, a := range aside {
-		d.Paths = append(d.Paths, a.From, a.To)
+	for _, from := range slices.Sorted(maps.Keys(aside)) {
+		d.Paths = append(d.Paths, from, aside[from])
 	}
 	return d
 }
@@ -332,7 +334,7 @@ func (rs *reset) clean(n quorate.Node) plan.Remove {
 		d = rs.haproxyDeploy(n).Removal()
 		d.Dirs = []string{path.Dir(vip.HAProxyDropInPath)}
 	}
-	d.Paths, d.Dirs = append(d.Paths, software.SysctlFile, plan.UndoDir, software.VersionsPath(software.Binaries), software.VersionsPath(software.BinariesOfEtcd)), append(d.Dirs, plan.StateDir)
+	d.Paths, d.Dirs = append(d.Paths, software.SysctlFile, hostpath.Undo, software.VersionsPath(software.Binaries), software.VersionsPath(software.BinariesOfEtcd)), append(d.Dirs, hostpath.State)
 	for _, m := range rs.Manifests {
 		d.Paths = append(d.Paths, kube.Manifest{Name: m.Name}.Stamp().Path)
 	}

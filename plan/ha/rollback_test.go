@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
@@ -65,7 +66,7 @@ func TestAChangeIsRolledBack(t *testing.T) {
 		keeping(t, hosts, after, "change")
 		changed := stateOf(t, hosts)
 		require.NotEqual(t, old, changed)
-		require.Contains(t, changed, plan.UndoDir+"/change/")
+		require.Contains(t, changed, hostpath.Undo+"/change/")
 		other, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), rollback(t, after, "another"))
 		require.NoError(t, err)
 		require.False(t, other.Changed(), "what another run kept was undone")

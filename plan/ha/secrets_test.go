@@ -270,8 +270,8 @@ type said struct {
 func (s *said) observe(e plan.Event) {
 	s.events = append(s.events, e)
 	events.NewWriter(&s.log).Observe(e)
-	plan.LogTo(slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
-	plan.LogTo(slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
+	events.LogTo(slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
+	events.LogTo(slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})))(e)
 }
 
 // assertQuietRun runs a plan and looks at all that is said of it, also at what

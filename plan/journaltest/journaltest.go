@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // Harness is a kind of journal under test.
@@ -190,7 +191,7 @@ func large(ctx context.Context, t *testing.T, _ Harness, open func(*testing.T) p
 	r := record("R", 1)
 	b, err := json.Marshal(r)
 	fatal(t, err)
-	r.Error = strings.Repeat("x", plan.MaxRecord-len(b)-len(`,"error":""`))
+	r.Error = strings.Repeat("x", journal.MaxRecord-len(b)-len(`,"error":""`))
 	all := []plan.Record{record("R", 0), r, r, record("R", 2)}
 	for _, r := range all {
 		fatal(t, s.Append(ctx, r))

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // Memory is a journal that lives as long as the program, for tests of programs
@@ -18,7 +19,7 @@ type Memory struct {
 	// Fail, if set, is asked before a record is kept, by several goroutines at
 	// once; an error of its is Append's, and the record is not kept.
 	Fail func(plan.Record) error
-	// KeepRuns is how many runs Begin keeps whole: see plan.NewTrim.
+	// KeepRuns is how many runs Begin keeps whole: see journal.NewTrim.
 	KeepRuns int
 
 	mu      sync.Mutex
@@ -53,7 +54,7 @@ func (m *Memory) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession,
 }
 
 func (m *Memory) trim() error {
-	t, err := plan.NewTrim(parsed(context.Background(), m.records), m.KeepRuns)
+	t, err := journal.NewTrim(parsed(context.Background(), m.records), m.KeepRuns)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (m *Memory) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 func parsed(ctx context.Context, records [][]byte) iter.Seq2[plan.Record, error] {
 	return func(yield func(plan.Record, error) bool) {
 		for _, b := range records {
-			r, err := plan.ParseRecord(b)
+			r, err := journal.ParseRecord(b)
 			if err == nil {
 				err = context.Cause(ctx)
 			}

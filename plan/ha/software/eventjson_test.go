@@ -19,6 +19,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
+	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/sudo"
 )
@@ -89,7 +90,7 @@ func anError(t *rapid.T, depth int) error {
 			&plan.HostError{Host: "h", Findings: make([]plan.Finding, 101)},
 			&plan.NotConvergedError{Left: aDiff(t)},
 			&plan.LockedError{Holder: plan.Holder{Operator: fixture.Alice, Run: "R", Since: time.Unix(1, 0).UTC()}},
-			&plan.SchemaError{Schema: 9}, &software.HashError{Path: "/x", Want: "a", Got: "b"},
+			&journal.SchemaError{Schema: 9}, &software.HashError{Path: "/x", Want: "a", Got: "b"},
 			&sudo.Error{Host: "h", Reason: sudo.NotAllowed}, &events.SchemaError{Got: text("got")},
 			&plan.StaleError{Steps: []plan.StaleStep{{Step: "a", Differences: []string{text("difference")}}}},
 			&plan.GraphError{Faults: make([]string, 150)},

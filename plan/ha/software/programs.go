@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
@@ -137,7 +138,7 @@ var versionsScript string
 
 // VersionsPath is where a preparation's versions are remembered.
 func VersionsPath(preparation string) string {
-	return path.Join(plan.StateDir, "versions-"+preparation)
+	return path.Join(hostpath.State, "versions-"+preparation)
 }
 
 func (ps programs) query() transport.Query {

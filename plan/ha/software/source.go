@@ -23,7 +23,7 @@ type Preparation struct {
 	Name string
 	// Title says in a few words what it is for.
 	Title string
-	// Timeout of the step; 0 means DefaultTimeout.
+	// Timeout of the step; 0 means that of plan.Step.
 	Timeout time.Duration
 	Action  plan.Action
 }

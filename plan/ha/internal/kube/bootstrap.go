@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
@@ -75,7 +76,7 @@ const kubeletConf = "/etc/kubernetes/kubelet.conf"
 // node that was cut off half-way is told from a complete one whose API server does
 // not answer, of which nothing may ever be reset.
 const (
-	kubeadmMark = plan.StateDir + "/kubeadm.state"
+	kubeadmMark = hostpath.State + "/kubeadm.state"
 	markBegun   = "begun"
 	markDone    = "done"
 	markReset   = "reset"

@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -49,7 +50,7 @@ func (a Manifest) query() transport.Query {
 func (a Manifest) Stamp() quorate.File {
 	sum := a.YAML.SHA256()
 	return quorate.File{
-		Path: path.Join(plan.StateDir, "manifest-"+a.Name+".sha256"), Mode: 0o600,
+		Path: path.Join(hostpath.State, "manifest-"+a.Name+".sha256"), Mode: 0o600,
 		Content: quorate.Public(fmt.Appendf(nil, "%x\n", sum)),
 	}
 }

@@ -1,6 +1,10 @@
-package plan
+package journal
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/quorate-dev/quorate/plan"
+)
 
 // DefaultKeepRuns is how many runs a journal keeps whole unless it is told
 // otherwise. A run that changes nothing is two records of two hundred bytes each,
@@ -26,7 +30,7 @@ type Trim struct {
 // Nothing goes before there is something to remove of more than a quarter as many
 // runs: a journal is not to be rewritten by each run. The error is one of
 // records.
-func NewTrim(records iter.Seq2[Record, error], keepRuns int) (*Trim, error) {
+func NewTrim(records iter.Seq2[plan.Record, error], keepRuns int) (*Trim, error) {
 	if keepRuns < 0 {
 		return &Trim{}, nil
 	}
@@ -34,7 +38,7 @@ func NewTrim(records iter.Seq2[Record, error], keepRuns int) (*Trim, error) {
 		keepRuns = DefaultKeepRuns
 	}
 	type key struct {
-		step ID
+		step plan.ID
 		host string
 	}
 	type place struct {
@@ -61,7 +65,7 @@ func NewTrim(records iter.Seq2[Record, error], keepRuns int) (*Trim, error) {
 			c.frame++
 		case unfinished(r):
 			left[k] = place{n, r.Run}
-		case r.Kind == RecordOutcome:
+		case r.Kind == plan.RecordOutcome:
 			delete(left, k)
 		}
 		n++
@@ -94,11 +98,11 @@ func NewTrim(records iter.Seq2[Record, error], keepRuns int) (*Trim, error) {
 }
 
 // frames reports whether a record is the first or the last of a run.
-func frames(r Record) bool { return r.Kind == RecordRun || r.Kind == RecordEnd }
+func frames(r plan.Record) bool { return r.Kind == plan.RecordRun || r.Kind == plan.RecordEnd }
 
 // unfinished reports whether a record leaves its step so.
-func unfinished(r Record) bool {
-	return r.Kind == RecordIntent || r.Kind == RecordOutcome && r.Outcome == Failed
+func unfinished(r plan.Record) bool {
+	return r.Kind == plan.RecordIntent || r.Kind == plan.RecordOutcome && r.Outcome == plan.Failed
 }
 
 // Drops is how many records may go; 0 if all are to stay.
@@ -106,6 +110,6 @@ func (t *Trim) Drops() int { return t.drops }
 
 // Keeps reports whether a record stays, the n-th of those that NewTrim read,
 // from 0.
-func (t *Trim) Keeps(n int, r Record) bool {
+func (t *Trim) Keeps(n int, r plan.Record) bool {
 	return t.drops == 0 || t.recent[r.Run] || t.left[n] || t.framed[r.Run] && frames(r)
 }

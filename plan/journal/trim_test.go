@@ -1,4 +1,4 @@
-package plan_test
+package journal_test
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/journal"
 )
 
 // theRecords gives records as a journal does.
@@ -64,7 +65,7 @@ func TestTrimKeepsWhatIsUnfinished(t *testing.T) {
 		keep := rapid.IntRange(1, 12).Draw(t, "keep")
 		want, err := plan.UnfinishedOf(theRecords(all))
 		require.NoError(t, err)
-		trim, err := plan.NewTrim(theRecords(all), keep)
+		trim, err := journal.NewTrim(theRecords(all), keep)
 		require.NoError(t, err)
 
 		var kept []plan.Record
@@ -101,11 +102,11 @@ func TestTrimKeepsWhatIsUnfinished(t *testing.T) {
 
 		// What has been trimmed is not trimmed again.
 		if dropped > 0 {
-			again, err := plan.NewTrim(theRecords(kept), keep)
+			again, err := journal.NewTrim(theRecords(kept), keep)
 			require.NoError(t, err)
 			require.Zero(t, again.Drops())
 		}
-		all2, err := plan.NewTrim(theRecords(all), -1)
+		all2, err := journal.NewTrim(theRecords(all), -1)
 		require.NoError(t, err)
 		require.Zero(t, all2.Drops())
 	})
@@ -113,7 +114,7 @@ func TestTrimKeepsWhatIsUnfinished(t *testing.T) {
 
 func TestTrimOfWhatCannotBeRead(t *testing.T) {
 	broken := errors.New("broken")
-	_, err := plan.NewTrim(func(yield func(plan.Record, error) bool) { yield(plan.Record{}, broken) }, 1)
+	_, err := journal.NewTrim(func(yield func(plan.Record, error) bool) { yield(plan.Record{}, broken) }, 1)
 	require.ErrorIs(t, err, broken)
 }
 
@@ -123,11 +124,11 @@ func TestTrimDefault(t *testing.T) {
 	for i := range 1250 {
 		all = append(all, plan.Record{Run: fmt.Sprint(i), Kind: plan.RecordRun})
 	}
-	trim, err := plan.NewTrim(theRecords(all), 0)
+	trim, err := journal.NewTrim(theRecords(all), 0)
 	require.NoError(t, err)
 	require.Zero(t, trim.Drops())
 	all = append(all, plan.Record{Run: "one more", Kind: plan.RecordRun})
-	trim, err = plan.NewTrim(theRecords(all), 0)
+	trim, err = journal.NewTrim(theRecords(all), 0)
 	require.NoError(t, err)
 	require.Equal(t, 251, trim.Drops())
 }
