@@ -35,13 +35,13 @@ type Deploy struct {
 
 // Unit is a systemd unit that a Deploy keeps.
 type Unit struct {
-	// Name with its suffix: "etcd.service".
+	// Name with its suffix: "web.service".
 	Name string
 	// EnableOnly enables the unit for the next boot and leaves starting it to
-	// someone else, as the kubelet is left to kubeadm.
+	// someone else.
 	EnableOnly bool
-	// NoBlock does not wait for a first start to complete. An etcd member's
-	// start completes only once enough others have started.
+	// NoBlock does not wait for a first start to complete. One whose
+	// start completes only once enough others have started must not be waited for.
 	NoBlock bool
 }
 
@@ -428,4 +428,13 @@ func (d Deploy) Backup(ctx context.Context, h *Host, _ Diff, dir string) error {
 func (d Deploy) Undo(ctx context.Context, h *Host, dir string) error {
 	_, err := h.Script(ctx, putBack, map[string]string{"DIR": dir}, d.undoArgs()...)
 	return err
+}
+
+// Removal returns what removes a deployment: its units, its files and their stamp.
+func (d Deploy) Removal() Remove {
+	r := Remove{Units: unitNames(d.Units), Paths: pathsOfFiles(d.Files)}
+	if stamp, ok := d.stamp(); ok {
+		r.Paths = append(r.Paths, stamp.Path)
+	}
+	return r
 }

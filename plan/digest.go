@@ -16,7 +16,7 @@ import (
 
 // digester makes of secrets what can be compared and not guessed.
 //
-// A hash of a secret of few characters, as keepalived's password is, gives it
+// A hash of a secret of few characters, as some passwords are, gives it
 // away to whoever tries them all, and a saved preview is read by many; a random
 // key saved beside the hash would help nobody but the one who guesses. So the
 // key comes from the plan's own secrets, all of them in one hash, which whoever

@@ -4,24 +4,40 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"log/slog"
-	"os"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/plan/events"
-	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
+// motd is an Action of one's own.
+type motd struct{ text string }
+
+func (m motd) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	out, err := h.Run(ctx, "cat", "/etc/motd")
+	if err != nil || string(out) == m.text {
+		return nil, err
+	}
+	return plan.Diff{{Verb: "update", Subject: "/etc/motd"}}, nil
+}
+
+func (m motd) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+	return h.WriteFiles(ctx, quorate.File{Path: "/etc/motd", Mode: 0o644, Content: quorate.Public([]byte(m.text))})
+}
+
+// Describe lets previews and journals know the Action.
+func (m motd) Describe() plan.Description {
+	return plan.Description{Kind: "example.com/motd", Inputs: []quorate.Content{quorate.Public([]byte(m.text))}}
+}
+
 // A step of one's own, run dry.
 func ExampleRunner_dryRun() {
 	hosts := faketransport.New()
-	if err := hosts.Host("web-1").Put(fixture.File("/etc/motd", "hello")); err != nil {
+	if err := hosts.Host("web-1").Put(transport.File{Path: "/etc/motd", Mode: 0o644, Data: transport.Bytes([]byte("hello"))}); err != nil {
 		log.Fatal(err)
 	}
-	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: fixture.Motd{Text: "welcome"}})
+	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: motd{"welcome"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -68,32 +84,4 @@ func ExampleRunner_Preview() {
 	//         -hello
 	//         +welcome
 	//       create /etc/token  [not shown: secret]
-}
-
-// A run's events in a log, of which a failure is an error and a retry a warning.
-func ExampleLogTo() {
-	p, err := plan.New(plan.Step{ID: "motd/web-1", Host: "web-1", Action: fixture.Motd{Text: "welcome"}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	hosts := faketransport.New()
-	if err := hosts.Host("web-1").Put(fixture.File("/etc/motd", "hello")); err != nil {
-		log.Fatal(err)
-	}
-	changing := func(_ []string, a slog.Attr) slog.Attr { // what is another in each run
-		if a.Key == slog.TimeKey || a.Key == "run" || a.Key == "elapsed" {
-			return slog.Attr{}
-		}
-		return a
-	}
-	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: changing}))
-	runner := plan.Runner{Transport: hosts, Observe: events.LogTo(logger)}
-	if _, err := runner.Run(context.Background(), p); err != nil {
-		log.Fatal(err)
-	}
-	// Output:
-	// level=INFO msg=run-started steps=1
-	// level=INFO msg=step-applying step=motd/web-1 host=web-1 title=motd/web-1 changes="[update /etc/motd]" attempt=1
-	// level=INFO msg=step-ended step=motd/web-1 host=web-1 title=motd/web-1 outcome=changed changes="[update /etc/motd]" attempt=1
-	// level=INFO msg=run-ended
 }

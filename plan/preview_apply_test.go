@@ -70,7 +70,7 @@ func TestAnAlteredPreviewIsRefused(t *testing.T) {
 			if applied {
 				return nil, nil
 			}
-			return plan.Diff{{Verb: "restart", Subject: "etcd", Disruptive: true}, {Verb: "create", Subject: "/etc/x"}}, nil
+			return plan.Diff{{Verb: "restart", Subject: "board", Disruptive: true}, {Verb: "create", Subject: "/etc/x"}}, nil
 		},
 		OnApply: func(context.Context, *plan.Host) error { applied = true; return nil },
 	}

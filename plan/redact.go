@@ -8,8 +8,8 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// minSecret is the shortest text worth hiding: keepalived's password has 8
-// characters, and what is shorter would be found everywhere.
+// minSecret is the shortest text worth hiding: what is shorter would be
+// found everywhere.
 const minSecret = 8
 
 // WithSecrets returns the same plan with further texts that must not be shown, line

@@ -29,15 +29,6 @@ type Remove struct {
 	Dirs []string
 }
 
-// Removal returns what removes a deployment: its units, its files and their stamp.
-func (d Deploy) Removal() Remove {
-	r := Remove{Units: unitNames(d.Units), Paths: pathsOfFiles(d.Files)}
-	if stamp, ok := d.stamp(); ok {
-		r.Paths = append(r.Paths, stamp.Path)
-	}
-	return r
-}
-
 // aside returns the paths that are kept, in the order in which they are moved.
 func (r Remove) aside() []string { return slices.Sorted(maps.Keys(r.Aside)) }
 

@@ -39,7 +39,7 @@ func (e *IrreversibleError) Error() string {
 }
 
 // Irreversible returns the steps that a Rollback leaves as they are, whatever a run
-// of the plan does by them, since their Actions are no Undoers. It is known before
+// of the plan does by them, since their Actions are no Reverters. It is known before
 // any run; that a Reverter finds no way back is known only once it has looked.
 func (p *Plan) Irreversible() []ID {
 	var ids []ID
@@ -59,9 +59,7 @@ func (p *Plan) Irreversible() []ID {
 //
 // A step that was not applied in that run changes nothing. One that was is undone
 // if its Action is a Reverter: Deploy puts back the bytes, modes and owners that
-// stood there and removes what did not, and has units run, or not, as they did;
-// kubeadm's init and join are taken back by kubeadm reset where this run began
-// them. A node that should go whatever was done to it is for Reset.
+// stood there and removes what did not, and has units run, or not, as they did.
 //
 // One that cannot be undone fails with an *IrreversibleError, so that nothing is
 // passed over in silence. Where its Action is no Reverter (Plan.Irreversible), the
@@ -70,11 +68,8 @@ func (p *Plan) Irreversible() []ID {
 // Where a Reverter found that there is no way back, the steps that it came after are
 // left as they are, and the *RunError names them as not reached.
 //
-// Steps of one's own take part when their Actions are Undoers. An Action that only
+// Steps of one's own take part when their Actions are Reverters. An Action that only
 // reads or waits embeds NothingToUndo.
-//
-// A worker cannot take its node out of the cluster: that stays, not Ready, until
-// somebody deletes it or the worker joins again.
 //
 // What has been undone is no longer kept, so a second run changes nothing, and an
 // interrupted one goes on where it was. Undo an older run only after those that came

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ID names a step within its plan: "etcd/cp-1".
+// ID names a step within its plan: "board/web-1".
 type ID string
 
 // Step is one unit of work on one host. A Step is data: nothing happens before
@@ -71,8 +71,7 @@ type Change struct {
 	// Verb is what would be done: create, update, remove, start, restart,
 	// enable, run, wait.
 	Verb string `json:"verb"`
-	// Subject is what it would be done to: a path, "unit etcd.service",
-	// "kubeadm init".
+	// Subject is what it would be done to: a path, "unit web.service".
 	Subject string `json:"subject"`
 	// Detail says how it differs, empty if the verb says it all.
 	Detail string `json:"detail,omitempty"`
@@ -93,7 +92,7 @@ type Change struct {
 	Hidden string `json:"hidden,omitempty"`
 }
 
-// String gives "update /etc/etcd.env (content)".
+// String gives "update /etc/motd (content)".
 func (c Change) String() string {
 	s := c.Verb + " " + c.Subject
 	if c.Detail != "" {
