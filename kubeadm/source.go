@@ -131,20 +131,21 @@ func invalidUTF8(data []byte) int {
 
 // read reads a document, and what is in it if it is a ConfigMap.
 func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
-	refuse := func(line int, format string, args ...any) []*sourceDoc {
+	refuse := func(line int, format string, args ...any) {
 		*p = append(*p, quorate.Problem{Path: r.name, Line: line, Message: fmt.Sprintf(format, args...), Severity: quorate.Refused})
-		return nil
 	}
 	fields, err := r.fields()
 	if err != nil {
-		return refuse(r.errorLine(err), "cannot be read as YAML: %s", reasonOf(err))
+		refuse(r.errorLine(err), "cannot be read as YAML: %s", reasonOf(err))
+		return nil
 	}
 	if fields == nil {
 		return nil
 	}
 	object, ok := fields.(map[string]any)
 	if !ok {
-		return refuse(r.line, "want fields with values")
+		refuse(r.line, "want fields with values")
+		return nil
 	}
 	root := r.nodes()
 	doc := &sourceDoc{line: r.line, lines: map[string]int{}}
@@ -168,14 +169,16 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 	}
 	if !twice {
 		if _, err := yaml.YAMLToJSONStrict(r.parsed()); err != nil {
-			return refuse(r.errorLine(err), "a key is there twice")
+			refuse(r.errorLine(err), "a key is there twice")
+			return nil
 		}
 	}
 	if twice {
 		return nil
 	}
 	if path := replaced(object, ""); path != "" && bytes.Contains(r.text, []byte("binary")) {
-		return refuse(doc.lineOf(path), "a value that is not UTF-8")
+		refuse(doc.lineOf(path), "a value that is not UTF-8")
+		return nil
 	}
 	if outer && doc.kind == "ConfigMap" && doc.apiVersion == "v1" {
 		if inner, found := r.configMap(object, root, p); found {

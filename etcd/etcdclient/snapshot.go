@@ -74,11 +74,11 @@ func (c *Client) Snapshot(ctx context.Context, w io.Writer, config SnapshotConfi
 	var writeErr error
 	err = m.do(ctx, "snapshot", func(ctx context.Context, client *clientv3.Client) error {
 		stream := &snapshotStream{to: w, limit: config.MaxSize, idle: c.timeout, taken: &s}
-		err := stream.run(ctx, client)
+		failed := stream.run(ctx, client)
 		if writeErr = stream.writeErr; writeErr != nil {
-			return nil
+			failed = nil // it is no fault of the member's, and returned below
 		}
-		return err
+		return failed
 	})
 	if writeErr != nil {
 		return Snapshot{}, fmt.Errorf("write the snapshot of etcd member %s: %w", m.endpoint, writeErr)

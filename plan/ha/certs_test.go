@@ -85,8 +85,9 @@ func certsCluster(stacked bool) quorate.Cluster {
 	return c
 }
 
-func certsOf(t *testing.T, c quorate.Cluster, cfg pki.Config) *pki.Bundle {
+func certsOf(t *testing.T, c quorate.Cluster) *pki.Bundle {
 	t.Helper()
+	var cfg pki.Config
 	cfg.Now = func() time.Time { return certsEpoch }
 	cfg.Keys.ServiceAccount = pki.ECDSAP256
 	b, err := pki.New(c, cfg)
@@ -134,9 +135,9 @@ func certFile(t *testing.T, files []quorate.File, path string) []byte {
 func TestCertsAreChecked(t *testing.T) {
 	const etc, kube = "/etc/etcd/pki/", "/etc/kubernetes/pki/"
 	c := certsCluster(false)
-	good := certsOf(t, c, pki.Config{})
+	good := certsOf(t, c)
 	require.NoError(t, newWith(t, c, good))
-	other := certsOf(t, c, pki.Config{})
+	other := certsOf(t, c)
 	plane, err := good.ControlPlane(t.Context(), "cp-1")
 	require.NoError(t, err)
 	otherPlane, err := other.ControlPlane(t.Context(), "cp-1")
@@ -272,13 +273,13 @@ func TestCertsAreChecked(t *testing.T) {
 // Stacked members are kubeadm's, who needs the key of etcd's authority, and no leaf.
 func TestCertsOfStackedMembers(t *testing.T) {
 	c := certsCluster(true)
-	good := certsOf(t, c, pki.Config{})
+	good := certsOf(t, c)
 	require.NoError(t, newWith(t, c, good))
 	err := newWith(t, c, &spoiled{Certs: good, plane: func(_ string, files []quorate.File) []quorate.File {
 		return slices.DeleteFunc(files, func(f quorate.File) bool { return strings.HasSuffix(f.Path, "etcd/ca.key") })
 	}})
 	require.ErrorContains(t, err, "/etc/kubernetes/pki/etcd/ca.key is missing")
-	external := certsOf(t, certsCluster(false), pki.Config{})
+	external := certsOf(t, certsCluster(false))
 	err = newWith(t, c, external)
 	require.ErrorContains(t, err, "certs.etcdMember[cp-1]: want no files")
 }
@@ -286,7 +287,7 @@ func TestCertsOfStackedMembers(t *testing.T) {
 // An authority that issued another is seen in the files too.
 func TestCertsOfAuthoritiesAboveEachOther(t *testing.T) {
 	c := certsCluster(false)
-	good := certsOf(t, c, pki.Config{})
+	good := certsOf(t, c)
 	plane, err := good.ControlPlane(t.Context(), "cp-1")
 	require.NoError(t, err)
 	block, _ := pem.Decode(certFile(t, plane, "/etc/kubernetes/pki/ca.crt"))
@@ -315,7 +316,7 @@ func TestCertsOfAuthoritiesAboveEachOther(t *testing.T) {
 func TestCertsThatFail(t *testing.T) {
 	c := certsCluster(false)
 	why := errors.New("sealed")
-	err := newWith(t, c, &spoiled{Certs: certsOf(t, c, pki.Config{}), err: why})
+	err := newWith(t, c, &spoiled{Certs: certsOf(t, c), err: why})
 	require.ErrorIs(t, err, why)
 	require.ErrorContains(t, err, "cp-2's etcd member")
 	require.Equal(t, 6, bytes.Count([]byte(err.Error()), []byte("sealed")))

@@ -203,7 +203,7 @@ func TestUserCertificates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.NoError(t, login(t, serve, auth)) })
 	}
-	refused(t, login(t, serve, ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(key)}}))
+	_ = refused(t, login(t, serve, ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(key)}}))
 	other, _ := newKey(t)
 	_, err = ssh.New(ssh.Config{
 		Auth:     ssh.Auth{Signers: []ssh.Signer{ssh.NewSigner(other)}, Certificates: []string{line, authorized(t, other)}},
@@ -312,7 +312,7 @@ func TestPasswordsAndQuestions(t *testing.T) {
 	})
 	t.Run("a password that must be changed", func(t *testing.T) {
 		err := login(t, sshtest.Config{Library: questions([]string{"New password: "}, "1")}, ssh.Auth{Password: password("right")})
-		refused(t, err)
+		_ = refused(t, err)
 		require.ErrorIs(t, err, ssh.ErrPasswordExpired)
 		require.ErrorContains(t, err, "change the password")
 	})

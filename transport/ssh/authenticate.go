@@ -188,9 +188,8 @@ func (a *authentication) next(state *ssh.ClientAuthContext) (ssh.AuthMethod, err
 }
 
 // attempt notes what is offered now.
-func (a *authentication) attempt(try Attempt) *Attempt {
+func (a *authentication) attempt(try Attempt) {
 	a.report.Attempts = append(a.report.Attempts, try)
-	return &a.report.Attempts[len(a.report.Attempts)-1]
 }
 
 // nextKey is the next key that was not offered yet; the agent is asked when

@@ -15,9 +15,10 @@ const (
 	keyB = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICeDEEgXKkZSRvBV9UdGhkgzXY7nOi2sWvYSmnlBAUxE"
 )
 
-func mustParse(t testing.TB, line string) ssh.PublicKey {
+// parsedA is keyA.
+func parsedA(t testing.TB) ssh.PublicKey {
 	t.Helper()
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(keyA))
 	require.NoError(t, err)
 	return key
 }
@@ -25,12 +26,11 @@ func mustParse(t testing.TB, line string) ssh.PublicKey {
 // Names are looked up as OpenSSH does it: in lower case, with a port that is not
 // 22, and without it if nothing is known with it. TestRealKnownHosts asks ssh the same.
 func TestKnownHostsNames(t *testing.T) {
-	hashed := func(name string) string { return knownhosts.HashHostname(name) }
-	for _, c := range knownHostsCases(hashed) {
+	for _, c := range knownHostsCases(knownhosts.HashHostname) {
 		t.Run(c.name, func(t *testing.T) {
 			v, err := HostKeys{KnownHosts: []byte(c.text(keyA, keyB))}.verifier(Algorithms{}.withDefaults(), nil)
 			require.NoError(t, err)
-			err = v.check(hop{name: "h", target: Target{Addr: c.host, Port: c.port}}, mustParse(t, keyA))
+			err = v.check(hop{name: "h", target: Target{Addr: c.host, Port: c.port}}, parsedA(t))
 			require.Equal(t, c.known, err == nil, "%v", err)
 		})
 	}
@@ -90,15 +90,15 @@ func knownHostsCases(hashed func(string) string) []knownHostsCase {
 func TestUnreadableRevocation(t *testing.T) {
 	v, err := HostKeys{KnownHosts: []byte("* " + keyA + "\n@revoked bad* ssh-ed25519 !!!\n")}.verifier(Algorithms{}.withDefaults(), nil)
 	require.NoError(t, err)
-	require.NoError(t, v.check(hop{name: "h", target: Target{Addr: "good"}}, mustParse(t, keyA)))
-	require.ErrorContains(t, v.check(hop{name: "h", target: Target{Addr: "bad-1"}}, mustParse(t, keyA)), "KnownHosts:2")
+	require.NoError(t, v.check(hop{name: "h", target: Target{Addr: "good"}}, parsedA(t)))
+	require.ErrorContains(t, v.check(hop{name: "h", target: Target{Addr: "bad-1"}}, parsedA(t)), "KnownHosts:2")
 }
 
 // The error of a host that is not known says which lines could not be read.
 func TestSkippedLinesAreTold(t *testing.T) {
 	v, err := HostKeys{KnownHosts: []byte("a\nb\nc\nd\nelsewhere " + keyA + "\n")}.verifier(Algorithms{}.withDefaults(), nil)
 	require.NoError(t, err)
-	err = v.check(hop{name: "h", target: Target{Addr: "x"}}, mustParse(t, keyA))
+	err = v.check(hop{name: "h", target: Target{Addr: "x"}}, parsedA(t))
 	require.ErrorContains(t, err, "4 lines of known_hosts could not be read: KnownHosts:1 (cut short), KnownHosts:2 (cut short), KnownHosts:3 (cut short) ...")
 }
 
@@ -129,6 +129,6 @@ func FuzzKnownHosts(f *testing.F) {
 		if len(found) == 0 {
 			t.Fatal("the last line is not found")
 		}
-		_, _ = k.revoked(Target{Addr: "the-host"}, mustParse(t, keyA))
+		_, _ = k.revoked(Target{Addr: "the-host"}, parsedA(t))
 	})
 }

@@ -271,7 +271,7 @@ func TestRealLogins(t *testing.T) {
 		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.dir+"/ca")
 		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.dir+"/user")
 		_, err := d.connect(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.dir + "/user"} }).Dial(t.Context(), "openssh")
-		refused(t, err)
+		_ = refused(t, err)
 		run(t, nil, keygen, "-q", "-s", d.dir+"/ca", "-I", "me", "-n", d.user, d.dir+"/user.pub")
 		d.dial(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.dir + "/user"} })
 	})

@@ -3,6 +3,7 @@ package sudo
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -32,7 +33,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	if g.err != nil {
 		return 0, g.err
 	}
-	text := append(g.held, p...)
+	text := slices.Concat(g.held, p)
 	g.held = nil
 	for !g.begun() {
 		i := bytes.Index(text, g.prompt)

@@ -16,6 +16,7 @@ type kernel struct{ Settings []setting }
 
 type setting struct{ Key, Value string }
 
+// NewKernel returns the kernel settings that a cluster needs on each host.
 func NewKernel(c quorate.Cluster) kernel {
 	var k kernel
 	for _, p := range c.Pods {

@@ -40,7 +40,7 @@ func Run(t *testing.T, script string, programs, vars map[string]string, args ...
 		}
 	}
 	argv := plan.Script(place.ReplaceAllString(script, "${1}"+dir+"/"), vars, args...).Argv
-	cmd := exec.Command(shell, argv[1:]...)
+	cmd := exec.CommandContext(t.Context(), shell, argv[1:]...)
 	cmd.Env = []string{"PATH=" + dir}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -114,7 +114,7 @@ func Check(t *testing.T, path, text string) {
 	for _, argv := range [][]string{
 		{tier.Program(t, "dash"), "-n"}, {tier.Program(t, "busybox"), "sh", "-n"}, {tier.Program(t, "shellcheck"), "--shell=sh", "-"},
 	} {
-		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 		cmd.Stdin = strings.NewReader(text)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %s: %v\n%s", path, argv[0], err, out)

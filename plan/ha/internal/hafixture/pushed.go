@@ -17,6 +17,7 @@ type Source struct {
 	Opened, Closed atomic.Int32 // hosts are sent to side by side
 }
 
+// Open counts what is opened.
 func (s *Source) Open() (io.ReadCloser, error) {
 	s.Opened.Add(1)
 	return struct {
@@ -29,6 +30,7 @@ type closer func() error
 
 func (c closer) Close() error { return c() }
 
+// Payload is the text as a file at a path.
 func (s *Source) Payload(path string) software.Payload {
 	sum := sha256.Sum256([]byte(s.Text))
 	return software.Payload{Path: path, SHA256: hex.EncodeToString(sum[:]), Open: s.Open}
@@ -36,6 +38,7 @@ func (s *Source) Payload(path string) software.Payload {
 
 const ArchivePath = "/var/lib/quorate/images/node.tar"
 
+// Archive is an archive of images of these names.
 func Archive(names ...string) (*Source, software.ImageArchive) {
 	s := &Source{Text: strings.Join(names, "\n")}
 	return s, software.ImageArchive{Payload: s.Payload(ArchivePath), Names: names}

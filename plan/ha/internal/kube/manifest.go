@@ -47,6 +47,7 @@ func (a Manifest) query() transport.Query {
 	return transport.Query{Argv: argv, Stdin: transport.Bytes(a.YAML.Bytes()), Needs: AdminConf}
 }
 
+// Stamp is the file that remembers which text was applied.
 func (a Manifest) Stamp() quorate.File {
 	sum := a.YAML.SHA256()
 	return quorate.File{

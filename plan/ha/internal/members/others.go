@@ -20,6 +20,7 @@ import (
 // Peer is a member of the description, whether systemd or kubeadm runs it.
 type Peer struct{ Name, client, peer string }
 
+// Peers returns the members of a description, in the order of its control planes.
 func Peers(c quorate.Cluster) []Peer {
 	scheme := "https"
 	if c.Etcd.PlainHTTP {
