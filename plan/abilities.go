@@ -37,7 +37,7 @@ type Description struct {
 
 // Commander is the ability of an Action to say which commands it would run.
 type Commander interface {
-	// Commands gives those that Apply would run for what Check has found, in
+	// Commands returns those that Apply would run for what Check has found, in
 	// their order; where Apply runs a script, those that matter in it. It may
 	// read from the host, and changes nothing.
 	Commands(ctx context.Context, h *Host, d Diff) ([]Command, error)

@@ -285,7 +285,7 @@ func (d Deploy) differing(diff Diff) []quorate.File {
 	})
 }
 
-// applyUnits asks for the states anew, since writing the files has changed
+// applyUnits asks for the states again, since writing the files has changed
 // what is outdated.
 func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 	diff, err := d.unitDiff(ctx, h, false)
@@ -345,7 +345,7 @@ func pathsOfFiles(files []quorate.File) []string {
 	return out
 }
 
-// Describe gives the files and the units.
+// Describe returns the files and the units.
 func (d Deploy) Describe() Description {
 	out := Description{Kind: "quorate/deploy", Files: d.Files}
 	for _, u := range d.Units {
@@ -354,7 +354,7 @@ func (d Deploy) Describe() Description {
 	return out
 }
 
-// Commands gives what systemctl would be told.
+// Commands returns what systemctl would be told.
 func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, error) {
 	_, args := d.unitArgs(diff)
 	var out []Command
@@ -376,7 +376,7 @@ func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, erro
 // What the recipe's checks read. Each names what its Check, beside the Action's
 // other methods, asks the host for.
 
-// Prefetch gives the files, the stamp, and the units.
+// Prefetch returns the files, the stamp, and the units.
 func (d Deploy) Prefetch() Prefetch {
 	var r Prefetch
 	for _, f := range d.Files {

@@ -22,7 +22,7 @@ type edit struct {
 	lines []string
 }
 
-// unified gives the difference of two texts as unified diffs do, hunks only,
+// unified returns the difference of two texts as unified diffs do, hunks only,
 // without a header that names files. It is empty if the texts are equal.
 // Together with the new text it determines the old one.
 func unified(before, after string) string {
@@ -40,7 +40,7 @@ func unified(before, after string) string {
 // from a line with it.
 func splitLines(s string) []string { return slices.Collect(strings.Lines(s)) }
 
-// lineEdits gives edits that make a of b: what both begin and end with is kept
+// lineEdits returns edits that make a of b: what both begin and end with is kept
 // in any case, and between them the fewest lines change.
 func lineEdits(a, b []string) []edit {
 	head := 0

@@ -52,7 +52,7 @@ func (e *StepError) Error() string {
 	return s + ": " + e.Err.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }
 
 // RunError is the failure of a run: the root causes, and what was not reached
@@ -94,7 +94,7 @@ func (e *RunError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives every root cause.
+// Unwrap returns every root cause.
 func (e *RunError) Unwrap() []error {
 	var errs []error
 	for _, f := range e.Failed {
@@ -109,7 +109,7 @@ func (e *RunError) Unwrap() []error {
 	return errs
 }
 
-// NotConvergedError tells that a step was applied without complaint and its
+// NotConvergedError reports that a step was applied without complaint and its
 // check still finds a difference.
 type NotConvergedError struct{ Left Diff }
 
@@ -134,7 +134,7 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return "the action panicked: " + e.Value }
 
-// HostError tells that a host is not as a step needs it: everything found, each
+// HostError reports that a host is not as a step needs it: everything found, each
 // with what to do about it.
 type HostError struct {
 	Host string

@@ -121,14 +121,14 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	return infos, err
 }
 
-// Read gives a file's content; more than 16 MiB is an error, and so is a file
+// Read returns a file's content; more than 16 MiB is an error, and so is a file
 // that is not there (fs.ErrNotExist).
 func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 	h.trips.Add(1)
 	return h.files.Read(ctx, path, capped.Output)
 }
 
-// ReadAll gives the contents of files, each of limit bytes at most (a larger one
+// ReadAll returns the contents of files, each of limit bytes at most (a larger one
 // is an error, and so is one that is not there), all in one round trip, or one
 // each where the transport's files have no transport.BatchReader.
 func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]transport.Data, error) {

@@ -28,7 +28,7 @@ type Journal interface {
 	// here, and what is too old to keep may be removed, as journal.Trim has it. When Begin
 	// fails there is nothing to end.
 	Begin(ctx context.Context, h Holder) (JournalSession, error)
-	// Records gives what has been kept, oldest first, also while a session is
+	// Records returns what has been kept, oldest first, also while a session is
 	// open; it stops after its first error. A *journal.SchemaError is a record by a
 	// later version. It takes no lock, and memory for one record at a time or
 	// for a bounded number of them.
@@ -44,11 +44,11 @@ type JournalSession interface {
 	// journal.MaxRecord
 	// bytes of JSON are taken.
 	Append(ctx context.Context, r Record) error
-	// Lost gives at most one error, a *LockLostError, when another run may have
+	// Lost returns at most one error, a *LockLostError, when another run may have
 	// the journal although this session has not ended: a lease ran out. From
 	// then on Append fails. It is nil if that cannot happen.
 	Lost() <-chan error
-	// End gives the journal back. After it Append fails, and End does nothing
+	// End returns the journal back. After it Append fails, and End does nothing
 	// more.
 	End(ctx context.Context) error
 }
@@ -64,7 +64,7 @@ type Operator struct {
 	Process string `json:"process,omitempty"`
 }
 
-// String gives "alice (process 4711 on laptop)".
+// String returns "alice (process 4711 on laptop)".
 func (o Operator) String() string {
 	var where []string
 	if o.Process != "" {
@@ -91,7 +91,7 @@ type Holder struct {
 	Since time.Time `json:"since"`
 }
 
-// String gives "alice (process 4711 on laptop) since 2026-01-02T15:04:05Z".
+// String returns "alice (process 4711 on laptop) since 2026-01-02T15:04:05Z".
 func (h Holder) String() string {
 	if h.Since.IsZero() {
 		return h.Operator.String()
@@ -99,7 +99,7 @@ func (h Holder) String() string {
 	return h.Operator.String() + " since " + h.Since.UTC().Format(time.RFC3339)
 }
 
-// LockedError tells that somebody else runs: the journal is theirs until they
+// LockedError reports that somebody else runs: the journal is theirs until they
 // are done.
 type LockedError struct {
 	// Holder is zero in what could not be found out.
@@ -110,7 +110,7 @@ func (e *LockedError) Error() string {
 	return "the journal is held by " + e.Holder.String() + ": wait until that run has ended"
 }
 
-// LockLostError tells that a session's hold of the journal ran out while it was
+// LockLostError reports that a session's hold of the journal ran out while it was
 // in use, so that another run may have begun.
 type LockLostError struct {
 	// Holder is the session that lost it.
@@ -127,7 +127,7 @@ func (e *LockLostError) Error() string {
 	return s
 }
 
-// Unwrap gives how it was lost.
+// Unwrap returns how it was lost.
 func (e *LockLostError) Unwrap() error { return e.Err }
 
 // RecordSchema is the version of the form of Record that this package writes.
@@ -221,7 +221,7 @@ func (e *JournalError) Error() string {
 	return s + ": " + e.Err.Error()
 }
 
-// Unwrap gives the journal's own error: a *LockedError, a *LockLostError.
+// Unwrap returns the journal's own error: a *LockedError, a *LockLostError.
 func (e *JournalError) Unwrap() error { return e.Err }
 
 // Unfinished is a step that an earlier run began and did not bring to its end.
@@ -252,7 +252,7 @@ func (u Unfinished) String() string {
 	return s
 }
 
-// UnfinishedOf gives the steps whose last record is an intent or a failure, in
+// UnfinishedOf returns the steps whose last record is an intent or a failure, in
 // the order in which they were left. A step of which no run has said anything
 // since stays among them, also when no plan has it any more.
 func UnfinishedOf(records iter.Seq2[Record, error]) ([]Unfinished, error) {

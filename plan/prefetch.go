@@ -223,7 +223,7 @@ func (f *answers) ask(q transport.Query) ([]byte, bool) {
 	return out, ok
 }
 
-// states gives those of units, which may be none of systemd's.
+// states returns those of units, which may be none of systemd's.
 func (f *answers) states() (map[string]unitState, bool) {
 	if f == nil {
 		return nil, false
@@ -274,7 +274,7 @@ func (w *worker) freshCheck(ctx context.Context, h *Host) (Diff, error) {
 	return w.check(ctx, h, f)
 }
 
-// ahead gives what was read ahead on the step's host, reading it now if there is
+// ahead returns what was read ahead on the step's host, reading it now if there is
 // none that counts for the step, and whether it did; nil where nothing is read
 // ahead: on a host on which something has been applied, or if the rest of it is
 // not worth it.

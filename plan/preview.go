@@ -276,7 +276,7 @@ func (s *sightings) at(path string) transport.FileInfo {
 // Changed reports whether a run would change anything, as far as is known.
 func (p *Preview) Changed() bool { return p.Totals[WouldChange] > 0 || p.Totals[Unknown] > 0 }
 
-// Hosts gives the hosts in the order in which steps first name them.
+// Hosts returns the hosts in the order in which steps first name them.
 func (p *Preview) Hosts() []string {
 	var hosts []string
 	seen := map[string]bool{}
@@ -289,7 +289,7 @@ func (p *Preview) Hosts() []string {
 	return hosts
 }
 
-// JSON gives the preview in the form that PreviewSchema names, indented, with a
+// JSON returns the preview in the form that PreviewSchema names, indented, with a
 // final newline: the fields as the types here name them. The same preview gives
 // the same bytes. ParsePreview reads them.
 func (p *Preview) JSON() []byte {
@@ -316,7 +316,7 @@ func (e *PreviewSchemaError) Error() string {
 	return fmt.Sprintf("no preview: its schema is %q, not %q", termsafe.Cut(e.Got, 100, "..."), PreviewSchema)
 }
 
-// Unwrap gives what the decoder says.
+// Unwrap returns what the decoder says.
 func (e *PreviewSchemaError) Unwrap() error { return e.Err }
 
 // ParsePreview reads what JSON returns. A failure is a *PreviewSchemaError: another

@@ -14,7 +14,7 @@ import (
 
 // StaleError refuses to apply a preview. Nothing has been changed.
 type StaleError struct {
-	// OtherPlan tells that the preview was made from another plan than the one
+	// OtherPlan reports that the preview was made from another plan than the one
 	// given. No host was asked then, and Steps is empty.
 	OtherPlan bool
 	// Altered says what a preview of this plan cannot hold: it was written by hand,

@@ -50,7 +50,7 @@ func (p *Preview) edges(each func(from, to int)) {
 	}
 }
 
-// Mermaid gives the graph of the steps as Mermaid draws it: a frame a host, an
+// Mermaid returns the graph of the steps as Mermaid draws it: a frame a host, an
 // arrow to each step from those that it waits for, and a colour by what would
 // happen: green unchanged, blue would change, orange disruptive, grey not known
 // yet, red failed, white not reached.
@@ -81,7 +81,7 @@ func mermaidText(s string) string {
 	return strings.NewReplacer("#", "#35;", `"`, "#34;", "<", "#60;", ">", "#62;", "\n", " ").Replace(termsafe.Text(s))
 }
 
-// DOT gives the same graph as Graphviz draws it.
+// DOT returns the same graph as Graphviz draws it.
 func (p *Preview) DOT() string {
 	colours := map[string]state{}
 	for _, s := range states() {

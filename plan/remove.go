@@ -101,7 +101,7 @@ func (r Remove) Apply(ctx context.Context, h *Host, _ Diff) error {
 	return err
 }
 
-// Describe gives the units and the paths.
+// Describe returns the units and the paths.
 func (r Remove) Describe() Description {
 	d := Description{Kind: "quorate/remove", Inputs: []quorate.Content{InputText(r.Units...), InputText(r.Paths...), InputText(r.Dirs...), InputText(r.Wait)}}
 	for _, from := range r.aside() {
@@ -122,7 +122,7 @@ func (r Remove) Commands(_ context.Context, _ *Host, d Diff) ([]Command, error) 
 	return out, nil
 }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (r Remove) Prefetch() Prefetch {
 	return Prefetch{Queries: []transport.Query{Script(leftScript, nil, r.leftArgs()...)}}
 }

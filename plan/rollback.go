@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 )
 
-// Reverter is the ability of an Action to take back what its Apply did in one run.
+// Reverter is the ability of an Action to undo what its Apply did in one run.
 // Deploy has it, and most of the recipe's Actions.
 type Reverter interface {
 	// Backup puts into dir on the host, before Apply changes anything for d, what
@@ -23,7 +23,7 @@ type Reverter interface {
 	// *IrreversibleError says that this time there will be no way back; any other
 	// fails the step.
 	Backup(ctx context.Context, h *Host, d Diff, dir string) error
-	// Undo takes it back. It is safe to repeat after a failure at any point.
+	// Undo undoes it. It is safe to repeat after a failure at any point.
 	Undo(ctx context.Context, h *Host, dir string) error
 }
 
@@ -152,7 +152,7 @@ func undoDir(run string, step ID) string {
 	return path.Join(hostpath.Undo, run, fmt.Sprintf("%x", sum[:8]))
 }
 
-// undo takes back one step.
+// revert undoes one step.
 type revert struct {
 	step   ID
 	action Action
@@ -195,7 +195,7 @@ func (u revert) Apply(ctx context.Context, h *Host, _ Diff) error {
 	return err
 }
 
-// Describe gives what the step is made of.
+// Describe returns what the step is made of.
 func (u revert) Describe() Description {
 	d := describe(u.action)
 	return Description{Kind: "quorate/undo", Inputs: append(d.Inputs, InputText(d.Kind, string(u.step), u.dir))}

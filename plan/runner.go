@@ -53,7 +53,7 @@ type Runner struct {
 	// When the first step of a host begins, the host is asked, in one round
 	// trip, for everything that the checks of all its steps will read, as far as
 	// their Actions are Prefetchers. A check that finds nothing different in
-	// these answers is done. One that does find something, or fails, reads anew,
+	// these answers is done. One that does find something, or fails, reads again,
 	// and so does every check once a step on the same host, one that comes
 	// before it or one that shares a lock with it has been applied: whatever is
 	// applied, verified or reported as an error rests on what the host says at
@@ -600,7 +600,7 @@ func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
 	return h, nil
 }
 
-// drop forgets a lost connection, so that the next attempt dials anew.
+// drop forgets a lost connection, so that the next attempt dials again.
 func (hs *hosts) drop(name string) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()

@@ -92,7 +92,7 @@ type Change struct {
 	Hidden string `json:"hidden,omitempty"`
 }
 
-// String gives "update /etc/motd (content)".
+// String returns "update /etc/motd (content)".
 func (c Change) String() string {
 	s := c.Verb + " " + c.Subject
 	if c.Detail != "" {

@@ -75,7 +75,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// TestFormProblems gives one mistake each and wants exactly that problem.
+// TestFormProblems returns one mistake each and wants exactly that problem.
 func TestFormProblems(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "the file is empty"},

@@ -16,7 +16,7 @@ import (
 
 const page = "../../docs/cluster.md"
 
-// keys gives every key of the schema with the default that WithDefaults fills in.
+// keys returns every key of the schema with the default that WithDefaults fills in.
 func keys(prefix string, v reflect.Value, into map[string]string) {
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")

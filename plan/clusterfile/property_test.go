@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawCluster gives valid clusters of 1, 3, 5 or 7 control planes and any
+// drawCluster returns valid clusters of 1, 3, 5 or 7 control planes and any
 // family.
 func drawCluster(t *rapid.T) quorate.Cluster {
 	v6 := rapid.Bool().Draw(t, "IPv6")

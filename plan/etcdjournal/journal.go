@@ -159,7 +159,7 @@ type Error struct {
 // Error says what was tried and what came back.
 func (e *Error) Error() string { return "etcd journal: " + e.Op + ": " + e.Err.Error() }
 
-// Unwrap gives what came back: an error of etcd, gRPC's, or ctx's.
+// Unwrap returns what came back: an error of etcd, gRPC's, or ctx's.
 func (e *Error) Unwrap() error { return e.Err }
 
 // failed adds ctx's own error where ctx ended, which gRPC reports as one of its.
@@ -258,7 +258,7 @@ func (j *Journal) take(ctx context.Context, id clientv3.LeaseID, h plan.Holder, 
 	return s, nil
 }
 
-// revoke gives a lease back, and with it the lock, also when ctx has ended.
+// revoke returns a lease back, and with it the lock, also when ctx has ended.
 func (j *Journal) revoke(ctx context.Context, id clientv3.LeaseID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.config.Timeout)
 	defer cancel()

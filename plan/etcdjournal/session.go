@@ -40,7 +40,7 @@ type session struct {
 	over error
 }
 
-// watch tells that the lease has run out. It compares nothing: a lock that
+// watch reports that the lease has run out. It compares nothing: a lock that
 // somebody has deleted is found by the next record.
 func (s *session) watch() {
 	defer close(s.watched)
@@ -138,7 +138,7 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// number gives the next record's key. Records that are written side by side are
+// number returns the next record's key. Records that are written side by side are
 // in no order; a number whose record could not be written stays free.
 func (s *session) number() (string, error) {
 	s.mu.Lock()
@@ -151,10 +151,10 @@ func (s *session) number() (string, error) {
 	return key, nil
 }
 
-// Lost tells that the lease has run out or the lock was taken away.
+// Lost reports that the lease has run out or the lock was taken away.
 func (s *session) Lost() <-chan error { return s.lost }
 
-// End gives the lock back. Should that fail, the lock goes when its lease runs
+// End returns the lock back. Should that fail, the lock goes when its lease runs
 // out.
 func (s *session) End(ctx context.Context) error {
 	s.mu.Lock()

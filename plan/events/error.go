@@ -148,10 +148,10 @@ type Error struct {
 	Causes []Error `json:"causes,omitempty"`
 }
 
-// Error gives Message.
+// Error returns Message.
 func (e *Error) Error() string { return e.Message }
 
-// Unwrap gives the causes.
+// Unwrap returns the causes.
 func (e *Error) Unwrap() []error {
 	errs := make([]error, len(e.Causes))
 	for i := range e.Causes {
@@ -187,7 +187,7 @@ const (
 	maxDepth   = 16
 )
 
-// Describe gives an error in the form that events have it in JSON; nil for
+// Describe returns an error in the form that events have it in JSON; nil for
 // nil.
 func Describe(err error) *Error {
 	if err == nil {
@@ -241,7 +241,7 @@ func causesOf(err error) []error {
 	return out
 }
 
-// typedError gives what one error says besides its text and its causes.
+// typedError returns what one error says besides its text and its causes.
 func typedError(err error) Error {
 	switch e := err.(type) { //nolint:errorlint // each error of the tree by itself
 	case *plan.StepError:
@@ -343,7 +343,7 @@ func commandLine(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// bounded gives the error within its bounds; what is within them stays as it is.
+// bounded returns the error within its bounds; what is within them stays as it is.
 func (e Error) bounded(depth int) Error {
 	for _, s := range []*string{&e.Message, &e.Tried, &e.Do, &e.Address, &e.Reason, &e.Path, &e.Want, &e.Got, &e.Host, &e.Signal, (*string)(&e.Step)} {
 		*s = truncate.Text(*s, maxMessage)

@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 )
 
-// LogTo gives an observer that writes every event to a logger: failures as
+// LogTo returns an observer that writes every event to a logger: failures as
 // errors, retries and what was left unfinished as warnings, a step's beginning
 // and progress as debug. The message is the event's kind. Attributes have the
 // names that Schema has; changes and error are texts here.

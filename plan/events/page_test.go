@@ -37,7 +37,7 @@ import (
 
 const eventsPage = "../../docs/events.md"
 
-// constants gives every constant of a type in the package's source.
+// constants returns every constant of a type in the package's source.
 func constants(t *testing.T, file, typ string) []string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

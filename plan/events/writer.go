@@ -85,7 +85,7 @@ func (w *Writer) Observe(e plan.Event) {
 	}
 }
 
-// Err gives the first thing that went wrong, an *EventWriteError, or nil. Ask
+// Err returns the first thing that went wrong, an *EventWriteError, or nil. Ask
 // once the run has ended.
 func (w *Writer) Err() error {
 	w.mu.Lock()
@@ -93,7 +93,7 @@ func (w *Writer) Err() error {
 	return w.err
 }
 
-// WriteError tells that events are missing from what an EventWriter wrote.
+// WriteError reports that events are missing from what an EventWriter wrote.
 // The run itself went on.
 type WriteError struct {
 	// Seq of the first event that was not written, or not in whole.
@@ -105,7 +105,7 @@ func (e *WriteError) Error() string {
 	return fmt.Sprintf("write event %d: %v; it and all after it are missing, the run went on", e.Seq, e.Err)
 }
 
-// Unwrap gives the writer's error.
+// Unwrap returns the writer's error.
 func (e *WriteError) Unwrap() error { return e.Err }
 
 func encodeEvent(e plan.Event, seq int) ([]byte, error) {
@@ -157,7 +157,7 @@ func Decode(r io.Reader) iter.Seq2[plan.Event, error] {
 	}
 }
 
-// readLine gives a line without its end; io.EOF if there is none.
+// readLine returns a line without its end; io.EOF if there is none.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
@@ -230,7 +230,7 @@ type ReadError struct {
 
 func (e *ReadError) Error() string { return fmt.Sprintf("events, line %d: %v", e.Line, e.Err) }
 
-// Unwrap gives why.
+// Unwrap returns why.
 func (e *ReadError) Unwrap() error { return e.Err }
 
 // SchemaError refuses a line of another form than EventSchema.

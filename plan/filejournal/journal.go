@@ -57,7 +57,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("journal %s, at byte %d: %v: give another path, or move the file away", e.Path, e.Offset, e.Err)
 }
 
-// Unwrap gives what is wrong.
+// Unwrap returns what is wrong.
 func (e *FormatError) Unwrap() error { return e.Err }
 
 var (
@@ -307,7 +307,7 @@ func (l *lines) refuse(err error) error {
 	return &FormatError{Path: l.path, Offset: l.offset, Err: err}
 }
 
-// line gives the next whole line.
+// line returns the next whole line.
 func (l *lines) line() ([]byte, error) {
 	b, err := l.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {

@@ -41,12 +41,12 @@ func (r *recipe) othersOf(name string) members.Others {
 //	haproxy/NODE            haproxy, where the endpoint has it
 //	vip/NODE                keepalived
 //	certificates/NODE       kubeadm's authorities
-//	token/NODE              the bootstrap token anew if it has expired and the first
+//	token/NODE              the bootstrap token again if it has expired and the first
 //	                        control plane is to join the others
 //	init/NODE               kubeadm init on the first control plane, and on
 //	                        every one before Kubernetes 1.12; kubeadm join on the
 //	                        first too, where this cluster runs without it; the
-//	                        bootstrap token anew if it has expired and a node is to join
+//	                        bootstrap token again if it has expired and a node is to join
 //	manifest/NAME           the pod network and what else is given
 //	join/NODE               kubeadm join; control planes one at a time, since a
 //	                        new API server and its caches weigh on etcd, then
@@ -154,7 +154,7 @@ func (r *recipe) etcdSteps() []plan.Step {
 }
 
 // haproxySteps restart one at a time: what the VIP's holder has passed on is
-// connected anew.
+// connected again.
 func (r *recipe) haproxySteps() []plan.Step {
 	if r.c.Endpoint.LoadBalancer != quorate.HAProxy {
 		return nil

@@ -232,7 +232,7 @@ func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
 	require.True(t, sum.Changed())
 }
 
-// What an earlier run began and did not end is taken back, and begun anew; what
+// What an earlier run began and did not end is taken back, and begun again; what
 // no run of ours began, or what was complete once, is never reset.
 func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
 	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
@@ -497,7 +497,7 @@ func TestTheRecipeOfEveryEra(t *testing.T) {
 	}
 }
 
-// commands gives those of a host that hold a text.
+// commands returns those of a host that hold a text.
 func commands(hosts *hatest.Cluster, host, text string) []string {
 	var out []string
 	for _, c := range hosts.Host(host).Calls() {

@@ -17,7 +17,7 @@ import (
 )
 
 // haproxy runs on the control planes and nowhere else; a second run changes
-// nothing; one whose configuration drifted is started anew.
+// nothing; one whose configuration drifted is started again.
 func TestHAProxyBeforeTheAPIServers(t *testing.T) {
 	c := hafixture.Balanced()
 	hosts := fakeCluster(t, c)

@@ -18,7 +18,7 @@ import (
 
 // Two clusters that differ in every secret and in nothing else are one plan.
 func TestNoFingerprintDependsOnASecret(t *testing.T) {
-	// pki's certificates are public and made anew each time; the same are used.
+	// pki's certificates are public and made again each time; the same are used.
 	one := secretConfig(t, hafixture.Three())
 	other := secretConfig(t, hafixture.Three())
 	other.Certs = one.Certs

@@ -11,7 +11,7 @@ import (
 )
 
 // Kubeconfig reads the administrator's kubeconfig from the first control plane
-// that gives it. It holds a private key and leads to the cluster's endpoint.
+// that returns it. It holds a private key and leads to the cluster's endpoint.
 func Kubeconfig(ctx context.Context, t transport.Transport, c quorate.Cluster) (quorate.Content, error) {
 	var errs []error
 	for _, n := range c.ControlPlanes() {

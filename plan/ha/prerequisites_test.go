@@ -11,7 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// addressed gives the cluster of three with addresses and networks of families.
+// addressed returns the cluster of three with addresses and networks of families.
 func addressed(v4, v6 bool) quorate.Cluster {
 	c := hafixture.Three()
 	if v4 {

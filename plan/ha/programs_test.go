@@ -17,7 +17,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// installFiles gives the programs of simulated hosts files, so that there is
+// installFiles returns the programs of simulated hosts files, so that there is
 // something to know them by again.
 func installFiles(t require.TestingT, hosts *hatest.Cluster, c quorate.Cluster) {
 	for _, n := range c.WithDefaults().Nodes {

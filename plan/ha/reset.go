@@ -234,7 +234,7 @@ func (rs *reset) leave(n quorate.Node, after ...plan.ID) plan.ID {
 		after = []plan.ID{rs.step("vip-leave", "hand over the VIP and remove keepalived", n, n.Name, rs.withoutVIP(n, true), after...)}
 	}
 	last := rs.step("cordon", "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, after...)
-	last = rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
+	last = rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
 	last = rs.step("forget", "delete the node "+n.Name, n, rs.via.Name, kube.Forget{Node: n.Name}, last)
 	if plane {
 		last = rs.step("etcd-leave", "remove "+n.Name+" from etcd", n, rs.via.Name, members.Remove{Others: rs.othersOf(n.Name)}, last)
@@ -251,7 +251,7 @@ func (rs *reset) whole() {
 	var workers []plan.ID
 	for _, n := range rs.c.Nodes {
 		if n.Role == quorate.Worker {
-			workers = append(workers, rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), after...))
+			workers = append(workers, rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...))
 		}
 	}
 	if len(workers) > 0 {
@@ -269,7 +269,7 @@ func (rs *reset) whole() {
 		if !last {
 			vipLeaves()
 		}
-		after = []plan.ID{rs.step("kubeadm-reset", "take back what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)}
+		after = []plan.ID{rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)}
 		if last {
 			vipLeaves()
 		}

@@ -110,7 +110,7 @@ func (t traces) addPEM(of string, text []byte) error {
 	return t.addNumber(of, key)
 }
 
-// find gives the first secret that a text shows, "" if it shows none.
+// find returns the first secret that a text shows, "" if it shows none.
 func (t traces) find(text string) string {
 	for i := 0; i+traceHead <= len(text); i++ {
 		for _, trace := range t[text[i:i+traceHead]] {

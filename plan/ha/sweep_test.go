@@ -328,7 +328,7 @@ func (s sweep) crash(t *testing.T, k int, f fault) (resets int) {
 	return s.crashAt(t, func(faketransport.Op) bool { return int(calls.Add(1)) == k }, f)
 }
 
-// crashAt gives how often kubeadm was taken back.
+// crashAt returns how often kubeadm was taken back.
 func (s sweep) crashAt(t *testing.T, on func(faketransport.Op) bool, f fault) (resets int) {
 	hosts := s.hosts(t)
 	ctx, stop := context.WithCancel(t.Context())

@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/journal"
 )
 
-// theRecords gives records as a journal does.
+// theRecords returns records as a journal does.
 func theRecords(records []plan.Record) iter.Seq2[plan.Record, error] {
 	return func(yield func(plan.Record, error) bool) {
 		for _, r := range records {

@@ -73,7 +73,7 @@ func (m *Memory) trim() error {
 	return nil
 }
 
-// Records gives what has been kept.
+// Records returns what has been kept.
 func (m *Memory) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 	return func(yield func(plan.Record, error) bool) {
 		m.mu.Lock()
@@ -131,10 +131,10 @@ func (s *memorySession) Append(ctx context.Context, r plan.Record) error {
 	return nil
 }
 
-// Lost gives what Lose was given.
+// Lost returns what Lose was given.
 func (s *memorySession) Lost() <-chan error { return s.lost }
 
-// End gives the journal back.
+// End returns the journal back.
 func (s *memorySession) End(context.Context) error {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()

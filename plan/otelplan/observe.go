@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/events"
 )
 
-// Observe gives an observer, for plan.Runner.Observe, that makes spans by the
+// Observe returns an observer, for plan.Runner.Observe, that makes spans by the
 // tracer; the run's own has the attributes given too, the cluster's name for
 // example. It is a child of the span in ctx, if there is one; ctx is used for
 // nothing else. An observer is for one Runner; runs one after another are
@@ -117,7 +117,7 @@ func changes(key string, d plan.Diff) []attribute.KeyValue {
 	return []attribute.KeyValue{attribute.StringSlice(key, texts)}
 }
 
-// innermost gives an error and its causes, of several the first, outermost first.
+// innermost returns an error and its causes, of several the first, outermost first.
 func innermost(err error) []*events.Error {
 	var out []*events.Error
 	for e := events.Describe(err); e != nil; e = &e.Causes[0] {

@@ -36,7 +36,7 @@ import (
 	"github.com/quorate-dev/quorate/vip"
 )
 
-var update = flag.Bool("update", false, "write the golden file anew")
+var update = flag.Bool("update", false, "write the golden file again")
 
 // recorder is an SDK that keeps the spans.
 func recorder(t *testing.T) (trace.Tracer, *tracetest.InMemoryExporter) {

@@ -229,7 +229,7 @@ func TestLinesElsewhere(t *testing.T) {
 	for _, e := range []plan.Event{
 		{Kind: plan.RunStarted, Time: begin},
 		{Kind: plan.StepStarted, Host: "h0", Title: "quiet", Time: begin},
-		{Kind: plan.StepProgress, Host: "h0", Title: "initialise the cluster", Message: "taking back what kubeadm has begun", Time: begin},
+		{Kind: plan.StepProgress, Host: "h0", Title: "initialise the cluster", Message: "undoing what kubeadm has started", Time: begin},
 		{Kind: plan.JournalFailed, Err: errors.New("full"), Time: begin},
 		{Kind: plan.StepEnded, Host: "h0", Title: "look", Outcome: plan.WouldChange, Time: begin, Diff: plan.Diff{{Verb: "restart", Subject: "unit x", Disruptive: true}}},
 		{Kind: plan.StepEnded, Host: "h1", Title: "look", Outcome: plan.Unknown, Time: begin},
@@ -239,7 +239,7 @@ func TestLinesElsewhere(t *testing.T) {
 		v.Observe(e)
 	}
 	require.Equal(t, strings.Join([]string{
-		"   0.0s h0         ...    initialise the cluster: taking back what kubeadm has begun",
+		"   0.0s h0         ...    initialise the cluster: undoing what kubeadm has started",
 		"   0.0s            FAILED full",
 		"   0.0s h0         would  look",
 		"                            restart unit x  disruptive",

@@ -103,7 +103,7 @@ func (c *Cluster) Archive(path string, images ...string) {
 	c.archives[path] = images
 }
 
-// Nodes gives the names of the nodes that the API server would list, sorted.
+// Nodes returns the names of the nodes that the API server would list, sorted.
 func (c *Cluster) Nodes() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -142,7 +142,7 @@ func (c *Cluster) votes() (running, voters int) {
 	return running, voters
 }
 
-// Members gives the names of etcd's simulated members, in the order in which they
+// Members returns the names of etcd's simulated members, in the order in which they
 // became so. One that was added and has not been started has no name.
 func (c *Cluster) Members() []string {
 	var names []string
@@ -152,7 +152,7 @@ func (c *Cluster) Members() []string {
 	return names
 }
 
-// Quorum gives how many voting members etcd has, and how many of them run: it
+// Quorum returns how many voting members etcd has, and how many of them run: it
 // can act while that is more than half. Both are 0 before the first has been started.
 func (c *Cluster) Quorum() (running, voters int) { return c.votes() }
 

@@ -21,7 +21,7 @@ type token struct {
 	expires time.Time
 }
 
-// Tokens gives the IDs of the bootstrap tokens that admit nodes now, sorted.
+// Tokens returns the IDs of the bootstrap tokens that admit nodes now, sorted.
 // They expire by time.Now, which a test has in hand with testing/synctest.
 func (c *Cluster) Tokens() []string {
 	c.mu.Lock()

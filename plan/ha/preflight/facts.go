@@ -169,7 +169,7 @@ func (f factSheet) addressList() string {
 	return strings.Join(words, " ")
 }
 
-// listener gives what listens on a port at one of the addresses, or at all.
+// listener returns what listens on a port at one of the addresses, or at all.
 func (f factSheet) listener(port uint16, at ...netip.Addr) (netip.AddrPort, bool) {
 	for _, l := range f.listening {
 		if l.Port() == port && (len(at) == 0 || l.Addr().IsUnspecified() || l.Addr().IsLoopback() || slices.Contains(at, l.Addr())) {

@@ -535,7 +535,7 @@ func listen(t *testing.T) listener {
 	return listener{l}
 }
 
-// unused gives a port on which nothing listens.
+// unused returns a port on which nothing listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	l := listen(t)

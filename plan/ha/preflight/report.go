@@ -32,7 +32,7 @@ func (r *Report) add(j Judge, found ...plan.Finding) {
 	}
 }
 
-// Of gives the findings of a severity.
+// Of returns the findings of a severity.
 func (r *Report) Of(s quorate.Severity) []plan.Finding {
 	var found []plan.Finding
 	for _, f := range r.Findings {
@@ -51,7 +51,7 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// Error tells that hosts are not fit for what they are to become. Nothing
+// Error reports that hosts are not fit for what they are to become. Nothing
 // has been done to any.
 type Error struct{ Findings []plan.Finding }
 
@@ -71,7 +71,7 @@ func (e *Error) DescribeEvent() events.Error {
 	return events.Error{Kind: events.KindPreflight, Findings: e.Findings}
 }
 
-// Text gives the report for people, errors first.
+// Text returns the report for people, errors first.
 func (r *Report) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "looked at %s\n", strings.Join(r.Hosts, ", "))
@@ -92,7 +92,7 @@ func (r *Report) Text() string {
 // of gets another name; new fields do not.
 const Schema = "quorate.dev/preflight/v1"
 
-// JSON gives the report for programs: "schema", "hosts", "findings" and, if there
+// JSON returns the report for programs: "schema", "hosts", "findings" and, if there
 // are any, "ignored".
 func (r *Report) JSON() []byte {
 	findings := r.Findings

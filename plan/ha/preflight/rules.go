@@ -42,7 +42,7 @@ type Judge struct {
 	Cluster quorate.Cluster
 	Ignore  []plan.Check
 	// authorities of this cluster, by the path of their certificates, per node:
-	// what tells whether a host belongs to it already.
+	// what reports whether a host belongs to it already.
 	Authorities map[string]map[string][]string
 	// unit is each member's unit of etcd, where there are no authorities to tell.
 	Units map[string]string

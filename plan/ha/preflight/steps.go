@@ -40,7 +40,7 @@ const (
 	Disk         plan.Check = "disk"
 )
 
-// Checks gives every check there is, in the order in which reports have them.
+// Checks returns every check there is, in the order in which reports have them.
 func Checks() []plan.Check {
 	return []plan.Check{
 		Reachable, Root, Init, Commands, Address, Interface, Hostname,
@@ -85,7 +85,7 @@ func (s *survey) saw(h hostFacts, stranger bool) {
 	}
 }
 
-// worthALook gives a host's facts, and whether it is to look around.
+// worthALook returns a host's facts, and whether it is to look around.
 func (s *survey) worthALook(node string) (hostFacts, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *survey) lookedAround(node string, found probed) {
 	s.probes[node] = found
 }
 
-// all gives what is known of nodes, in their order.
+// all returns what is known of nodes, in their order.
 func (s *survey) all(nodes []quorate.Node) ([]hostFacts, map[string]probed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +179,7 @@ type Verdict struct {
 	Nodes []quorate.Node
 }
 
-// Check gives every error of every host at once in a *PreflightError, and reports
+// Check returns every error of every host at once in a *PreflightError, and reports
 // the rest.
 func (a Verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
 	report, seen := a.report(surveyOf(h))
@@ -211,7 +211,7 @@ func (a Verdict) JudgeUnreached(seen *plan.Shared) error {
 // Apply is never called: Check finds nothing or fails.
 func (Verdict) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Describe gives what is ignored.
+// Describe returns what is ignored.
 func (a Verdict) Describe() plan.Description {
 	ignored := []string{"ignored"}
 	for _, c := range a.Judge.Ignore {
@@ -239,7 +239,7 @@ func vipAddress(c quorate.Cluster) netip.Addr {
 	return c.Endpoint.Address()
 }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (a lookAt) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
 }

@@ -70,7 +70,7 @@ func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error
 // Apply is never called: Check finds either nothing or an error.
 func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (d cgroupDriver) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
 }

@@ -76,7 +76,7 @@ func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return err
 }
 
-// Prefetch gives the file and the running kernel's settings.
+// Prefetch returns the file and the running kernel's settings.
 func (k kernel) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{{Argv: k.query()}}}
 	r.Files = []string{SysctlFile}
@@ -95,7 +95,7 @@ func (k kernel) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	return k.deploy().Undo(ctx, h, dir)
 }
 
-// Describe gives the file of settings.
+// Describe returns the file of settings.
 func (k kernel) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/kernel", Files: []quorate.File{k.File()}}
 }

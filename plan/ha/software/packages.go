@@ -49,7 +49,7 @@ type Packages struct {
 	Unheld bool
 }
 
-// Prepare gives the installation and the check of what it installed.
+// Prepare returns the installation and the check of what it installed.
 func (p Packages) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error) {
 	if err := p.problems().Err("packages"); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (p Packages) wanted(c quorate.Cluster, n quorate.Node) []pkg {
 // kubernetesPackages are installed at exactly the cluster's version.
 func kubernetesPackages() []string { return []string{"kubeadm", "kubelet", "kubectl"} }
 
-// readable gives public files without a mode 0644.
+// readable returns public files without a mode 0644.
 func readable(files []quorate.File) []quorate.File {
 	files = slices.Clone(files)
 	for i := range files {
@@ -156,7 +156,7 @@ func newPackage(s string) pkg {
 	return pkg{name, version}
 }
 
-// String gives it as apt-get takes it.
+// String returns it as apt-get takes it.
 func (w pkg) String() string { return w.joined("=") }
 
 func (w pkg) joined(by string) string {

@@ -234,7 +234,7 @@ func join(ps []pkg, by string) []string {
 	return out
 }
 
-// Prefetch gives the repositories' files and the script.
+// Prefetch returns the repositories' files and the script.
 func (p packages) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{p.query()}}
 	for _, f := range p.repositories {
@@ -243,7 +243,7 @@ func (p packages) Prefetch() plan.Prefetch {
 	return r
 }
 
-// Describe gives the repositories' files, and what is wanted in which versions.
+// Describe returns the repositories' files, and what is wanted in which versions.
 func (p packages) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/packages", Files: p.repositories, Inputs: []quorate.Content{plan.InputText(p.version.String(), fmt.Sprint(p.hold))}}
 	for _, w := range p.wanted {

@@ -128,7 +128,7 @@ type programs struct {
 // What is remembered counts while everything asked for is as it was: where each
 // command is, and the inode, size and times of its file. No tool sets the last of
 // these, the time of a file's last change of any kind; the device is left out, as a
-// reboot may number it anew. Otherwise, after
+// reboot may number it again. Otherwise, after
 // "remember:", it prints what is to be put before the versions and kept from now on;
 // not if one of the programs is no binary of its own, as a wrapper, or the one that
 // snap has all names lead to, may start another tomorrow.
@@ -149,7 +149,7 @@ func (ps programs) query() transport.Query {
 	return plan.Script(versionsScript, map[string]string{"MEMORY": VersionsPath(ps.name)}, args...)
 }
 
-// look gives what the host prints, and what it is to remember, if anything.
+// look returns what the host prints, and what it is to remember, if anything.
 func (ps programs) look(ctx context.Context, h *plan.Host) (versions, memory []byte, err error) {
 	out, err := h.Ask(ctx, ps.query())
 	versions, memory, _ = bytes.Cut(out, []byte("remember:\n"))
@@ -159,7 +159,7 @@ func (ps programs) look(ctx context.Context, h *plan.Host) (versions, memory []b
 	return versions, memory, err
 }
 
-// Check gives every missing or unsuitable program at once in a *HostError.
+// Check returns every missing or unsuitable program at once in a *HostError.
 func (ps programs) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	versions, memory, err := ps.look(ctx, h)
 	if err != nil {
@@ -203,7 +203,7 @@ func (ps programs) remembered(memory []byte) quorate.File {
 	return quorate.File{Path: VersionsPath(ps.name), Mode: 0o600, Content: quorate.Public(memory)}
 }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (ps programs) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{ps.query()}}
 }
@@ -222,7 +222,7 @@ func (ps programs) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	return ps.deploy().Undo(ctx, h, dir)
 }
 
-// Describe gives what is asked for, and what is wanted of it.
+// Describe returns what is asked for, and what is wanted of it.
 func (ps programs) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/programs"}
 	for _, p := range ps.needed {
@@ -231,7 +231,7 @@ func (ps programs) Describe() plan.Description {
 	return d
 }
 
-// Commands gives none: what is known already is written down.
+// Commands returns none: what is known already is written down.
 func (programs) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
 	return nil, nil
 }

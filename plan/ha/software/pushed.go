@@ -44,7 +44,7 @@ type Payload struct {
 	// host has the file. Content that does not match it is never put in place
 	// and fails the step with a *HashError.
 	SHA256 string
-	// Open gives the content, anew at each call.
+	// Open returns the content, again at each call.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -60,7 +60,7 @@ type ImageArchive struct {
 	Names []string
 }
 
-// HashError tells that a Payload's Open gave other content than its SHA256
+// HashError reports that a Payload's Open gave other content than its SHA256
 // says. The host is as it was before.
 type HashError struct {
 	// Path on the host.
@@ -81,7 +81,7 @@ func (e *HashError) DescribeEvent() events.Error {
 	}
 }
 
-// Prepare gives the transfers, the import and the check of the programs.
+// Prepare returns the transfers, the import and the check of the programs.
 func (p Pushed) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error) {
 	if err := p.problems(c).Err("pushed files"); err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func (f Payload) input() quorate.Content {
 	return plan.InputText(f.Path, f.file().Mode.String(), strings.ToLower(f.SHA256))
 }
 
-// verified gives what it reads, and fails at the end if it was the wrong
+// verified returns what it reads, and fails at the end if it was the wrong
 // content: a stream that does not end well is not put in place.
 type verified struct {
 	r       io.Reader
@@ -377,7 +377,7 @@ func removeSent(ctx context.Context, h *plan.Host, path string) error {
 	return h.Remove(ctx, path)
 }
 
-// Prefetch gives the files.
+// Prefetch returns the files.
 func (p push) Prefetch() plan.Prefetch {
 	var r plan.Prefetch
 	for _, f := range p.files {
@@ -386,7 +386,7 @@ func (p push) Prefetch() plan.Prefetch {
 	return r
 }
 
-// Describe gives the hashes of what is streamed.
+// Describe returns the hashes of what is streamed.
 func (p push) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/push"}
 	for _, f := range p.files {
@@ -395,14 +395,14 @@ func (p push) Describe() plan.Description {
 	return d
 }
 
-// Prefetch gives containerd's list, and archives that may be left.
+// Prefetch returns containerd's list, and archives that may be left.
 func (im images) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{{Argv: im.query()}}}
 	r.Files = im.sent()
 	return r
 }
 
-// Describe gives the hashes of archives, and the images in them.
+// Describe returns the hashes of archives, and the images in them.
 func (im images) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/images"}
 	for _, a := range im.archives {

@@ -11,7 +11,7 @@ import (
 // Source is where hosts get what etcd, keepalived and kubeadm need:
 // Present, Packages, Pushed, or a type of one's own.
 type Source interface {
-	// Prepare gives the work for one node, in the order in which it is done.
+	// Prepare returns the work for one node, in the order in which it is done.
 	// It reads nothing from the host. An *quorate.InvalidError holds everything
 	// that is wrong with the prerequisites, whichever node is asked for.
 	Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error)
@@ -34,7 +34,7 @@ type Preparation struct {
 // another. It is the default.
 type Present struct{}
 
-// Prepare gives the check of the programs, and sees to it that the runtime
+// Prepare returns the check of the programs, and sees to it that the runtime
 // runs, with the kubelet's cgroup driver.
 func (Present) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error) {
 	return append([]Preparation{checkPrograms(c, n)}, runtime(c)...), nil
@@ -57,7 +57,7 @@ func RuntimeOf(c quorate.Cluster) criRuntime {
 	return criRuntime{}
 }
 
-// runtime gives the runtime's preparations: that it runs, and how.
+// runtime returns the runtime's preparations: that it runs, and how.
 func runtime(c quorate.Cluster, files ...quorate.File) []Preparation {
 	out := []Preparation{services(c, files...)}
 	if check, needed := checkCgroupDriver(c); needed {

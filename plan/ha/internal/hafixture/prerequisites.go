@@ -12,7 +12,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// Preparations gives what is prepared on a control plane of three.
+// Preparations returns what is prepared on a control plane of three.
 func Preparations(t *testing.T, p software.Source, c quorate.Cluster) []software.Preparation {
 	t.Helper()
 	c = c.WithDefaults()
@@ -21,7 +21,7 @@ func Preparations(t *testing.T, p software.Source, c quorate.Cluster) []software
 	return prepared
 }
 
-// Preparation gives one of them by its name.
+// Preparation returns one of them by its name.
 func Preparation(t *testing.T, prepared []software.Preparation, name string) plan.Action {
 	t.Helper()
 	i := slices.IndexFunc(prepared, func(p software.Preparation) bool { return p.Name == name })
@@ -43,7 +43,7 @@ func RunOne(t *testing.T, tr *faketransport.Transport, a plan.Action, dry bool) 
 	return diff, err
 }
 
-// Changes gives a diff as text.
+// Changes returns a diff as text.
 func Changes(d plan.Diff) []string {
 	var out []string
 	for _, c := range d {

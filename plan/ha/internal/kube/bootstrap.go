@@ -344,7 +344,7 @@ func (b Bootstrap) settle(ctx context.Context, h *plan.Host) (progress, error) {
 	}
 }
 
-// again takes back what was begun, and begins anew until the cluster has noticed.
+// again undoes what was started, and starts again until the cluster has noticed.
 // With forget the node's object goes too where this host may take it away, as a
 // control plane that came far enough may; without, it may be another host's.
 func (b Bootstrap) again(ctx context.Context, h *plan.Host, forget bool) error {
@@ -375,7 +375,7 @@ func (b Bootstrap) again(ctx context.Context, h *plan.Host, forget bool) error {
 }
 
 func (b Bootstrap) takeBack(ctx context.Context, h *plan.Host, forget bool) error {
-	h.Report("taking back what kubeadm has begun")
+	h.Report("undoing what kubeadm has started")
 	if forget {
 		if _, err := h.Script(ctx, forgetNode, map[string]string{"NODE": b.Node}); err != nil {
 			return err
@@ -415,7 +415,7 @@ func (b Bootstrap) run(ctx context.Context, h *plan.Host) error {
 	return h.WriteFiles(ctx, mark(markDone))
 }
 
-// ResetCommand takes back what kubeadm did on a host. kubeadm 1.10 does not ask,
+// ResetCommand undoes what kubeadm did on a host. kubeadm 1.10 does not ask,
 // and so has no argument that tells it not to. Where etcd is not kubeadm's own it
 // must not look for a stacked member, which it does for a minute in vain, nor empty
 // /var/lib/etcd: the phase has a name from 1.15 on.
@@ -438,7 +438,7 @@ func pathsOf(files []quorate.File) []string {
 	return out
 }
 
-// Prefetch gives the script on a host on which kubeadm has been: elsewhere it may
+// Prefetch returns the script on a host on which kubeadm has been: elsewhere it may
 // wait for an endpoint that does not answer.
 func (b Bootstrap) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{b.state(false)}}
@@ -482,7 +482,7 @@ func (b Bootstrap) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	return u.Apply(ctx, h, diff)
 }
 
-// Describe gives kubeadm's configuration, which nothing compares once kubeadm
+// Describe returns kubeadm's configuration, which nothing compares once kubeadm
 // has read it, and how kubeadm is called.
 func (b Bootstrap) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/kubeadm", Unchecked: b.Config, Inputs: []quorate.Content{

@@ -34,7 +34,7 @@ func (c Cordon) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return err
 }
 
-// Describe gives the node.
+// Describe returns the node.
 func (c Cordon) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/cordon", Inputs: []quorate.Content{plan.InputText(c.Node)}}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 )
 
-// Forget deletes a node's object. Its kubelet, which would make it anew, has to
+// Forget deletes a node's object. Its kubelet, which would make it again, has to
 // be stopped before.
 type Forget struct{ Node string }
 
@@ -28,7 +28,7 @@ func (f Forget) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return err
 }
 
-// Describe gives the node.
+// Describe returns the node.
 func (f Forget) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/forget-node", Inputs: []quorate.Content{plan.InputText(f.Node)}}
 }

@@ -64,7 +64,7 @@ func (a Manifest) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return h.WriteFiles(ctx, a.Stamp())
 }
 
-// Describe gives the manifest.
+// Describe returns the manifest.
 func (a Manifest) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/manifest", Inputs: []quorate.Content{a.YAML}}
 }
@@ -74,7 +74,7 @@ func (a Manifest) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Comma
 	return []plan.Command{{Argv: kubectl("apply", "-f", "-"), Stdin: "manifest " + a.Name}}, nil
 }
 
-// Prefetch gives the stamp and the question to the API server.
+// Prefetch returns the stamp and the question to the API server.
 func (a Manifest) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{a.query()}}
 	if a.Remember {

@@ -51,7 +51,7 @@ type nodeState struct {
 	taints         []string
 }
 
-// askNodes gives the nodes by their names.
+// askNodes returns the nodes by their names.
 func askNodes(ctx context.Context, h *plan.Host, list []string) (map[string]nodeState, error) {
 	out, err := h.Run(ctx, list...)
 	if err != nil {
@@ -133,7 +133,7 @@ func waitReady(d plan.Diff) []string {
 	return kubectl(args...)
 }
 
-// Describe gives the nodes and their version.
+// Describe returns the nodes and their version.
 func (r Ready) Describe() plan.Description {
 	names := []string{r.Cluster.Version.String()}
 	for _, n := range r.Cluster.Nodes {
@@ -150,7 +150,7 @@ func (r Ready) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.Co
 	return []plan.Command{{Argv: waitReady(d)}}, nil
 }
 
-// Prefetch gives the question to the API server.
+// Prefetch returns the question to the API server.
 func (r Ready) Prefetch() plan.Prefetch { return readingAPI(r.List) }
 
 // readingAPI is for kubectl, which a host without an administrator's file need

@@ -94,7 +94,7 @@ func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return err
 }
 
-// Describe gives the command and the files.
+// Describe returns the command and the files.
 func (u Reset) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/kubeadm-reset", Inputs: []quorate.Content{plan.InputText(u.Argv...), plan.InputText(u.Files...), plan.InputText(u.KeepAt)}}
 }
@@ -104,7 +104,7 @@ func (u Reset) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command,
 	return []plan.Command{{Argv: u.Argv}}, nil
 }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (u Reset) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{plan.Script(resetState, nil, u.Files...)}}
 }

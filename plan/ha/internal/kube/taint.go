@@ -66,7 +66,7 @@ func (u Untaint) argvs(d plan.Diff) [][]string {
 	return out
 }
 
-// Describe gives the nodes and the taints.
+// Describe returns the nodes and the taints.
 func (u Untaint) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/untaint", Inputs: []quorate.Content{plan.InputText(u.Nodes...), plan.InputText(u.Taints...)}}
 }
@@ -80,7 +80,7 @@ func (u Untaint) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.
 	return out, nil
 }
 
-// Prefetch gives the question to the API server.
+// Prefetch returns the question to the API server.
 func (u Untaint) Prefetch() plan.Prefetch { return readingAPI(u.List) }
 
 // Backup notes which taints are taken away.
@@ -92,7 +92,7 @@ func (u Untaint) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir stri
 	return h.Write(ctx, transport.File{Path: dir + "/taints", Mode: 0o600, Owner: "root", Group: "root", Data: transport.Bytes([]byte(b.String()))})
 }
 
-// Undo gives them back.
+// Undo returns them back.
 func (u Untaint) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	kept, err := h.Read(ctx, dir+"/taints")
 	if err != nil {

@@ -39,7 +39,7 @@ const (
 	tokenMargin = 2 * time.Hour
 )
 
-// pending gives the nodes that have not joined. One that is there and not Ready
+// pending returns the nodes that have not joined. One that is there and not Ready
 // counts among them: its host may have been reset, which the cluster learns by its
 // silence.
 func (t *Token) pending(nodes map[string]nodeState) []string {
@@ -61,7 +61,7 @@ func (t *Token) pending(nodes map[string]nodeState) []string {
 //go:embed scripts/token.sh
 var tokenState string
 
-// look gives the host's clock, by which the cluster's lifetimes are reckoned, and
+// look returns the host's clock, by which the cluster's lifetimes are reckoned, and
 // says why the token is not good for long enough; empty if it is.
 func (t *Token) look(ctx context.Context, h *plan.Host, url string) (now time.Time, fault string, err error) {
 	out, err := h.Script(ctx, tokenState, map[string]string{"API_URL": url, "SECRET": t.secret()})
@@ -81,7 +81,7 @@ func (t *Token) look(ctx context.Context, h *plan.Host, url string) (now time.Ti
 	}
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return now, "its expiration cannot be read", nil //nolint:nilerr // such a token admits nobody: it is made anew
+		return now, "its expiration cannot be read", nil //nolint:nilerr // such a token admits nobody: it is made again
 	}
 	expires, err := time.Parse(time.RFC3339, string(text))
 	switch {
@@ -122,14 +122,14 @@ func (t *Token) check(ctx context.Context, h *plan.Host, url string, pending []s
 	return plan.Diff{{Verb: "renew", Subject: "bootstrap token", Detail: fmt.Sprintf("%s, for %s to join with", fault, who), Data: renew}}, nil
 }
 
-// renewToken makes the Secret anew from its YAML on standard input, and waits
+// renewToken makes the Secret again from its YAML on standard input, and waits
 // until the cluster's public information is signed with it, which is what a
 // joining kubeadm looks for first.
 //
 //go:embed scripts/renewtoken.sh
 var renewToken string
 
-// renew makes the token anew. Its secret goes by standard input alone.
+// renew makes the token again. Its secret goes by standard input alone.
 func (t *Token) renew(ctx context.Context, h *plan.Host, url string) error {
 	now, _, err := t.look(ctx, h, url)
 	if err != nil {
@@ -189,12 +189,12 @@ func (r Readmission) Check(ctx context.Context, h *plan.Host) (plan.Diff, error)
 	return nil, err
 }
 
-// Apply makes the token anew.
+// Apply makes the token again.
 func (r Readmission) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	return r.Token.renew(ctx, h, r.URL)
 }
 
-// Describe gives what decides on it.
+// Describe returns what decides on it.
 func (r Readmission) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/bootstrap-token", Inputs: []quorate.Content{plan.InputText(r.First, r.URL), plan.InputText(r.Nodes...), r.Token.input()}}
 }
@@ -204,7 +204,7 @@ func (r Readmission) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Co
 	return r.Token.commands(), nil
 }
 
-// Prefetch gives the script alone: where it is not enough, something is to be done.
+// Prefetch returns the script alone: where it is not enough, something is to be done.
 func (r Readmission) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{r.away()}}
 }

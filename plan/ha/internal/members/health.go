@@ -63,7 +63,7 @@ func (e Healthy) client(h *plan.Host) (*etcdclient.Client, error) {
 	})
 }
 
-// ask gives a difference for each member that is not healthy, and for each
+// ask returns a difference for each member that is not healthy, and for each
 // alarm, which keeps etcd from taking writes.
 func (e Healthy) ask(ctx context.Context, client *etcdclient.Client) (plan.Diff, error) {
 	status, err := client.Status(ctx)

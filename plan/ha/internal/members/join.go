@@ -257,7 +257,7 @@ func (j Join) promoteBy(ctx context.Context, h *plan.Host, client *etcdclient.Cl
 	}
 }
 
-// Describe gives the members, and what the new one is started with.
+// Describe returns the members, and what the new one is started with.
 func (j Join) Describe() plan.Description {
 	d := j.Deploy.Describe()
 	d.Kind, d.Unchecked, d.Files = "quorate/etcd-join", d.Files, nil
@@ -270,7 +270,7 @@ func (j Join) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, 
 	return []plan.Command{{Argv: []string{"systemctl", "daemon-reload"}}, {Argv: []string{"systemctl", "start", "--no-block", etcd.UnitName}}}, nil
 }
 
-// Prefetch gives the script.
+// Prefetch returns the script.
 func (j Join) Prefetch() plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{j.state()}}
 }

@@ -48,7 +48,7 @@ func (e *QuorumError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives what was wrong with the others.
+// Unwrap returns what was wrong with the others.
 func (e *QuorumError) Unwrap() error { return e.Err }
 
 // DescribeEvent returns what was tried, and what to do.
@@ -100,7 +100,7 @@ type Survivors struct {
 //go:embed scripts/survivor.sh
 var survivorScript string
 
-// Check gives a *QuorumError or a *HostError, and no Diff.
+// Check returns a *QuorumError or a *HostError, and no Diff.
 func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	out, err := h.Script(ctx, survivorScript, map[string]string{"API_HEALTH": s.API})
 	if err != nil {
@@ -158,7 +158,7 @@ func (s Survivors) judge(status etcdclient.Status) error {
 // Apply is never called: Check finds either nothing or an error.
 func (Survivors) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Describe gives the members.
+// Describe returns the members.
 func (s Survivors) Describe() plan.Description {
 	d := s.describe("quorate/etcd-survivors")
 	d.Inputs = append(d.Inputs, plan.InputText(s.Going...), plan.InputText(s.API, fmt.Sprint(s.VIP)))

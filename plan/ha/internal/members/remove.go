@@ -69,5 +69,5 @@ func (o Others) handOver(ctx context.Context, h *plan.Host, s etcdclient.Status)
 	return o.ask(h, true, func(client *etcdclient.Client) error { return client.MoveLeader(ctx, to.ID) })
 }
 
-// Describe gives the members.
+// Describe returns the members.
 func (r Remove) Describe() plan.Description { return r.describe("quorate/etcd-remove") }
