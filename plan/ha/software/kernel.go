@@ -10,15 +10,15 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// kernel sets what kubelet and pod networks need of the kernel, now and at
+// Kernel sets what kubelet and pod networks need of the kernel, now and at
 // every boot.
-type kernel struct{ Settings []setting }
+type Kernel struct{ Settings []setting }
 
 type setting struct{ Key, Value string }
 
 // NewKernel returns the kernel settings that a cluster needs on each host.
-func NewKernel(c quorate.Cluster) kernel {
-	var k kernel
+func NewKernel(c quorate.Cluster) Kernel {
+	var k Kernel
 	for _, p := range c.Pods {
 		if p.Addr().Is4() {
 			k.Settings = append(k.Settings, setting{"net.ipv4.ip_forward", "1"})
@@ -31,7 +31,7 @@ func NewKernel(c quorate.Cluster) kernel {
 
 const SysctlFile = "/etc/sysctl.d/99-quorate.conf"
 
-func (k kernel) File() quorate.File {
+func (k Kernel) File() quorate.File {
 	var b strings.Builder
 	b.WriteString("# What Kubernetes nodes need to route pods' traffic.\n")
 	for _, s := range k.Settings {
@@ -40,7 +40,7 @@ func (k kernel) File() quorate.File {
 	return quorate.File{Path: SysctlFile, Mode: 0o644, Content: quorate.Public([]byte(b.String()))}
 }
 
-func (k kernel) query() []string {
+func (k Kernel) query() []string {
 	argv := []string{"sysctl"}
 	for _, s := range k.Settings {
 		argv = append(argv, s.Key)
@@ -49,7 +49,7 @@ func (k kernel) query() []string {
 }
 
 // Check compares the running kernel and the file.
-func (k kernel) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+func (k Kernel) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	diff, err := h.DiffFiles(ctx, k.File())
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (k kernel) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 }
 
 // Apply writes the file and loads it.
-func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
+func (k Kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	if err := h.WriteFiles(ctx, k.File()); err != nil {
 		return err
 	}
@@ -77,30 +77,30 @@ func (k kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 }
 
 // Prefetch returns the file and the running kernel's settings.
-func (k kernel) Prefetch() plan.Prefetch {
+func (k Kernel) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{{Argv: k.query()}}}
 	r.Files = []string{SysctlFile}
 	return r
 }
 
-func (k kernel) deploy() plan.Deploy { return plan.Deploy{Files: []quorate.File{k.File()}} }
+func (k Kernel) deploy() plan.Deploy { return plan.Deploy{Files: []quorate.File{k.File()}} }
 
 // Backup copies the file.
-func (k kernel) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
+func (k Kernel) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
 	return k.deploy().Backup(ctx, h, d, dir)
 }
 
 // Undo puts the file back. What the kernel does stays until the next boot.
-func (k kernel) Undo(ctx context.Context, h *plan.Host, dir string) error {
+func (k Kernel) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	return k.deploy().Undo(ctx, h, dir)
 }
 
 // Describe returns the file of settings.
-func (k kernel) Describe() plan.Description {
+func (k Kernel) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/kernel", Files: []quorate.File{k.File()}}
 }
 
 // Commands loads it.
-func (k kernel) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
+func (k Kernel) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
 	return []plan.Command{{Argv: []string{"sysctl", "--load=" + SysctlFile}}}, nil
 }
