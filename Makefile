@@ -27,7 +27,7 @@ race: ## The same with the race detector, where goroutines meet.
 	go test -race -timeout 30m $(RACED)
 
 host: ## Real daemons in network namespaces, real users and sudo, a real browser, and real time; Linux and root needed.
-	QUORATE_HOST=1 go test -race -count=1 -p 1 -parallel 8 -timeout 15m -v -run '^TestReal' $(HOSTED)
+	QUORATE_HOST=1 go test -race -count=1 -p 1 -parallel 2 -timeout 20m -v -run '^TestReal' $(HOSTED)
 
 sweep: ## Each call of the recipe failed in turn, in every way, on hosts in memory.
 	QUORATE_SWEEP=all go test -count=1 -timeout 30m -v -run '^(TestCrashSweep|TestNoResetLosesQuorum|TestAChangeIsRolledBack|TestReadingAheadChangesNothing|TestKilledAnywhere)' ./plan/ha ./plan/ha/statedir

@@ -120,13 +120,13 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 func TestWhatTheTimeWasSpentOn(t *testing.T) {
 	_, pool := authority(t)
 	held := make(chan net.Conn, 10)
-	silent := listen(t, func(conn net.Conn) { held <- conn })
-	defer func() {
+	t.Cleanup(func() { // once nobody accepts any more
 		close(held)
 		for conn := range held {
 			_ = conn.Close()
 		}
-	}()
+	})
+	silent := listen(t, func(conn net.Conn) { held <- conn })
 	for endpoint, want := range map[string]string{
 		"http://hang:2379":  "no answer in time, its connection is still being opened",
 		"https://" + silent: "no answer in time, its TLS handshake is going on",

@@ -26,6 +26,7 @@ type renderedCheck struct {
 var renderedChecks = []renderedCheck{
 	{"keepalived configurations", is("etc/keepalived/keepalived.conf"), checkKeepalived},
 	{"units", in("etc/systemd/system/*"), checkUnit},
+	{"drop-ins", in("etc/systemd/system/*.d/*.conf"), checkDropIn},
 	{"etcd members", is("etc/systemd/system/etcd.service"), checkEtcd},
 	{"scripts", in("etc/*/*.sh"), checkShell},
 	{"environment files", is("etc/etcd.env"), checkShell},
@@ -87,6 +88,13 @@ func checkKeepalived(ctx context.Context, r *rendered, h renderedHost, path stri
 func checkUnit(ctx context.Context, r *rendered, h renderedHost, path string) error {
 	out, err := r.inside(ctx, h, "systemd-analyze", "verify", "/"+path)
 	return silent(path, "systemd-analyze verify", out, err)
+}
+
+// checkDropIn reads the unit of the distribution that the drop-in is for.
+func checkDropIn(ctx context.Context, r *rendered, h renderedHost, file string) error {
+	unit := strings.TrimSuffix(path.Base(path.Dir(file)), ".d")
+	out, err := r.inside(ctx, h, "systemd-analyze", "--man=no", "verify", "/lib/systemd/system/"+unit)
+	return silent(file, "systemd-analyze verify", out, err)
 }
 
 func checkShell(ctx context.Context, _ *rendered, h renderedHost, path string) error {

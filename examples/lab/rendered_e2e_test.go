@@ -294,6 +294,7 @@ func (r *rendered) refuseDamage(t *testing.T, c quorate.Cluster, out string) {
 		"interface of keepalived":   {"etc/keepalived/keepalived.conf", "interface eth0", "interface eth9"},
 		"script of keepalived":      {"etc/keepalived/keepalived.conf", "check_apiserver.sh", "check_apisrever.sh"},
 		"key of systemd":            {"etc/systemd/system/etcd.service", "UMask=", "UMaks="},
+		"key of a drop-in":          {"etc/systemd/system/keepalived.service.d/quorate.conf", "RestartSec=", "RestratSec="},
 		"program of systemd":        {"etc/systemd/system/etcd.service", "/usr/local/bin/etcd ", "/usr/local/bin/etdc "},
 		"flag of etcd":              {"etc/systemd/system/etcd.service", "--data-dir=", "--data-idr="},
 		"address of etcd":           {"etc/systemd/system/etcd.service", "--listen-peer-urls=https://192.0.2.11", "--listen-peer-urls=https://192.0.2.99"},
@@ -317,7 +318,7 @@ func (r *rendered) refuseDamage(t *testing.T, c quorate.Cluster, out string) {
 		"a server as client":             {kubernetesPKI + "apiserver-etcd-client.crt", etcdPKI + "server.crt", ""},
 		"another key":                    {etcdPKI + "server.key", etcdPKI + "peer.key", ""},
 		"another public key":             {kubernetesPKI + "sa.pub", "../cp-1/" + kubernetesPKI + "front-proxy-ca.crt", ""},
-		"the key of etcd's authority":    {kubernetesPKI + "apiserver-etcd-client.key", "../../state/pki/etcd/ca.key", keysTogether},
+		"the key of etcd's authority":    {kubernetesPKI + "apiserver-etcd-client.key", "../../state/cluster/pki/etcd/ca.key", keysTogether},
 		"a key more than the role needs": {etcdPKI + "more.key", etcdPKI + "peer.key", keysTogether},
 	} {
 		t.Run(name, func(t *testing.T) {
