@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,10 +68,10 @@ func TestRealLoginShells(t *testing.T) {
 			if got, err := files.Read(t.Context(), home+"/new dir!/it's", 100); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("read %q, %v", got, err)
 			}
-			if infos, err := files.Stat(t.Context(), append(many, home+"/new dir!/it's")...); err != nil || !infos[len(many)].Exists {
+			if infos, err := files.Stat(t.Context(), slices.Concat(many, []string{home + "/new dir!/it's"})...); err != nil || !infos[len(many)].Exists {
 				t.Errorf("stat: %v", err)
 			}
-			if err := files.Remove(t.Context(), append(many, home+"/new dir!/it's")...); err != nil {
+			if err := files.Remove(t.Context(), slices.Concat(many, []string{home + "/new dir!/it's"})...); err != nil {
 				t.Errorf("remove: %v", err)
 			}
 		})
