@@ -31,6 +31,7 @@ func NewKernel(c quorate.Cluster) Kernel {
 
 const SysctlFile = "/etc/sysctl.d/99-quorate.conf"
 
+// File is the file of settings that sysctl loads.
 func (k Kernel) File() quorate.File {
 	var b strings.Builder
 	b.WriteString("# What Kubernetes nodes need to route pods' traffic.\n")
