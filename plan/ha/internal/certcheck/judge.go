@@ -23,14 +23,14 @@ const (
 	etcdPKI       = hostpath.EtcdPKI + "/"
 	kubernetesPKI = hostpath.KubernetesPKI + "/"
 
-	memberCA     = etcdPKI + "ca.crt"
-	caCert       = kubernetesPKI + "ca.crt"
+	memberCA     = hostpath.EtcdCA
+	caCert       = hostpath.KubernetesCA
 	frontProxyCA = kubernetesPKI + "front-proxy-ca.crt"
-	etcdCA       = kubernetesPKI + "etcd/ca.crt"
+	etcdCA       = hostpath.EtcdCAOfAPIServer
 	etcdCAKey    = kubernetesPKI + "etcd/ca.key"
 	saKey        = kubernetesPKI + "sa.key"
 	saPub        = kubernetesPKI + "sa.pub"
-	clientCert   = kubernetesPKI + "apiserver-etcd-client.crt"
+	clientCert   = hostpath.APIServerEtcdClientCert
 )
 
 // everywhere are the files that every control plane has alike: which of them it
