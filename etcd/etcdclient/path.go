@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -91,6 +94,33 @@ func (n *noted) Read(b []byte) (int, error) {
 		n.path.note("its connection is to be opened again", fmt.Errorf("the connection broke: %w", err))
 	}
 	return got, err
+}
+
+// unreadTime is how long a connection that takes no more data is read for what the
+// other side may have sent before it broke.
+const unreadTime = time.Second
+
+// Write notes why it failed. The member's reason, a TLS alert, may have arrived and
+// not been read when its end of the connection is gone already, and gRPC closes the
+// connection after a failed write: so it is read here.
+func (n *noted) Write(b []byte) (int, error) {
+	put, err := n.Conn.Write(b)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		reason := err
+		_ = n.SetReadDeadline(time.Now().Add(unreadTime))
+		for unread := make([]byte, 512); ; {
+			_, readErr := n.Conn.Read(unread)
+			if readErr == nil {
+				continue
+			}
+			if !errors.Is(readErr, net.ErrClosed) && !errors.Is(readErr, os.ErrDeadlineExceeded) && !errors.Is(readErr, io.EOF) {
+				reason = readErr
+			}
+			break
+		}
+		n.path.note("its connection is to be opened again", fmt.Errorf("the connection broke: %w", reason))
+	}
+	return put, err
 }
 
 // explain returns a call's error with the reason that gRPC does not have: why
