@@ -41,6 +41,12 @@ const (
 	// Undo is what runs keep for a rollback. It belongs to root alone: old keys may be
 	// among it.
 	Undo = State + "/undo"
+	// ProgramVersions and EtcdVersion remember the versions of the programs that a run has
+	// found, beside the identity of their files.
+	ProgramVersions = State + "/versions-binaries"
+	EtcdVersion     = State + "/versions-etcd"
+	// Sysctl has the kernel settings that pods need.
+	Sysctl = "/etc/sysctl.d/99-quorate.conf"
 )
 
 // SystemdUnits are the units of the host's administrator.

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 )
 
 // Cluster is a Config with everything rendered: every plan for the cluster is
@@ -29,7 +29,7 @@ func (c *Cluster) Files() map[string][]quorate.File {
 	r := c.recipe
 	out := map[string][]quorate.File{}
 	for _, n := range r.c.Nodes {
-		files := []quorate.File{software.NewKernel(r.c).File()}
+		files := []quorate.File{hostsetup.KernelOf(r.c).File()}
 		files = append(files, r.etcdFiles[n.Name]...)
 		files = append(files, r.haproxyFiles[n.Name]...)
 		files = append(files, r.vipFiles[n.Name]...)

@@ -3,12 +3,12 @@ package ha
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 )
@@ -79,7 +79,7 @@ func (r *recipe) judge() preflight.Judge {
 			}
 		}
 	}
-	runtime := strings.TrimSuffix(software.RuntimeOf(r.c).Unit, ".service")
+	runtime := hostsetup.RuntimeOf(r.c).Program()
 	switch r.Prerequisites.(type) {
 	case software.Present:
 		j.Runtime, j.Driver = runtime, runtime

@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan/ha/internal/certcheck"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/vip"
@@ -188,7 +189,7 @@ func (r *recipe) renderPreparations() error {
 			return err
 		}
 		r.preparations[n.Name] = append(preparations, software.Preparation{
-			Name: "kernel", Title: "set what the kernel must do", Action: software.NewKernel(r.c),
+			Name: "kernel", Title: "set what the kernel must do", Action: hostsetup.KernelOf(r.c),
 		})
 	}
 	return nil

@@ -15,7 +15,6 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
-	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/vip"
 )
 
@@ -334,7 +333,7 @@ func (rs *reset) clean(n quorate.Node) plan.Remove {
 		d = rs.haproxyDeploy(n).Removal()
 		d.Dirs = []string{path.Dir(vip.HAProxyDropInPath)}
 	}
-	d.Paths, d.Dirs = append(d.Paths, software.SysctlFile, hostpath.Undo, software.VersionsPath(software.Binaries), software.VersionsPath(software.BinariesOfEtcd)), append(d.Dirs, hostpath.State)
+	d.Paths, d.Dirs = append(d.Paths, hostpath.Sysctl, hostpath.Undo, hostpath.ProgramVersions, hostpath.EtcdVersion), append(d.Dirs, hostpath.State)
 	for _, m := range rs.Manifests {
 		d.Paths = append(d.Paths, kube.Manifest{Name: m.Name}.Stamp().Path)
 	}

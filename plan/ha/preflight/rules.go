@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -187,7 +187,7 @@ func (j Judge) host(n quorate.Node, f factSheet) []plan.Finding {
 // driverOf judges the container runtime's cgroup driver, where a host was asked
 // for it. From 1.34 on the kubelet follows a runtime that tells it.
 func (j Judge) driverOf(n quorate.Node, p probed) []plan.Finding {
-	want := software.KubeletCgroupDriver(j.Cluster)
+	want := hostsetup.CgroupDriver(j.Cluster)
 	f := plan.Finding{Check: CgroupDriver, Severity: quorate.Refused, Hosts: []string{n.Name}}
 	switch p.driver {
 	case "", want:
@@ -233,11 +233,11 @@ func (j Judge) kubeadmIgnores(check string) bool {
 // by the order of sysctl.d(5): the last file by name wins, and /etc/sysctl.conf
 // after all of them.
 func (j Judge) sysctls(f factSheet, find func(plan.Check, quorate.Severity, string, string)) {
-	for _, want := range software.NewKernel(j.Cluster).Settings {
+	for _, want := range hostsetup.KernelOf(j.Cluster).Settings {
 		for _, line := range f.sysctls {
-			later := line.file > software.SysctlFile || line.file == "/etc/sysctl.conf"
+			later := line.file > hostpath.Sysctl || line.file == "/etc/sysctl.conf"
 			if line.key == want.Key && line.value != want.Value && later {
-				find(Sysctl, quorate.Warned, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, software.SysctlFile),
+				find(Sysctl, quorate.Warned, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, hostpath.Sysctl),
 					"take the line out: it undoes "+want.Key+" = "+want.Value+" at the next boot")
 			}
 		}

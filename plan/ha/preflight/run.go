@@ -11,7 +11,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/plan/internal/capped"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
@@ -175,7 +175,7 @@ func (j Judge) probe(h hostFacts, disk bool, run func(transport.Query) ([]byte, 
 	if kubernetes, _ := j.ours(h.node, h.facts); j.Driver == "" || kubernetes || h.facts.runtime == "no" || j.ignored(CgroupDriver) {
 		return p, nil
 	}
-	out, err = run(software.AskCgroupDriver(j.Driver))
+	out, err = run(hostsetup.CgroupDriverQuery(j.Driver))
 	var exit *transport.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return p, err

@@ -2,12 +2,11 @@ package software
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
-	"strings"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -17,44 +16,23 @@ import (
 // after a reboot.
 type cgroupDriver struct{ runtime, want string }
 
-// checkCgroupDriver is needed where the kubelet does not ask the runtime by
-// itself, as it does from 1.34 on (KubeletCgroupDriverFromCRI, KEP 4033), and
-// where the runtime is one that Quorate can ask.
+// checkCgroupDriver returns false where no check is needed, as the kubelet takes the
+// driver from the runtime from 1.34 on (KubeletCgroupDriverFromCRI, KEP 4033), or where
+// Quorate does not know the runtime.
 func checkCgroupDriver(c quorate.Cluster) (Preparation, bool) {
-	r := RuntimeOf(c)
+	r := hostsetup.RuntimeOf(c)
 	if r.Unit == "" || c.Version.Has(quorate.CgroupDriverFromRuntime) {
 		return Preparation{}, false
 	}
-	want := KubeletCgroupDriver(c)
 	return Preparation{
 		Name: "cgroup-driver", Title: "compare the cgroup drivers of runtime and kubelet",
-		Action: cgroupDriver{runtime: strings.TrimSuffix(r.Unit, ".service"), want: want},
+		Action: cgroupDriver{runtime: r.Program(), want: hostsetup.CgroupDriver(c)},
 	}, true
 }
 
-// KubeletCgroupDriver is what the kubelet is told: systemd, unless the description
-// says otherwise.
-func KubeletCgroupDriver(c quorate.Cluster) string {
-	if given, ok := c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
-		return given
-	}
-	return "systemd"
-}
-
-// cgroupDriverScript asks the runtime.
-//
-//go:embed scripts/cgroupdriver.sh
-var cgroupDriverScript string
-
-// AskCgroupDriver asks a runtime, docker, containerd or crio, for its cgroup driver:
-// the answer is a line driver=systemd or driver=cgroupfs.
-func AskCgroupDriver(runtime string) transport.Query {
-	return plan.Script(cgroupDriverScript, map[string]string{"RUNTIME": runtime})
-}
-
-// Check compares, and says which of the two to change.
+// Check compares the two drivers, and says what to change if they differ.
 func (d cgroupDriver) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Ask(ctx, AskCgroupDriver(d.runtime))
+	out, err := h.Ask(ctx, hostsetup.CgroupDriverQuery(d.runtime))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +50,7 @@ func (cgroupDriver) Apply(context.Context, *plan.Host, plan.Diff) error { return
 
 // Prefetch returns the script.
 func (d cgroupDriver) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{AskCgroupDriver(d.runtime)}}
+	return plan.Prefetch{Queries: []transport.Query{hostsetup.CgroupDriverQuery(d.runtime)}}
 }
 
 // Describe returns the runtime and the driver that is wanted.

@@ -27,7 +27,7 @@ func TestHAProxyMustBeThere(t *testing.T) {
 		"a worker":   {node: 3},
 		"old":        {line: "HA-Proxy version 2.2.9-2+deb11u6 2023/12/13 - https://haproxy.org/", want: []plan.Finding{{Found: "haproxy is 2.2", Do: orNot}}},
 		"older":      {line: "HA-Proxy version 1.8.27-493ce0b 2020/11/06", want: []plan.Finding{{Found: "haproxy is 1.8", Do: orNot}}},
-		"unreadable": {line: "usage", want: []plan.Finding{{Found: `haproxy gives its version as "usage"`, Do: newer}}},
+		"unreadable": {line: "usage", want: []plan.Finding{{Found: `haproxy prints "usage" as its version`, Do: newer}}},
 		"the least":  {line: "HAProxy version 2.4.0-6cbbecf 2021/05/14 - https://haproxy.org/"},
 		"new":        {line: "HAProxy version 10.0.1 2031/01/01"},
 	} {

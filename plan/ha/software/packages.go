@@ -10,14 +10,16 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/transport"
 )
 
 // Packages installs with the distribution's package manager: apt-get, dnf or
 // yum, whichever the host has, in this order. The repositories that hold the
-// packages must be configured on the host, or given here as files.
+// packages must be configured on the host, or be among Repositories.
 //
-// A package is given as "name" or "name=version", with the version as the
+// A package is written "name" or "name=version", with the version as the
 // package manager writes it and * for anything: "containerd.io=1.7.27-*". A
 // host with a later kubeadm, kubelet or kubectl is refused: they are never
 // downgraded.
@@ -41,7 +43,7 @@ type Packages struct {
 	// is installed.
 	Etcd string
 	// Unheld leaves the packages unheld. By default kubeadm, kubelet, kubectl
-	// and every package given with a version are held, because an unattended
+	// and every package with a version are held, because an unattended
 	// upgrade of them breaks the order in which a cluster is upgraded. With
 	// apt-get that is apt-mark hold. With dnf and yum it is the exclude= line
 	// of the repository's file, which Kubernetes' own instructions have too: a
@@ -56,7 +58,7 @@ func (p Packages) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, err
 	}
 	var out []Preparation
 	if n.Role == quorate.ControlPlane && p.Etcd == "" && !c.Etcd.Stacked {
-		out = append(out, Preparation{Name: BinariesOfEtcd, Title: "look for etcd", Action: programs{BinariesOfEtcd, []program{etcdProgram(c.Etcd)}}})
+		out = append(out, Preparation{Name: "etcd", Title: "look for etcd", Action: programs{hostpath.EtcdVersion, []program{etcdProgram(c.Etcd)}}})
 	}
 	out = append(out,
 		Preparation{Name: "packages", Title: "install packages", Timeout: 15 * time.Minute, Action: packages{
@@ -108,7 +110,7 @@ func (p Packages) problems() quorate.Problems {
 // wanted are the node's packages, each once: what the user names comes before
 // what is needed anyhow.
 func (p Packages) wanted(c quorate.Cluster, n quorate.Node) []pkg {
-	names := append(slices.Clone(p.Extra), cmp.Or(p.Runtime, RuntimeOf(c).pkg))
+	names := append(slices.Clone(p.Extra), cmp.Or(p.Runtime, hostsetup.RuntimeOf(c).Package))
 	if n.Role == quorate.ControlPlane {
 		names = append(names, p.Etcd)
 		if !c.Endpoint.External {

@@ -6,14 +6,12 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
@@ -39,7 +37,7 @@ func kubernetesProgram(name, args string, want quorate.Version) program {
 		judge: func(line string) (plan.Finding, bool) {
 			have, err := printedVersion(line)
 			if err != nil {
-				return plan.Finding{Found: fmt.Sprintf("%s gives its version as %q", name, line), Do: "install " + want.String()}, true
+				return plan.Finding{Found: fmt.Sprintf("%s prints %q as its version", name, line), Do: "install " + want.String()}, true
 			}
 			return plan.Finding{Found: name + " is " + have.String(), Do: "install " + want.String() + ", the version of the cluster"}, have != want
 		},
@@ -55,7 +53,7 @@ func etcdProgram(e quorate.Etcd) program {
 		judge: func(line string) (plan.Finding, bool) {
 			have, err := printedVersion(line)
 			if err != nil {
-				return plan.Finding{Found: fmt.Sprintf("%s gives its version as %q", e.Binary, line), Do: "put " + atLeast + " there"}, true
+				return plan.Finding{Found: fmt.Sprintf("%s prints %q as its version", e.Binary, line), Do: "put " + atLeast + " there"}, true
 			}
 			return plan.Finding{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there"}, have.Compare(e.Version) < 0
 		},
@@ -74,7 +72,7 @@ func haproxyProgram() program {
 		judge: func(line string) (plan.Finding, bool) {
 			m := haproxyVersion.FindStringSubmatch(line)
 			if m == nil {
-				return plan.Finding{Found: fmt.Sprintf("haproxy gives its version as %q", line), Do: "install " + atLeast}, true
+				return plan.Finding{Found: fmt.Sprintf("haproxy prints %q as its version", line), Do: "install " + atLeast}, true
 			}
 			major, _ := strconv.Atoi(m[1]) // digits; one out of range is a later version
 			minor, _ := strconv.Atoi(m[2])
@@ -112,44 +110,38 @@ func (p program) fault(line string, there bool) (plan.Finding, bool) {
 	return p.judge(line)
 }
 
-// programs refuses a host that lacks one of them, or has another version. It
-// remembers there which files told which versions: a program of 50 MB takes as long
-// to start and tell its own as all the rest of a run that changes nothing.
+// programs refuses a host that lacks a program or has another version of it. The
+// versions are remembered on the host beside the identity of each file: to start a
+// program of 50 MB for its version takes as long as all else that a run without
+// changes does.
 type programs struct {
-	// name is of the preparation, for the file of what is remembered.
-	name   string
+	// memory is the host's file of versions found before.
+	memory string
 	needed []program
 }
 
-// versionsScript prints what is installed in one round trip. The arguments are the
-// file of what is remembered, and then name, command and the command's arguments,
-// three for each program.
+// versionsScript prints the installed versions, in one round trip. The arguments are
+// three for each program: name, command and the command's arguments.
 //
-// What is remembered counts while everything asked for is as it was: where each
-// command is, and the inode, size and times of its file. No tool sets the last of
-// these, the time of a file's last change of any kind; the device is left out, as a
-// reboot may number it again. Otherwise, after
-// "remember:", it prints what is to be put before the versions and kept from now on;
-// not if one of the programs is no binary of its own, as a wrapper, or the one that
-// snap has all names lead to, may start another tomorrow.
+// The remembered versions hold as long as each command is at the same path and its file
+// has the same inode, size and times. No tool can set the last of these, the time of
+// the inode's last change. The device is not compared: a reboot may renumber it. If
+// something differs, the script prints the versions, then "remember:" and the identities
+// to keep with them. It prints none if a program is a script or a link to a launcher
+// such as snap's, which may start another version tomorrow.
 //
 //go:embed scripts/versions.sh
 var versionsScript string
-
-// VersionsPath is where a preparation's versions are remembered.
-func VersionsPath(preparation string) string {
-	return path.Join(hostpath.State, "versions-"+preparation)
-}
 
 func (ps programs) query() transport.Query {
 	var args []string
 	for _, p := range ps.needed {
 		args = append(args, p.name, p.command, p.args)
 	}
-	return plan.Script(versionsScript, map[string]string{"MEMORY": VersionsPath(ps.name)}, args...)
+	return plan.Script(versionsScript, map[string]string{"MEMORY": ps.memory}, args...)
 }
 
-// look returns what the host prints, and what it is to remember, if anything.
+// look returns the versions, and the file to keep on the host, if it changes.
 func (ps programs) look(ctx context.Context, h *plan.Host) (versions, memory []byte, err error) {
 	out, err := h.Ask(ctx, ps.query())
 	versions, memory, _ = bytes.Cut(out, []byte("remember:\n"))
@@ -200,7 +192,7 @@ func (ps programs) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 }
 
 func (ps programs) remembered(memory []byte) quorate.File {
-	return quorate.File{Path: VersionsPath(ps.name), Mode: 0o600, Content: quorate.Public(memory)}
+	return quorate.File{Path: ps.memory, Mode: 0o600, Content: quorate.Public(memory)}
 }
 
 // Prefetch returns the script.
@@ -217,12 +209,12 @@ func (ps programs) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir st
 	return ps.deploy().Backup(ctx, h, d, dir)
 }
 
-// Undo puts the file back.
+// Undo restores the file.
 func (ps programs) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	return ps.deploy().Undo(ctx, h, dir)
 }
 
-// Describe returns what is asked for, and what is wanted of it.
+// Describe returns the programs, and the versions that are wanted.
 func (ps programs) Describe() plan.Description {
 	d := plan.Description{Kind: "quorate/programs"}
 	for _, p := range ps.needed {
@@ -231,7 +223,7 @@ func (ps programs) Describe() plan.Description {
 	return d
 }
 
-// Commands returns none: what is known already is written down.
+// Commands returns none: Apply only writes the file.
 func (programs) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
 	return nil, nil
 }

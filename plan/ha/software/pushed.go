@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -40,8 +41,8 @@ type Payload struct {
 	Path string
 	// Mode holds the permission bits. Default 0755, which programs need.
 	Mode fs.FileMode
-	// SHA256 of the content, in hexadecimal. Required: it tells whether the
-	// host has the file. Content that does not match it is never put in place
+	// SHA256 of the content, in hexadecimal. Required: a host whose file
+	// has it is left alone. Content that does not match it is never put in place
 	// and fails the step with a *HashError.
 	SHA256 string
 	// Open returns the content, again at each call.
@@ -55,13 +56,13 @@ type ImageArchive struct {
 	// OnHost says that the archive is on the host already: it is imported from
 	// Path and stays there; Open, SHA256 and Mode are not used.
 	OnHost bool
-	// Names of the images in it, as containerd lists them. Required: they tell
-	// whether it has been imported.
+	// Names of the images in it, as containerd lists them. Required: an archive is
+	// imported unless the host has them all.
 	Names []string
 }
 
-// HashError reports that a Payload's Open gave other content than its SHA256
-// says. The host is as it was before.
+// HashError reports that what a Payload's Open returned does not have its SHA256. The
+// host is unchanged.
 type HashError struct {
 	// Path on the host.
 	Path string
@@ -70,14 +71,14 @@ type HashError struct {
 }
 
 func (e *HashError) Error() string {
-	return fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; give the right file, or its hash",
+	return fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; send the right file, or correct the hash",
 		e.Path, e.Got, e.Want)
 }
 
 // DescribeEvent returns the path and the hashes.
 func (e *HashError) DescribeEvent() events.Error {
 	return events.Error{
-		Kind: events.KindHash, Tried: "put the file in place", Path: e.Path, Want: e.Want, Got: e.Got, Do: "give the right file, or its hash",
+		Kind: events.KindHash, Tried: "put the file in place", Path: e.Path, Want: e.Want, Got: e.Got, Do: "send the right file, or correct the hash",
 	}
 }
 
@@ -118,7 +119,7 @@ func (p Pushed) problems(c quorate.Cluster) quorate.Problems {
 	}
 	archives := func(field string, archives []ImageArchive) {
 		each(field, len(archives), func(at string, i int) { archives[i].problems(&problems, at, seen) })
-		if unit := RuntimeOf(c).Unit; len(archives) > 0 && (unit == "crio.service" || unit == "docker.service") {
+		if unit := hostsetup.RuntimeOf(c).Unit; len(archives) > 0 && (unit == "crio.service" || unit == "docker.service") {
 			problems.Refuse(field, "images are imported by ctr, and %s is not containerd's: put them into the runtime's own store yourself", c.Kubeadm.CRISocket)
 		}
 	}
@@ -129,7 +130,7 @@ func (p Pushed) problems(c quorate.Cluster) quorate.Problems {
 	return problems
 }
 
-// problems adds those of one file; seen says where each path was first given.
+// problems adds those of one file; seen has the field in which each path was first seen.
 func (f Payload) problems(problems *quorate.Problems, at string, seen map[string]string) {
 	f.pathProblems(problems, at, seen)
 	if f.Mode&^fs.ModePerm != 0 {
@@ -139,7 +140,7 @@ func (f Payload) problems(problems *quorate.Problems, at string, seen map[string
 		problems.Refuse(at+".sha256", "%q is no SHA-256 in hexadecimal", f.SHA256)
 	}
 	if f.Open == nil {
-		problems.Refuse(at+".open", "missing: where does %s come from?", f.Path)
+		problems.Refuse(at+".open", "missing: set the function that opens the content of %s", f.Path)
 	}
 }
 
@@ -204,7 +205,7 @@ func (p push) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return diff, nil
 }
 
-// Apply uploads them one after another: the connection is what bounds it.
+// Apply uploads them one after another: side by side would be no faster over one connection.
 func (p push) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 	found := plan.DataOf[lacking](d)
 	for _, f := range p.files {
@@ -357,8 +358,8 @@ func (im images) apply(ctx context.Context, h *plan.Host, imports bool, a ImageA
 	return errors.Join(im.load(ctx, h, a), removeSent(ctx, h, a.Path))
 }
 
-// importScript imports without containerd's transfer service where ctr has the
-// choice (2.0 and later): measured, that takes half the time.
+// importScript imports without containerd's transfer service where ctr can (2.0 and
+// later), which takes half the time.
 //
 //go:embed scripts/import.sh
 var importScript string

@@ -1,19 +1,20 @@
 package software
 
 import (
-	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
 )
 
-// Source is where hosts get what etcd, keepalived and kubeadm need:
-// Present, Packages, Pushed, or a type of one's own.
+// Source brings to hosts what etcd, keepalived and kubeadm need. Present, Packages and
+// Pushed are Sources; a program may implement another.
 type Source interface {
-	// Prepare returns the work for one node, in the order in which it is done.
-	// It reads nothing from the host. An *quorate.InvalidError holds everything
-	// that is wrong with the prerequisites, whichever node is asked for.
+	// Prepare returns the work for one node, in order, and contacts no host. It fails with
+	// an *quorate.InvalidError, which holds every problem of the Source, also those that do not
+	// concern this node.
 	Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error)
 }
 
@@ -29,32 +30,15 @@ type Preparation struct {
 }
 
 // Present takes the hosts as they are: it checks that everything is there, in
-// the right versions, and installs nothing. What versions the programs told is kept in
-// /var/lib/quorate/versions-binaries, and asked for again when one of their files is
-// another. It is the default.
+// the right versions, and installs nothing. It is the default. The versions that it
+// found are kept on the host, in /var/lib/quorate/versions-binaries, and a program is
+// started again only when its file has changed.
 type Present struct{}
 
 // Prepare returns the check of the programs, and sees to it that the runtime
 // runs, with the kubelet's cgroup driver.
 func (Present) Prepare(c quorate.Cluster, n quorate.Node) ([]Preparation, error) {
 	return append([]Preparation{checkPrograms(c, n)}, runtime(c)...), nil
-}
-
-// criRuntime is a container runtime as distributions package it.
-type criRuntime struct{ Unit, pkg string }
-
-// RuntimeOf follows from the CRI socket. One that Quorate does not know is left
-// to whoever set it up: then the criRuntime is zero.
-func RuntimeOf(c quorate.Cluster) criRuntime {
-	switch socket := c.Kubeadm.CRISocket; {
-	case strings.Contains(socket, "containerd"):
-		return criRuntime{Unit: "containerd.service", pkg: "containerd"}
-	case strings.Contains(socket, "crio"):
-		return criRuntime{Unit: "crio.service", pkg: "cri-o"}
-	case quorate.IsDockershim(socket):
-		return criRuntime{Unit: "docker.service"} // packaged under many names
-	}
-	return criRuntime{}
 }
 
 // runtime returns the runtime's preparations: that it runs, and how.
@@ -70,7 +54,7 @@ func runtime(c quorate.Cluster, files ...quorate.File) []Preparation {
 // configuration, and enables the kubelet, which kubeadm starts.
 func services(c quorate.Cluster, files ...quorate.File) Preparation {
 	var units []plan.Unit
-	if r := RuntimeOf(c); r.Unit != "" {
+	if r := hostsetup.RuntimeOf(c); r.Unit != "" {
 		units = append(units, plan.Unit{Name: r.Unit})
 	}
 	return Preparation{
@@ -81,12 +65,6 @@ func services(c quorate.Cluster, files ...quorate.File) Preparation {
 		},
 	}
 }
-
-// The preparations that check programs.
-const (
-	Binaries       = "binaries"
-	BinariesOfEtcd = "etcd"
-)
 
 // checkPrograms checks versions, after whatever installs them.
 func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
@@ -108,5 +86,5 @@ func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
 			needed = append(needed, haproxyProgram())
 		}
 	}
-	return Preparation{Name: Binaries, Title: "check installed versions", Action: programs{Binaries, needed}}
+	return Preparation{Name: "binaries", Title: "check installed versions", Action: programs{hostpath.ProgramVersions, needed}}
 }

@@ -1,23 +1,24 @@
-package software
+package hostsetup
 
 import (
 	"context"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Kernel sets what kubelet and pod networks need of the kernel, now and at
+// Kernel sets the kernel parameters that the kubelet and pod networks need, now and at
 // every boot.
 type Kernel struct{ Settings []setting }
 
 type setting struct{ Key, Value string }
 
-// NewKernel returns the kernel settings that a cluster needs on each host.
-func NewKernel(c quorate.Cluster) Kernel {
+// KernelOf returns the kernel settings that a cluster needs on each host.
+func KernelOf(c quorate.Cluster) Kernel {
 	var k Kernel
 	for _, p := range c.Pods {
 		if p.Addr().Is4() {
@@ -29,8 +30,6 @@ func NewKernel(c quorate.Cluster) Kernel {
 	return k
 }
 
-const SysctlFile = "/etc/sysctl.d/99-quorate.conf"
-
 // File is the file of settings that sysctl loads.
 func (k Kernel) File() quorate.File {
 	var b strings.Builder
@@ -38,7 +37,7 @@ func (k Kernel) File() quorate.File {
 	for _, s := range k.Settings {
 		b.WriteString(s.Key + " = " + s.Value + "\n")
 	}
-	return quorate.File{Path: SysctlFile, Mode: 0o644, Content: quorate.Public([]byte(b.String()))}
+	return quorate.File{Path: hostpath.Sysctl, Mode: 0o644, Content: quorate.Public([]byte(b.String()))}
 }
 
 func (k Kernel) query() []string {
@@ -73,14 +72,14 @@ func (k Kernel) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	if err := h.WriteFiles(ctx, k.File()); err != nil {
 		return err
 	}
-	_, err := h.Run(ctx, "sysctl", "--load="+SysctlFile)
+	_, err := h.Run(ctx, "sysctl", "--load="+hostpath.Sysctl)
 	return err
 }
 
 // Prefetch returns the file and the running kernel's settings.
 func (k Kernel) Prefetch() plan.Prefetch {
 	r := plan.Prefetch{Queries: []transport.Query{{Argv: k.query()}}}
-	r.Files = []string{SysctlFile}
+	r.Files = []string{hostpath.Sysctl}
 	return r
 }
 
@@ -103,5 +102,5 @@ func (k Kernel) Describe() plan.Description {
 
 // Commands loads it.
 func (k Kernel) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
-	return []plan.Command{{Argv: []string{"sysctl", "--load=" + SysctlFile}}}, nil
+	return []plan.Command{{Argv: []string{"sysctl", "--load=" + hostpath.Sysctl}}}, nil
 }

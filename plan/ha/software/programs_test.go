@@ -93,8 +93,8 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 				"kubelet": "sh: kubelet: Exec format error", "/usr/local/bin/etcd": "etcd Version: GIT", "keepalived": "",
 			},
 			want: []plan.Finding{
-				{Found: `kubelet gives its version as "sh: kubelet: Exec format error"`, Do: "install v1.37.2"},
-				{Found: `/usr/local/bin/etcd gives its version as "etcd Version: GIT"`, Do: putEtcd},
+				{Found: `kubelet prints "sh: kubelet: Exec format error" as its version`, Do: "install v1.37.2"},
+				{Found: `/usr/local/bin/etcd prints "etcd Version: GIT" as its version`, Do: putEtcd},
 				{Found: "keepalived is not installed", Do: "install it, or use an external endpoint"},
 			},
 		},
