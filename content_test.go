@@ -11,7 +11,7 @@ import (
 
 const marker = "S3CR3T-marker-of-content"
 
-func TestSensitiveContentIsNeverShown(t *testing.T) {
+func TestSensitiveContentIsHidden(t *testing.T) {
 	content := quorate.Sensitive([]byte(marker))
 	file := quorate.File{Path: "/x", Content: content}
 	secrettest.AssertHides(t, "content", content, marker)

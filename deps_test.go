@@ -142,7 +142,7 @@ func TestTransportsKnowNothingOfKubernetes(t *testing.T) {
 
 // Only the recipes join renderers and transports, and they take certificates
 // through an interface: their users do not link cfssl.
-func TestOnlyRecipesJoin(t *testing.T) {
+func TestOnlyRecipesImportBothSides(t *testing.T) {
 	all := loadPackages(t)
 	renderers := []string{"pki", "etcd", "vip", "kubeadm"}
 	for path, p := range all {
@@ -347,7 +347,7 @@ func TestNothingRegistersHandlers(t *testing.T) {
 
 // Nobody links OpenTelemetry who does not ask for it, and who does links its API
 // and brings an SDK of their own.
-func TestTracesAreApart(t *testing.T) {
+func TestOpenTelemetryIsApart(t *testing.T) {
 	const api, sdk = "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk"
 	for path, p := range loadPackages(t) {
 		require.False(t, within(path, api), "the module links %s", path)
@@ -367,7 +367,7 @@ func forTests(path string) bool {
 
 // Libraries neither print nor exit nor read the environment nor make contexts
 // of their own nor sleep regardless of one.
-func TestLibrariesKeepToThemselves(t *testing.T) {
+func TestLibrariesHaveNoGlobalEffects(t *testing.T) {
 	forbidden := map[string][]string{
 		"fmt":     {"Print", "Printf", "Println"},
 		"os":      {"Exit", "Getenv", "LookupEnv", "Environ", "UserHomeDir", "Stdout", "Stderr", "Stdin"},
@@ -522,7 +522,7 @@ var _ = `+strings.TrimPrefix(source, "_ = "), 0)
 
 // Which releases have what is said in releases.go, and asked by Version.Has: no
 // other code compares the version of Kubernetes or etcd with a number.
-func TestFactsOfReleasesAreAskedByName(t *testing.T) {
+func TestFactsOfReleasesAreReadByName(t *testing.T) {
 	for path, p := range loadPackages(t) {
 		if !within(path, module) || path == module {
 			continue

@@ -31,7 +31,7 @@ var (
 
 // No step of the guide is without a row that names what does it, no mistake
 // without a test, and whatever the page names exists.
-func TestTheGuidesPageIsWhole(t *testing.T) {
+func TestGuidePage(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("docs", "guide.md"))
 	require.NoError(t, err)
 	declared := declarations(t)

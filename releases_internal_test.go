@@ -12,7 +12,7 @@ const raised = "MaxMinor is 1.%d, and this ends at 1.%d: "
 
 // The facts were read for the newest minor. Where this fails, read what that
 // minor changes of each, by its source, and raise factsReadUntil.
-func TestFactsAreReadForTheNewestMinor(t *testing.T) {
+func TestFactsUpToTheNewestMinor(t *testing.T) {
 	if factsReadUntil == MaxMinor {
 		return
 	}
@@ -25,7 +25,7 @@ func TestFactsAreReadForTheNewestMinor(t *testing.T) {
 	t.Errorf("  read for 1.%d: minEtcdOf (kubeadm: constants.MinExternalEtcdVersion), componentOf (ports), DefaultImageRepository", MaxMinor)
 }
 
-func TestEveryFactHasARow(t *testing.T) {
+func TestFactsHaveRows(t *testing.T) {
 	seen := map[string]bool{}
 	for f, row := range facts {
 		switch {
@@ -65,7 +65,7 @@ func TestHas(t *testing.T) {
 	}
 }
 
-func TestMinEtcdRises(t *testing.T) {
+func TestMinEtcdIsMonotonic(t *testing.T) {
 	if !slices.IsSortedFunc(minEtcdOf, func(a, b struct {
 		minor int
 		min   Version

@@ -80,7 +80,7 @@ func listed(dir, patterns string) bool {
 
 // CI runs every target that runs tests, and a target sets every variable that a
 // test waits for: no test is left that nobody runs.
-func TestEveryTierIsRun(t *testing.T) {
+func TestTiersAreRun(t *testing.T) {
 	commands, _ := targets(t)
 	ci, err := os.ReadFile(filepath.Join(".ci", "run"))
 	require.NoError(t, err)
@@ -132,7 +132,7 @@ func moduleOf(t *testing.T, dir string) string {
 
 // Every directory with tests is one that make test runs, or is of a module outside
 // the work space that make oracle runs; none hides behind a build tag.
-func TestEveryTestFileIsRun(t *testing.T) {
+func TestTestFilesAreRun(t *testing.T) {
 	commands, lists := targets(t)
 	nested := strings.ReplaceAll(lists["TESTED"], "./... ", "") // which is the root's module alone
 	for name, file := range sources(t) {
@@ -152,7 +152,7 @@ func TestEveryTestFileIsRun(t *testing.T) {
 }
 
 // What make host picks, by name and package, is all that waits for it.
-func TestEveryHostTestIsRun(t *testing.T) {
+func TestHostTestsAreRun(t *testing.T) {
 	commands, lists := targets(t)
 	require.Contains(t, commands["host"], "-run '^TestReal'")
 	found := 0
@@ -181,7 +181,7 @@ func TestEveryHostTestIsRun(t *testing.T) {
 }
 
 // Where goroutines meet, make race runs.
-func TestRacesAreLookedFor(t *testing.T) {
+func TestRaceTier(t *testing.T) {
 	_, lists := targets(t)
 	for name, file := range sources(t) {
 		meet := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"sync"` || i.Path.Value == `"sync/atomic"` })
@@ -198,7 +198,7 @@ func TestRacesAreLookedFor(t *testing.T) {
 
 // Only what waits for make host, and what has a clock of its own, judges by the
 // time that has passed: on a busy machine any time passes.
-func TestNoTestIsHeldToTheClock(t *testing.T) {
+func TestNoWallClockAssertions(t *testing.T) {
 	for name, file := range sources(t) {
 		if !strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "_e2e_test.go") {
 			continue

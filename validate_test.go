@@ -445,7 +445,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
-func TestWithDefaultsIsIdempotentAndLeavesItsInput(t *testing.T) {
+func TestWithDefaults(t *testing.T) {
 	c := three()
 	before := c
 	once := c.WithDefaults()
@@ -459,7 +459,7 @@ func TestWithDefaultsIsIdempotentAndLeavesItsInput(t *testing.T) {
 	}
 }
 
-func TestAValueThatHoldsItselfIsRefused(t *testing.T) {
+func TestRecursiveValue(t *testing.T) {
 	c := three()
 	loop := map[string]any{}
 	loop["again"] = loop

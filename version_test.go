@@ -26,8 +26,8 @@ func TestParseVersion(t *testing.T) {
 	}
 }
 
-// TestCompareOrder is the chain of section 11 of semver.org, with minors around.
-func TestCompareOrder(t *testing.T) {
+// TestCompare is the chain of section 11 of semver.org, with minors around.
+func TestCompare(t *testing.T) {
 	chain := []string{
 		"1.9.9", "1.36.10", "1.37.0-alpha", "1.37.0-alpha.1", "1.37.0-alpha.beta", "1.37.0-beta", "1.37.0-beta.2",
 		"1.37.0-beta.11", "1.37.0-rc.1", "1.37.0", "1.37.2", "1.37.10", "2.0.0",

@@ -163,7 +163,7 @@ func three(t *testing.T) etcd.Member {
 
 // The guide's unit has certificates and no TLS (3), conflicts with itself (4),
 // and keeps its PKI where kubeadm reset empties it (8).
-func TestWhatTheGuideGetsWrong(t *testing.T) {
+func TestDeparturesFromTheGuide(t *testing.T) {
 	for name, c := range goldenCases() {
 		if c.Etcd.PlainHTTP {
 			continue // asked for, and for the guide's own version alone
@@ -187,7 +187,7 @@ func TestWhatTheGuideGetsWrong(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPIsAskedForAndForKubernetes110Alone(t *testing.T) {
+func TestPlainHTTP(t *testing.T) {
 	c := goldenCases()["plain-http"]
 	members, err := etcd.Members(c)
 	require.NoError(t, err)
@@ -218,7 +218,7 @@ func requireProblem(t *testing.T, err error, path string) {
 	require.Equal(t, path, invalid.Problems[0].Path)
 }
 
-func TestStackedMembersAreKubeadms(t *testing.T) {
+func TestNoStackedMembers(t *testing.T) {
 	c := goldenCases()["three-ipv4"]
 	c.Etcd.Stacked = true
 	members, err := etcd.Members(c)
@@ -231,7 +231,7 @@ func TestStackedMembersAreKubeadms(t *testing.T) {
 
 // No member is given a flag that its etcd does not know, which would not start,
 // and none goes without one that it has.
-func TestFlagsAreThoseOfTheVersion(t *testing.T) {
+func TestFlagsByVersion(t *testing.T) {
 	since := map[string]quorate.Version{
 		"auto-compaction-retention": {Major: 3, Minor: 1},
 		"auto-compaction-mode":      {Major: 3, Minor: 3},
@@ -270,7 +270,7 @@ func TestFlagsAreThoseOfTheVersion(t *testing.T) {
 	}
 }
 
-func TestUnitWaitsForQuorumAndNeverGivesUp(t *testing.T) {
+func TestUnit(t *testing.T) {
 	o := options(t, three(t))
 	require.Equal(t, "notify", o["Service.Type"])
 	require.Equal(t, "infinity", o["Service.TimeoutStartSec"])
@@ -279,7 +279,7 @@ func TestUnitWaitsForQuorumAndNeverGivesUp(t *testing.T) {
 	require.Equal(t, "multi-user.target", o["Install.WantedBy"])
 }
 
-func TestInitialClusterIsTheSameOnEveryMemberInAnyOrder(t *testing.T) {
+func TestInitialCluster(t *testing.T) {
 	const want = "--initial-cluster=cp-1=https://10.0.0.1:2380,cp-2=https://10.0.0.2:2380,cp-3=https://10.0.0.3:2380"
 	c := goldenCases()["three-ipv4"]
 	c.Nodes[0], c.Nodes[2] = c.Nodes[2], c.Nodes[0]
@@ -311,7 +311,7 @@ func TestJoiningARunningCluster(t *testing.T) {
 	require.Contains(t, argv, "--initial-cluster-state=existing")
 }
 
-func TestMemberByHandGetsTheDefaults(t *testing.T) {
+func TestMemberDefaults(t *testing.T) {
 	byHand := etcd.Member{
 		Name: "cp-1", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Token: "prod-etcd",
 		Peers: []etcd.Peer{
@@ -325,7 +325,7 @@ func TestMemberByHandGetsTheDefaults(t *testing.T) {
 	require.Empty(t, etcd.Member{}.ClientURL())
 }
 
-func TestMembersRefusesWhatTheClusterRefuses(t *testing.T) {
+func TestMembersProblems(t *testing.T) {
 	_, err := etcd.Members(quorate.Cluster{})
 	var invalid *quorate.InvalidError
 	require.ErrorAs(t, err, &invalid)
@@ -366,7 +366,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	require.Equal(t, err, argvErr)
 }
 
-func TestAddressMustAgreeWithPeers(t *testing.T) {
+func TestAddressAndPeers(t *testing.T) {
 	m := three(t)
 	m.Addresses = []netip.Addr{netip.MustParseAddr("10.0.0.9")}
 	require.ErrorContains(t, m.Validate(), "peers[0].address")
@@ -374,7 +374,7 @@ func TestAddressMustAgreeWithPeers(t *testing.T) {
 
 // Whatever an extra flag's value holds, systemd's reading of the unit is the
 // argument, and no directive appears that was not written.
-func TestExtraFlagsSurviveSystemdsQuoting(t *testing.T) {
+func TestExtraFlagQuoting(t *testing.T) {
 	base := len(options(t, three(t)))
 	rapid.Check(t, func(rt *rapid.T) {
 		value := rapid.String().Draw(rt, "value")

@@ -203,7 +203,7 @@ func TestCheck(t *testing.T) {
 }
 
 // A field of the overlay taken back leaves no document behind for it.
-func TestNullTakesDefaultBack(t *testing.T) {
+func TestNullRemovesADefault(t *testing.T) {
 	c := cluster(t, 1, 0, v4)
 	c.Kubeadm.Kubelet = map[string]any{"cgroupDriver": nil}
 	nodes, err := kubeadm.Nodes(c, secrets(t))
@@ -291,7 +291,7 @@ func TestConfigRefused(t *testing.T) {
 }
 
 // Descriptions full of nonsense are an error and no panic.
-func TestNodesRefusesNonsense(t *testing.T) {
+func TestNodesProblems(t *testing.T) {
 	loop := map[string]any{}
 	loop["evictionHard"] = loop
 	for name, c := range map[string]quorate.Cluster{

@@ -83,7 +83,7 @@ func TestGoldenEras(t *testing.T) {
 
 // What a version cannot express is refused with its name and what to do, and
 // never left out without a word.
-func TestWhatAVersionCannotExpress(t *testing.T) {
+func TestSettingsUnknownToAVersion(t *testing.T) {
 	no := false
 	for _, tt := range []struct {
 		release, api string
@@ -200,7 +200,7 @@ func TestCheckEras(t *testing.T) {
 }
 
 // What is rendered is tried with the newest minor.
-func TestErasReachTheNewestMinor(t *testing.T) {
+func TestErasUpToTheNewestMinor(t *testing.T) {
 	last := version(t, eras[len(eras)-1].release)
 	if last.Minor != quorate.MaxMinor {
 		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d: eras_test.go, eras", quorate.MaxMinor, last.Minor)

@@ -102,9 +102,9 @@ func TestMigrateOthers(t *testing.T) {
 	})
 }
 
-// TestMigrateDifferenceIsSeen changes every value of what kubeadm.Migrate writes,
+// TestMigrateSeesADifference changes every value of what kubeadm.Migrate writes,
 // one at a time: the release refuses the file or the comparison reports it.
-func TestMigrateDifferenceIsSeen(t *testing.T) {
+func TestMigrateSeesADifference(t *testing.T) {
 	oracles(t, func(t *testing.T, r oracle.Release, binary string) {
 		for _, from := range r.Migrates {
 			m := migrator{release: r, binary: binary, from: from, used: map[string]int{}}

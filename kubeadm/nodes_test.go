@@ -248,7 +248,7 @@ func TestSeven(t *testing.T) {
 
 // Neither the nodes nor anything they return shows a secret in any formatted or
 // marshalled form; only the file's bytes hold it.
-func TestNoSecretShows(t *testing.T) {
+func TestSecretsAreHidden(t *testing.T) {
 	s := secrets(t)
 	s.CertificateKey = quorate.Sensitive([]byte(markerKey))
 	nodes, err := kubeadm.Nodes(cluster(t, 3, 1, v4), s)

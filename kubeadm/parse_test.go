@@ -259,7 +259,7 @@ apiEndpoint: {advertiseAddress: 10.0.0.9, bindPort: 6443}
 
 // What a Config has no field for is reported by its path and line, without its
 // value.
-func TestParseReportsWhatIsLeft(t *testing.T) {
+func TestParseReportsUnreadFields(t *testing.T) {
 	_, left, err := kubeadm.Parse([]byte(`apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 clusterName: marker

@@ -14,7 +14,7 @@ import (
 // dropped it. Where this fails, see which versions kubeadm of the new minor reads
 // and writes (cmd/kubeadm/app/apis/kubeadm/scheme), and what its types have that
 // mappings.go has no place for.
-func TestTheNewestAPIReachesTheNewestMinor(t *testing.T) {
+func TestNewestAPIUpToTheNewestMinor(t *testing.T) {
 	if last := apis[v1beta4].last; last != quorate.MaxMinor {
 		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d: api.go, apis", quorate.MaxMinor, last)
 	}
@@ -27,7 +27,7 @@ func TestTheNewestAPIReachesTheNewestMinor(t *testing.T) {
 
 // A field, argument, gate or check of the tables begins and ends within the
 // supported minors.
-func TestTablesKeepToTheSupportedMinors(t *testing.T) {
+func TestTablesCoverSupportedMinorsOnly(t *testing.T) {
 	for name, table := range map[string]map[string]lifetime{
 		"kubelet": lifetimes(kubeletFields), "kube-proxy": lifetimes(kubeProxyFields), "gates": featureGates, "checks": preflightChecks,
 		"API server": apiServerFlags.flags, "controller manager": controllerManagerFlags.flags, "scheduler": schedulerFlags.flags, "kubelet's": kubeletFlags.flags,
@@ -44,7 +44,7 @@ func TestTablesKeepToTheSupportedMinors(t *testing.T) {
 // with a new minor, decide for each name whether one value can suit every host
 // and what it must agree with (internal/settings, Class), by reading what the
 // component does with it.
-func TestEverySettingIsClassed(t *testing.T) {
+func TestSettingsHaveAClass(t *testing.T) {
 	for name, tt := range map[string]struct {
 		table   map[string]lifetime
 		classes settings.Table
@@ -68,7 +68,7 @@ func TestEverySettingIsClassed(t *testing.T) {
 
 // What the description decides elsewhere is refused here, and what is refused
 // here is classed so.
-func TestElsewhereIsOwned(t *testing.T) {
+func TestSettingsOwnedElsewhere(t *testing.T) {
 	for name, tt := range map[string]struct {
 		owned   []string
 		classes settings.Table

@@ -244,7 +244,7 @@ func drawConfig(t *rapid.T, join bool) Config {
 // Whatever text a program puts into a Config, reading what was rendered returns
 // that Config and nothing else, for every version of the API: no string
 // becomes another type, field or document, and nothing is lost.
-func TestParseReturnsWhatWasRendered(t *testing.T) {
+func TestParseRoundTrip(t *testing.T) {
 	for _, join := range []bool{false, true} {
 		rapid.Check(t, func(t *rapid.T) {
 			c := drawConfig(t, join)

@@ -116,7 +116,7 @@ func lifetimes(fields map[string]field) map[string]lifetime {
 
 // Every lifetime in the tables has an end after its beginning, if any, and lies
 // within the minors that were read.
-func TestTablesHoldTogether(t *testing.T) {
+func TestTablesAgree(t *testing.T) {
 	for name, table := range map[string]map[string]lifetime{
 		"kubelet fields": lifetimes(kubeletFields), "kube-proxy fields": lifetimes(kubeProxyFields),
 		"apiserver": apiServerFlags.flags, "controller-manager": controllerManagerFlags.flags,

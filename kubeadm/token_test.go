@@ -54,7 +54,7 @@ type: bootstrap.kubernetes.io/token
 	}
 }
 
-func TestAMalformedTokenHasNoSecret(t *testing.T) {
+func TestTokenSecretOfAMalformedToken(t *testing.T) {
 	for _, bad := range []quorate.Content{{}, quorate.Sensitive([]byte("markermarker")), quorate.Public([]byte("abcdef.markermarker0123"))} {
 		if _, err := kubeadm.TokenSecret(bad, time.Time{}); err == nil || strings.Contains(err.Error(), "marker") {
 			t.Error(err)

@@ -92,7 +92,7 @@ func opens(leaf *x509.Certificate, trust []byte, presented ...*issued) bool {
 // Whatever three authorities of whatever trees are brought: either no leaf of one
 // opens what trusts another, or they are refused; and they are refused only if one
 // does.
-func TestAuthoritiesAreApart(t *testing.T) {
+func TestAuthoritiesDiffer(t *testing.T) {
 	names := []pki.AuthorityName{pki.EtcdCA, pki.KubernetesCA, pki.FrontProxyCA}
 	rapid.Check(t, func(t *rapid.T) {
 		var tree []*issued
@@ -164,7 +164,7 @@ func trustFile(t require.TestingT, b *pki.Bundle, name pki.AuthorityName, chosen
 }
 
 // The cases that were found, by name.
-func TestAnAuthorityAboveAnotherIsRefused(t *testing.T) {
+func TestAuthorityThatSignedAnother(t *testing.T) {
 	root := issue(t, "root", nil, nil, nil)
 	middle := issue(t, "middle", root, nil, nil)
 	below := issue(t, "below", middle, nil, nil)

@@ -110,7 +110,7 @@ func TestEtcdAuthorityInHardware(t *testing.T) {
 	assert.Equal(t, []pki.Change{{File: "nodes/cp-2/etcd-peer.crt", Reason: pki.Missing}}, changes.Issued)
 }
 
-func TestKubeadmsAuthoritiesNeedTheirKeys(t *testing.T) {
+func TestKubeadmAuthoritiesWithoutKeys(t *testing.T) {
 	root := newRoot(t, "module", epoch)
 	locked, err := pki.NewAuthority(hardware{root.key, new(int)}, root.cert)
 	require.NoError(t, err)
@@ -195,7 +195,7 @@ func TestIntermediateAuthorities(t *testing.T) {
 	opensslVerify(t, b, "cp-1", epoch, "-partial_chain")
 }
 
-func TestOneAuthorityCannotBeTwo(t *testing.T) {
+func TestAuthorityUsedTwice(t *testing.T) {
 	root := newRoot(t, "root", epoch)
 	brought, err := pki.ParseAuthority(root.certPEM, root.keyPEM)
 	require.NoError(t, err)
@@ -269,7 +269,7 @@ func TestAuthoritiesThatCannotServe(t *testing.T) {
 	assertAuthorityError(t, err, pki.EtcdCA, pki.Lapsed)
 }
 
-func TestAnotherAuthorityThanTheStoresIsRefused(t *testing.T) {
+func TestAuthorityUnlikeTheStores(t *testing.T) {
 	c := clusterOf(1)
 	store := fsOf(newBundle(t, c, at(epoch)).Store())
 	root := newRoot(t, "root", epoch)

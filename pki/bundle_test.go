@@ -23,7 +23,7 @@ import (
 	"github.com/quorate-dev/quorate/pki"
 )
 
-func TestHostFilesAreExactlyThoseOfTheNode(t *testing.T) {
+func TestHostFiles(t *testing.T) {
 	b := newBundle(t, clusterOf(3), at(epoch))
 
 	etcd, err := b.EtcdMember(context.Background(), "cp-2")
@@ -69,7 +69,7 @@ func listing(files []quorate.File) []string {
 
 // No host gets the key of etcd's authority, the operator's key, or the leaf of
 // another node.
-func TestNoHostGetsWhatIsNotIts(t *testing.T) {
+func TestFilesPerHost(t *testing.T) {
 	b := newBundle(t, clusterOf(3), at(epoch))
 	store := b.Store()
 	for _, node := range []string{"cp-1", "cp-2", "cp-3"} {
@@ -93,7 +93,7 @@ func TestNoHostGetsWhatIsNotIts(t *testing.T) {
 	}
 }
 
-func TestWorkersAndStrangersHaveNoCertificates(t *testing.T) {
+func TestFilesOfWorkersAndUnknownNodes(t *testing.T) {
 	b := newBundle(t, clusterOf(1), at(epoch))
 	for _, node := range []string{"w-1", "stranger", ""} {
 		_, err := b.EtcdMember(context.Background(), node)
@@ -196,7 +196,7 @@ func handshake(t *testing.T, server, client *tls.Config, name string) error {
 	return errors.Join(err, <-served)
 }
 
-func TestLeavesHoldExactlyTheirNames(t *testing.T) {
+func TestLeafNames(t *testing.T) {
 	b := newBundle(t, clusterOf(3), at(epoch))
 	for _, kind := range []pki.LeafKind{pki.EtcdServer, pki.EtcdPeer} {
 		c, err := b.Leaf("cp-3", kind)
@@ -238,7 +238,7 @@ func TestAuthoritiesByName(t *testing.T) {
 }
 
 // cfssl logs every request unless it is silenced.
-func TestNothingIsPrinted(t *testing.T) {
+func TestNoOutput(t *testing.T) {
 	var logged bytes.Buffer
 	log.SetOutput(&logged)
 	defer log.SetOutput(os.Stderr)

@@ -87,7 +87,7 @@ func TestCFSSLReadsTheFiles(t *testing.T) {
 // The request is, but for a blank line at the end, what cfssl's own default becomes by the guide's
 // three substitutions. They put the host's name and address in as they are: the
 // guide's two greps for the address lost their backslashes and find nothing.
-func TestCFSSLDefaultRequestIsWhatSedMakes(t *testing.T) {
+func TestCFSSLDefaultRequest(t *testing.T) {
 	node := clusterOf(1).Nodes[0]
 	want := printDefaults(t, "csr")
 	firstInEachLine := func(old, with string) {

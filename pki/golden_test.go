@@ -80,7 +80,7 @@ func parse(t testing.TB, data []byte) []*x509.Certificate {
 }
 
 // One store gives one set of host files, run after run and whenever.
-func TestTwoRunsGiveTheSameHostFiles(t *testing.T) {
+func TestHostFilesAreReproducible(t *testing.T) {
 	c := clusterOf(3)
 	store := fsOf(newBundle(t, c, at(epoch)).Store())
 	hash := func(now time.Time) [32]byte {

@@ -26,7 +26,7 @@ import (
 
 // Importing pki, and using it, changes nothing that the program has one of:
 // cfssl's logger is as cfssl leaves it, and yet nothing is written to it.
-func TestNothingGlobalIsTouched(t *testing.T) {
+func TestNoGlobals(t *testing.T) {
 	assert.Equal(t, cfssllog.LevelInfo, cfssllog.Level)
 	var logged bytes.Buffer
 	log.SetOutput(&logged)
@@ -98,7 +98,7 @@ func TestReadsAreBounded(t *testing.T) {
 }
 
 // Opening a pipe would wait until somebody writes to it.
-func TestOnlyRegularFilesAreRead(t *testing.T) {
+func TestOnlyRegularFiles(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "etcd"), 0o700))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "etcd", "ca.key"), 0o700))

@@ -75,7 +75,7 @@ func TestAddingAndRemovingANode(t *testing.T) {
 	assert.Equal(t, three, back.Store())
 }
 
-func TestLeavesAreIssuedAnew(t *testing.T) {
+func TestReissueLeaves(t *testing.T) {
 	day := 24 * time.Hour
 	all := []string{
 		"operator/etcd-client.crt", "nodes/cp-1/etcd-server.crt", "nodes/cp-1/etcd-peer.crt", "nodes/cp-1/apiserver-etcd-client.crt",
@@ -240,7 +240,7 @@ func TestDamagedStores(t *testing.T) {
 	})
 }
 
-func TestVerifyTellsWhatHasLapsed(t *testing.T) {
+func TestVerifyReportsExpiry(t *testing.T) {
 	now := epoch
 	cfg := at(epoch)
 	cfg.Now = func() time.Time { return now }
@@ -273,7 +273,7 @@ func TestExpiryListsEveryCertificate(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-func TestBadInputGivesEveryProblem(t *testing.T) {
+func TestBadInputReportsEveryProblem(t *testing.T) {
 	c := clusterOf(3)
 	c.Nodes[0].Name = "../cp"
 	c.Nodes[1].Addresses = nil

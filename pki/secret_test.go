@@ -75,7 +75,7 @@ func numbers(t *testing.T, path string, content []byte) []string {
 	return []string{d.String(), d.Text(16), strings.ToUpper(d.Text(16))}
 }
 
-func TestNoFormShowsAKey(t *testing.T) {
+func TestKeysAreHidden(t *testing.T) {
 	cfg := at(epoch)
 	brought := newRoot(t, "brought", epoch)
 	authority, err := pki.ParseAuthority(brought.certPEM, brought.keyPEM)
@@ -120,7 +120,7 @@ func TestNoFormShowsAKey(t *testing.T) {
 
 // Whichever file of a store holds a key by mistake, or a damaged one, no error
 // quotes it.
-func TestNoErrorShowsAKey(t *testing.T) {
+func TestErrorsHideKeys(t *testing.T) {
 	c := clusterOf(1)
 	whole := newBundle(t, c, at(epoch)).Store()
 	files := map[string][]byte{}

@@ -21,7 +21,7 @@ func stackedCluster() quorate.Cluster {
 
 // With stacked members the authority's key is where kubeadm looks for it, and
 // no leaf is: kubeadm would take a stranger's for its own.
-func TestStackedHostsGetTheAuthorityAndNoLeaves(t *testing.T) {
+func TestStackedHostFiles(t *testing.T) {
 	b := newBundle(t, stackedCluster(), at(epoch))
 	store := b.Store()
 	for _, node := range []string{"cp-1", "cp-2", "cp-3"} {
@@ -66,7 +66,7 @@ func TestStackedHostsGetTheAuthorityAndNoLeaves(t *testing.T) {
 	assert.Equal(t, store, again.Store())
 }
 
-func TestStackedNeedsTheAuthoritysKey(t *testing.T) {
+func TestStackedWithoutKey(t *testing.T) {
 	store := fsOf(newBundle(t, stackedCluster(), at(epoch)).Store())
 	delete(store, "etcd/ca.key")
 	_, _, err := pki.Load(store, stackedCluster(), at(epoch))
@@ -76,7 +76,7 @@ func TestStackedNeedsTheAuthoritysKey(t *testing.T) {
 	assert.Equal(t, pki.NoKey, authority.Reason)
 }
 
-func TestStackedCFSSLAsksForTheAuthorityAlone(t *testing.T) {
+func TestStackedCFSSL(t *testing.T) {
 	files, err := pki.CFSSL(stackedCluster(), pki.Config{})
 	require.NoError(t, err)
 	var paths []string
@@ -95,7 +95,7 @@ func atVersion(minor int, stacked bool) quorate.Cluster {
 
 // kubeadm before 1.15 stops at an authority whose key is not RSA, and before
 // 1.22 at a service accounts' key that is not.
-func TestKeysAreThoseThatKubeadmReads(t *testing.T) {
+func TestKeysForKubeadm(t *testing.T) {
 	for _, tt := range []struct {
 		minor     int
 		stacked   bool
@@ -132,7 +132,7 @@ func TestKeysAreThoseThatKubeadmReads(t *testing.T) {
 }
 
 // What was made for a later version, or brought, is refused as well.
-func TestStoredAndBroughtKeysToo(t *testing.T) {
+func TestStoredAndBroughtKeys(t *testing.T) {
 	later := newBundle(t, atVersion(37, false), at(epoch))
 	store := fsOf(later.Store())
 	_, _, err := pki.Load(store, atVersion(10, false), pki.Config{Now: at(epoch).Now})

@@ -173,7 +173,7 @@ func TestSecretsOfComposedPlans(t *testing.T) {
 }
 
 // Of secrets that begin alike no rest is shown.
-func TestSecretsThatBeginAlike(t *testing.T) {
+func TestSecretsWithACommonPrefix(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		long := rapid.StringMatching(`[a-z]{16,24}`).Draw(rt, "secret")
 		parts := []string{long, long[:rapid.IntRange(8, len(long)).Draw(rt, "length")]}
@@ -205,7 +205,7 @@ func (undoable) Backup(context.Context, *plan.Host, plan.Diff, string) error { p
 func (undoable) Undo(context.Context, *plan.Host, string) error              { panic("undone") }
 
 // A panic of an Action is its step's failure, with its stack; the other steps end as they would.
-func TestPanicIsAStepsFailure(t *testing.T) {
+func TestPanickingAction(t *testing.T) {
 	differs := func(context.Context, *plan.Host) (plan.Diff, error) {
 		return plan.Diff{{Verb: "run", Subject: "it"}}, nil
 	}
@@ -249,7 +249,7 @@ func TestPanicIsAStepsFailure(t *testing.T) {
 	}
 }
 
-func TestZeroValuesAreRefused(t *testing.T) {
+func TestZeroValues(t *testing.T) {
 	p := newPlan(t, step("a", "h"))
 	hosts := fakeHosts("h")
 	for name, call := range map[string]func() error{

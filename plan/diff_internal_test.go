@@ -34,7 +34,7 @@ func someText(t *rapid.T, name string) string {
 }
 
 // The edits lead from one text to the other, and no others that do are fewer.
-func TestEditsAreRightAndFewest(t *testing.T) {
+func TestEditScript(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := splitLines(someText(t, "before")), splitLines(someText(t, "after"))
 		var olds, news strings.Builder
@@ -74,7 +74,7 @@ func common(a, b []string) int {
 }
 
 // patch makes one text of the other by what unified says.
-func TestPatchTakesWhatUnifiedGives(t *testing.T) {
+func TestPatchAppliesUnified(t *testing.T) {
 	if _, err := exec.LookPath("patch"); err != nil {
 		t.Skip("no patch here")
 	}
@@ -101,7 +101,7 @@ func TestPatchTakesWhatUnifiedGives(t *testing.T) {
 
 // Large texts with nothing in common are shown one in place of the other, in
 // bounded time.
-func TestUnifiedGivesUp(t *testing.T) {
+func TestUnifiedLimit(t *testing.T) {
 	var before, after strings.Builder
 	for i := range 4000 {
 		fmt.Fprintf(&before, "old %d\n", i)

@@ -38,7 +38,7 @@ func lines(t require.TestingT, j plan.Journal) []string {
 	return out
 }
 
-func TestTheJournalHasIntentAndOutcome(t *testing.T) {
+func TestJournalRecords(t *testing.T) {
 	var done atomic.Bool
 	var j journaltest.Memory
 	make := once(&done)
@@ -78,7 +78,7 @@ func TestTheJournalHasIntentAndOutcome(t *testing.T) {
 }
 
 // The journal says that it is done; the host says that it is not.
-func TestTheCheckIsTheTruth(t *testing.T) {
+func TestCheckDecides(t *testing.T) {
 	var done atomic.Bool
 	var j journaltest.Memory
 	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
@@ -92,7 +92,7 @@ func TestTheCheckIsTheTruth(t *testing.T) {
 }
 
 // Whatever happens to the steps, a run tells the same with a journal as without.
-func TestAJournalDecidesNothing(t *testing.T) {
+func TestJournalDecidesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var j journaltest.Memory
 		boom := errors.New("boom")
@@ -131,7 +131,7 @@ func TestAJournalDecidesNothing(t *testing.T) {
 	})
 }
 
-func TestWithoutAnIntentNothingIsApplied(t *testing.T) {
+func TestFailedWriteOfAnIntent(t *testing.T) {
 	full := errors.New("no space left on device")
 	j := journaltest.Memory{Fail: func(r plan.Record) error {
 		if r.Kind == plan.RecordIntent && r.Step == "make" {
@@ -163,7 +163,7 @@ func TestWithoutAnIntentNothingIsApplied(t *testing.T) {
 
 // What was done stays done, the run says that the journal does not have it, and
 // the next run is told.
-func TestAnOutcomeThatCannotBeKept(t *testing.T) {
+func TestFailedWriteOfAnOutcome(t *testing.T) {
 	full := errors.New("no space left on device")
 	var broken atomic.Bool
 	broken.Store(true)
@@ -241,7 +241,7 @@ func TestUnfinishedOf(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
-func TestASecondOperatorIsToldWhoRuns(t *testing.T) {
+func TestSecondOperator(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		begin := time.Now()
@@ -267,7 +267,7 @@ func TestASecondOperatorIsToldWhoRuns(t *testing.T) {
 	})
 }
 
-func TestALostJournalStopsTheRun(t *testing.T) {
+func TestLostJournal(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		expired := errors.New("the lease has run out")
@@ -295,7 +295,7 @@ func TestALostJournalStopsTheRun(t *testing.T) {
 }
 
 // Who is told to stop still says what was done.
-func TestACancelledRunKeepsItsOutcomes(t *testing.T) {
+func TestJournalOfACancelledRun(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
 		ctx, cancel := context.WithCancel(t.Context())
@@ -317,7 +317,7 @@ func TestACancelledRunKeepsItsOutcomes(t *testing.T) {
 	})
 }
 
-func TestADryRunLeavesTheJournalAlone(t *testing.T) {
+func TestJournalOfADryRun(t *testing.T) {
 	var j journaltest.Memory
 	s, err := j.Begin(t.Context(), plan.Holder{Operator: fixture.Alice})
 	require.NoError(t, err)
@@ -330,7 +330,7 @@ func TestADryRunLeavesTheJournalAlone(t *testing.T) {
 	require.Empty(t, fixture.Records(t, &j))
 }
 
-func TestAJournalThatCannotBeReadStartsNothing(t *testing.T) {
+func TestUnreadableJournal(t *testing.T) {
 	var j journaltest.Memory
 	s, err := j.Begin(t.Context(), plan.Holder{Operator: fixture.Alice})
 	require.NoError(t, err)

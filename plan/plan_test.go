@@ -85,7 +85,7 @@ func hasCycle(edges [][]int) bool {
 	return false
 }
 
-func TestPlanAnswersAboutItsSteps(t *testing.T) {
+func TestPlanSteps(t *testing.T) {
 	p, err := plan.New(step("a", "one"), step("b", "two", "a"), step("c", "one"))
 	require.NoError(t, err)
 	require.Equal(t, 3, p.Len())

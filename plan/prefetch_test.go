@@ -48,7 +48,7 @@ func spoil(t *testing.T, tr *faketransport.Transport, host string) {
 
 // What changes on a host after it was read ahead is found by the next run, by
 // this one only if more than ReadAhead has gone by. That is the bound.
-func TestWhatIsReadAheadCountsForSoLong(t *testing.T) {
+func TestPrefetchExpires(t *testing.T) {
 	for _, tt := range []struct {
 		ahead, takes time.Duration
 		found        bool
@@ -84,7 +84,7 @@ func TestWhatIsReadAheadCountsForSoLong(t *testing.T) {
 
 // A difference that was read ahead and is gone by the time of its check is not
 // applied, and a fault that is gone is not reported.
-func TestWhatDiffersIsReadAgainBeforeItIsApplied(t *testing.T) {
+func TestRecheckBeforeApply(t *testing.T) {
 	tr := world(t)
 	spoil(t, tr, "a")
 	p := fixture.MustPlan(t,
@@ -103,7 +103,7 @@ func TestWhatDiffersIsReadAgainBeforeItIsApplied(t *testing.T) {
 // What a step's application may have changed is read again: on its own host, by
 // the steps that come after it on other hosts, however far, and by those that
 // share a lock with it. A step that has nothing to do with it is not.
-func TestWhatWasAppliedOutdatesWhatWasReadAhead(t *testing.T) {
+func TestApplyInvalidatesThePrefetch(t *testing.T) {
 	for name, tt := range map[string]struct {
 		// second is the step under test, on host b; applied is on host a.
 		second plan.Step
@@ -185,7 +185,7 @@ func asks(argv ...string) plan.Prefetch {
 }
 
 // A check that asks twice is not given the same answer twice: it may be waiting.
-func TestAnAnswerIsGivenOnce(t *testing.T) {
+func TestPrefetchedAnswersAreUsedOnce(t *testing.T) {
 	tr := faketransport.New()
 	n := 0
 	tr.Host("a").Handle(faketransport.Exact("count"), func(_ context.Context, in faketransport.Invocation) error {
@@ -214,7 +214,7 @@ func TestAnAnswerIsGivenOnce(t *testing.T) {
 
 // Where reading ahead fails, or a command hangs or floods in it, every step does
 // as without: what was answered counts, and the trouble is its own step's.
-func TestReadingAheadMayFail(t *testing.T) {
+func TestFailedPrefetch(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault faketransport.Fault
 		say   faketransport.Handler
@@ -265,7 +265,7 @@ func TestReadingAheadMayFail(t *testing.T) {
 
 // A verification reads what stands there then: an action that does nothing is
 // found out, although what it wants was described before.
-func TestAVerificationReadsAfresh(t *testing.T) {
+func TestVerificationIgnoresThePrefetch(t *testing.T) {
 	tr := world(t)
 	spoil(t, tr, "a")
 	lazy := foretold{fixture.Action{

@@ -16,7 +16,7 @@ import (
 
 // Without a private key in the plan nothing in a preview depends on a secret,
 // which could be short: whoever has the preview cannot tell two apart.
-func TestAPreviewOfShortSecretsHoldsNoTraceOfThem(t *testing.T) {
+func TestPreviewOfShortSecrets(t *testing.T) {
 	tr, h := fixture.FakeHost(t)
 	of := func(secret, stands string) string {
 		require.NoError(t, h.Put(transport.File{Path: "/etc/password", Mode: 0o600, Data: transport.Bytes([]byte(stands))}))
@@ -28,7 +28,7 @@ func TestAPreviewOfShortSecretsHoldsNoTraceOfThem(t *testing.T) {
 }
 
 // What is waited for is a fact, how it fails to come is not.
-func TestWaitingForAnotherReasonIsTheSame(t *testing.T) {
+func TestApplyIgnoresTheReasonForWaiting(t *testing.T) {
 	why := "connection refused"
 	wait := fixture.Action{
 		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
@@ -47,7 +47,7 @@ func TestWaitingForAnotherReasonIsTheSame(t *testing.T) {
 }
 
 // A preview in which a step failed promises nothing.
-func TestAPreviewThatFailedIsNotApplied(t *testing.T) {
+func TestApplyOfAFailedPreview(t *testing.T) {
 	boom := errors.New("boom")
 	flaky := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, boom }}
 	p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: &flaky})
@@ -63,7 +63,7 @@ func TestAPreviewThatFailedIsNotApplied(t *testing.T) {
 
 // Whoever applies a saved preview applies what its reader saw: whatever is altered in
 // the file is found, before a host is changed.
-func TestAnAlteredPreviewIsRefused(t *testing.T) {
+func TestApplyOfAnAlteredPreview(t *testing.T) {
 	applied := false
 	change := fixture.Action{
 		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
@@ -130,7 +130,7 @@ func TestAnAlteredPreviewIsRefused(t *testing.T) {
 }
 
 // What somebody wrote into a preview's outcome is no syntax of a graph.
-func TestAForeignOutcomeBecomesNoLink(t *testing.T) {
+func TestUnknownOutcomeInAGraph(t *testing.T) {
 	const evil = "x\n  click s0 href \"javascript:alert(1)\""
 	pv := &plan.Preview{Schema: plan.PreviewSchema, Steps: []plan.StepPreview{{Step: "a", Host: "h\u202e\x1b[2J", Title: "t\u202e\u009b", Outcome: evil}}}
 	_, err := plan.ParsePreview(pv.JSON())
@@ -145,7 +145,7 @@ func TestAForeignOutcomeBecomesNoLink(t *testing.T) {
 }
 
 // Two readers of a preview or a record must not see two things in it.
-func TestRepeatedAndFoldedNamesAreRefused(t *testing.T) {
+func TestDuplicateNames(t *testing.T) {
 	for _, bad := range []string{
 		`{"schema":"quorate.dev/preview/v1","steps":[],"Steps":[]}`, `{"schema":"quorate.dev/preview/v1","steps":[],"\u017fteps":[]}`,
 		`{"schema":"quorate.dev/preview/v1","steps":[],"steps":[]}`, `{"schema":"quorate.dev/preview/v1","later":1}`,

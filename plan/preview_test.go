@@ -21,7 +21,7 @@ func TestTextEscapesControlCharacters(t *testing.T) {
 	require.NotContains(t, text, "\x1b")
 }
 
-func TestParsePreviewRefusesWhatIsNone(t *testing.T) {
+func TestParsePreviewRefuses(t *testing.T) {
 	for _, text := range []string{"", "{}", `{"schema":"quorate.dev/preview/v9"}`, `{"schema":"` + plan.PreviewSchema + `","steps":[{}]}`} {
 		_, err := plan.ParsePreview([]byte(text))
 		var schema *plan.PreviewSchemaError

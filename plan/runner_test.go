@@ -67,7 +67,7 @@ func once(done *atomic.Bool) fixture.Action {
 	}
 }
 
-func TestRunAppliesWhatDiffersAndASecondRunChangesNothing(t *testing.T) {
+func TestRunTwice(t *testing.T) {
 	var done atomic.Bool
 	p := fixture.MustPlan(t, plan.Step{ID: "make", Host: "h", Action: once(&done)})
 	tr := &idle{}
@@ -86,7 +86,7 @@ func TestRunAppliesWhatDiffersAndASecondRunChangesNothing(t *testing.T) {
 	require.Equal(t, map[plan.Outcome]int{plan.Unchanged: 1}, sum.Outcomes)
 }
 
-func TestAFailureStopsWhatComesAfterItAndNothingElse(t *testing.T) {
+func TestFailureStopsItsSuccessorsOnly(t *testing.T) {
 	boom := errors.New("boom")
 	fail := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, boom }}
 	p := fixture.MustPlan(t,
@@ -107,7 +107,7 @@ func TestAFailureStopsWhatComesAfterItAndNothingElse(t *testing.T) {
 	require.Contains(t, err.Error(), "step bad on one: check: boom")
 }
 
-func TestAppliedButNotConvergedIsAFailure(t *testing.T) {
+func TestNotConverged(t *testing.T) {
 	p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{
 		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 			return plan.Diff{{Verb: "update", Subject: "/etc/x", Detail: "content"}}, nil
@@ -120,7 +120,7 @@ func TestAppliedButNotConvergedIsAFailure(t *testing.T) {
 	require.Contains(t, err.Error(), "verify: applied, but still differs: update /etc/x (content)")
 }
 
-func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
+func TestDryRun(t *testing.T) {
 	var done atomic.Bool
 	needs := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
 		return nil, errors.New("no such command")
@@ -140,7 +140,7 @@ func TestDryRunAppliesNothingAndTellsWhatItCannotKnow(t *testing.T) {
 	require.Error(t, err, "nothing before it would have changed anything, so the failure is real")
 }
 
-func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
+func TestReconnect(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		tr := &idle{}
 		attempts := 0
@@ -161,7 +161,7 @@ func TestLostConnectionsAreRetriedAndDialledAnew(t *testing.T) {
 	})
 }
 
-func TestRefusedHostKeyIsNotRetried(t *testing.T) {
+func TestRefusedHostKey(t *testing.T) {
 	tr := &idle{dial: func(h string) error { return &transport.DialError{Host: h, Reason: transport.HostKey} }}
 	_, err := (&plan.Runner{Transport: tr}).Run(t.Context(), fixture.MustPlan(t, step("s", "h")))
 	var failed *plan.StepError
@@ -170,7 +170,7 @@ func TestRefusedHostKeyIsNotRetried(t *testing.T) {
 	require.Equal(t, 1, tr.dials["h"])
 }
 
-func TestTimeoutNamesItself(t *testing.T) {
+func TestTimeoutError(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		hang := fixture.Action{OnCheck: func(ctx context.Context, _ *plan.Host) (plan.Diff, error) {
 			<-ctx.Done()
@@ -185,7 +185,7 @@ func TestTimeoutNamesItself(t *testing.T) {
 	})
 }
 
-func TestCancelStartsNothingMoreAndSaysWhy(t *testing.T) {
+func TestCancel(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the operator left")
@@ -217,7 +217,7 @@ func TestProgressIsReported(t *testing.T) {
 // Whatever the plan, steps of one host or with one lock never overlap, no step
 // starts before those it comes after have ended, the bound on parallel steps
 // holds, and every step runs once.
-func TestOrderLocksAndBoundsHold(t *testing.T) {
+func TestOrderLocksAndBounds(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 20).Draw(rt, "steps")
 		parallel := rapid.IntRange(1, 5).Draw(rt, "parallel")

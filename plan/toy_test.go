@@ -144,7 +144,7 @@ func boardHosts(names ...string) *faketransport.Transport {
 
 // A recipe from nothing to its end: shown, applied as shown, kept in a journal, at
 // rest in one round trip a host, changed, rolled back, and removed.
-func TestARecipeOfOnesOwn(t *testing.T) {
+func TestToyRecipe(t *testing.T) {
 	b := board{hosts: []string{"a", "b", "c"}, message: "welcome"}
 	hosts := boardHosts(b.hosts...)
 	var journal journaltest.Memory

@@ -34,7 +34,7 @@ func (a typed) Apply(_ context.Context, _ *plan.Host, d plan.Diff) error {
 	return nil
 }
 
-func TestApplyGetsWhatCheckFound(t *testing.T) {
+func TestApplyReceivesTheTypedDiff(t *testing.T) {
 	var applied []int
 	_, err := (&plan.Runner{Transport: fakeHosts("h")}).Run(t.Context(), newPlan(t, plan.Step{ID: "a", Host: "h", Action: typed{&applied}}))
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func (kinded) Apply(context.Context, *plan.Host, plan.Diff) error   { return nil
 func (k kinded) Describe() plan.Description                         { return plan.Description{Kind: k.kind} }
 
 // What a plan is known by does not rest on the names of Go's types.
-func TestIdentityIsTheKind(t *testing.T) {
+func TestIdentityOfActions(t *testing.T) {
 	identity := func(a plan.Action) [2]string {
 		p := newPlan(t, plan.Step{ID: "a", Host: "h", Action: a})
 		pv, err := (&plan.Runner{Transport: fakeHosts("h")}).Preview(t.Context(), p)
@@ -112,7 +112,7 @@ func TestIdentityIsTheKind(t *testing.T) {
 }
 
 // No code of the engine or the recipes compares what a Change says in words.
-func TestNoDecisionRestsOnWords(t *testing.T) {
+func TestDecisionsIgnoreTexts(t *testing.T) {
 	words := func(e ast.Expr) bool {
 		sel, ok := e.(*ast.SelectorExpr)
 		return ok && slices.Contains([]string{"Verb", "Subject", "Detail"}, sel.Sel.Name)

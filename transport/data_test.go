@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-func TestDataIsNeverShown(t *testing.T) {
+func TestDataIsHidden(t *testing.T) {
 	const secret = "S3CR3T-marker-of-data"
 	f := transport.File{Path: "/x", Data: transport.Bytes([]byte(secret))}
 	secrettest.AssertHides(t, "data", f.Data, secret)

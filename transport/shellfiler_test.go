@@ -70,7 +70,7 @@ var operations = map[string]func(ctx context.Context, conn transport.Conn, path 
 
 // A host that answers with success in place of what it was asked is not
 // believed, whatever it prints.
-func TestAnswersOfOthersAreNotBelieved(t *testing.T) {
+func TestForgedAnswers(t *testing.T) {
 	for _, says := range []string{"", "ok\n", "-\n", ".\n", "f 600 root 0 root 0 0 " + strings.Repeat("ab", 32) + "\n", "\n\n"} {
 		lying := running(func(_ context.Context, cmd transport.Cmd) error {
 			_, err := io.WriteString(cmd.Stdout, says)
@@ -85,7 +85,7 @@ func TestAnswersOfOthersAreNotBelieved(t *testing.T) {
 }
 
 // Statuses that the scripts use mean nothing from anybody else.
-func TestStatusesOfOthersAreNotBelieved(t *testing.T) {
+func TestForgedStatuses(t *testing.T) {
 	for _, code := range []int{1, 44, 45} {
 		lying := running(func(_ context.Context, cmd transport.Cmd) error {
 			return &transport.ExitError{Host: "h", Argv: cmd.Argv, Code: code, Stderr: "missing 0\n"}
@@ -228,7 +228,7 @@ func TestManyPaths(t *testing.T) {
 }
 
 // attackDir and attackVictim make this test binary the attacker of
-// TestWriteWhereAnotherUserOwns.
+// TestWriteIntoAnotherUsersDirectory.
 const attackDir, attackVictim = "QUORATE_ATTACK_DIR", "QUORATE_ATTACK_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -290,7 +290,7 @@ func attack(dir, victim string) {
 
 // Root writes a secret into a directory of another user's, who interferes in
 // every way that it can: it reads nothing, and nothing of root's changes.
-func TestWriteWhereAnotherUserOwns(t *testing.T) {
+func TestWriteIntoAnotherUsersDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the attacked is root")
 	}

@@ -175,7 +175,7 @@ func TestCheckScript(t *testing.T) {
 }
 
 // Whatever an API server does, the check ends before keepalived wants its answer.
-func TestRealCheckScriptKeepsItsTime(t *testing.T) {
+func TestRealCheckScriptTimeout(t *testing.T) {
 	tier.Host(t, "curl")
 	shell, own := tier.Program(t, "dash"), newAuthority(t)
 	for name, handler := range map[string]http.HandlerFunc{"hangs": hang, "never ends": trickle} {

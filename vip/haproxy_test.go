@@ -93,7 +93,7 @@ func TestHAProxyGolden(t *testing.T) {
 	}
 }
 
-func TestWithoutLoadBalancerThereIsNoHAProxy(t *testing.T) {
+func TestNoHAProxyWithoutLoadBalancer(t *testing.T) {
 	external := cluster(3, "lb.example.org", "10.0.0.%d")
 	external.Endpoint = quorate.Endpoint{Host: "lb.example.org", External: true}
 	for _, c := range []quorate.Cluster{cluster(3, "10.0.0.100", "10.0.0.%d"), external} {
@@ -136,7 +136,7 @@ func TestHAProxyAcceptsTheConfigurations(t *testing.T) {
 // A backend is taken out no sooner than an election of etcd's leader ends, while
 // no API server is ready, and the VIP, whose check goes through haproxy, moves
 // later than haproxy needs for one that is dead.
-func TestHAProxyIsSlowerThanAnElectionAndFasterThanTheVIP(t *testing.T) {
+func TestHAProxyTimings(t *testing.T) {
 	c := haproxyCases()["three-ipv4"].WithDefaults()
 	election := 2 * c.Etcd.Election.Std()
 	for i, h := range haproxies(t, c) {
@@ -180,7 +180,7 @@ func TestEveryProblemOfAHAProxyAtOnce(t *testing.T) {
 
 // The authority's certificates, nothing else: a key beside them would be on
 // every control plane in a file that all may read.
-func TestHAProxyTakesCertificatesAlone(t *testing.T) {
+func TestHAProxyRefusesKeys(t *testing.T) {
 	c := haproxyCases()["three-ipv4"]
 	good := newAuthority(t).content().Bytes()
 	for name, bad := range map[string]quorate.Content{

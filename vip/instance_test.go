@@ -232,12 +232,12 @@ func TestCheckScriptIsPOSIX(t *testing.T) {
 }
 
 // What the guide gets wrong (5, 6, 7) must not come back.
-func TestWhatTheGuideGetsWrong(t *testing.T) {
+func TestDeparturesFromTheGuide(t *testing.T) {
 	for name, c := range goldenCases() {
 		for _, i := range instances(t, c) {
 			check, config := files(t, i)
 			text := string(config.Content.Bytes())
-			weight := c.Endpoint.VIP.Weight != 0 // asked for: see TestAWeightOutweighsEveryPriority
+			weight := c.Endpoint.VIP.Weight != 0 // asked for: see TestWeightExceedsPriorities
 			require.Equal(t, weight, strings.Contains(text, "    weight "), "%s: a dead API server must outweigh every priority", name)
 			require.Equal(t, weight, !strings.Contains(text, "nopreempt"), name)
 			for _, want := range []string{"init_fail", "enable_script_security", "script_user root", "state BACKUP"} {
@@ -271,7 +271,7 @@ func read(t *testing.T, config quorate.File, keyword string) int {
 // Whatever the number of control planes, a node whose check fails bids less
 // than each whose check succeeds, or the weight is refused. keepalived keeps
 // what remains of a priority at 1 or more.
-func TestAWeightOutweighsEveryPriority(t *testing.T) {
+func TestWeightExceedsPriorities(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 5, 99} {
 		for _, weight := range []int{-1, -2, -3, -100, -253} {
 			c := cluster(n, "10.0.0.150", "10.0.0.%d")
@@ -307,7 +307,7 @@ func TestDefaultBounds(t *testing.T) {
 	}
 }
 
-func TestBoundsFollowTheFormulas(t *testing.T) {
+func TestBoundsByFormula(t *testing.T) {
 	i := vip.Instance{Priority: 192, Endpoint: quorate.Endpoint{Host: "10.0.0.100", VIP: quorate.VIP{
 		AdvertInterval: quorate.Duration(2 * time.Second), CheckInterval: quorate.Duration(5 * time.Second),
 		CheckTimeout: quorate.Duration(3 * time.Second), Fall: 4,
@@ -321,7 +321,7 @@ func TestBoundsFollowTheFormulas(t *testing.T) {
 	require.Equal(t, 6*time.Second+500*time.Millisecond, i.HostLossBound(), "RFC 5798: the skew is part of an interval")
 }
 
-func TestInstancesOfOneClusterAgree(t *testing.T) {
+func TestInstancesAgree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 99).Draw(rt, "control planes")
 		got, err := vip.Instances(cluster(n, "10.0.0.150", "10.0.0.%d"), auth)
@@ -380,7 +380,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 }
 
 // The VIP of an instance may lie where another cluster has its pods.
-func TestInstanceKnowsNoRanges(t *testing.T) {
+func TestInstanceWithoutRanges(t *testing.T) {
 	for _, host := range []string{"10.244.0.100", "10.96.0.100"} {
 		c := cluster(3, host, strings.TrimSuffix(host, "100")+"%d")
 		c.Pods, c.Services = []netip.Prefix{netip.MustParsePrefix("172.16.0.0/16")}, []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}
@@ -388,7 +388,7 @@ func TestInstanceKnowsNoRanges(t *testing.T) {
 	}
 }
 
-func TestAuthIsRefusedUnlessVRRPTakesIt(t *testing.T) {
+func TestAuthProblems(t *testing.T) {
 	c := cluster(3, "10.0.0.100", "10.0.0.%d")
 	c.Endpoint.VIP.AdvertInterval = quorate.Duration(time.Second)
 	for name, bad := range map[string]quorate.Content{
@@ -407,7 +407,7 @@ func TestAuthIsRefusedUnlessVRRPTakesIt(t *testing.T) {
 	}
 }
 
-func TestAuthShowsNowhere(t *testing.T) {
+func TestAuthIsHidden(t *testing.T) {
 	for name, c := range goldenCases() {
 		all := instances(t, c)
 		check, config := files(t, all[0])

@@ -234,7 +234,7 @@ func TestSnapshotOfAnOldRelease(t *testing.T) {
 	require.Equal(t, []any{int64(42), "3.2.32", uint64(1)}, []any{s.Revision, s.Version, s.MemberID})
 }
 
-func TestSnapshotsThatMustNotBeKept(t *testing.T) {
+func TestUnusableSnapshots(t *testing.T) {
 	whole := database(4)
 	flipped := bytes.Clone(whole)
 	flipped[5000] ^= 1
@@ -271,7 +271,7 @@ func TestSnapshotsThatMustNotBeKept(t *testing.T) {
 	}
 }
 
-func TestSnapshotEndsWithItsReason(t *testing.T) {
+func TestSnapshotErrors(t *testing.T) {
 	hangs := func() fakes {
 		return fakes{"10.0.0.1:2379": {id: 1, leader: 1, snapshot: pieces(database(1), 1000)[:1], snapshotHangs: true}}
 	}
@@ -301,7 +301,7 @@ func TestSnapshotEndsWithItsReason(t *testing.T) {
 }
 
 // A writer that is slow is no member that is silent.
-func TestASlowWriterIsWaitedFor(t *testing.T) {
+func TestSnapshotToASlowWriter(t *testing.T) {
 	want := database(1)
 	all := fakes{"10.0.0.1:2379": {id: 1, leader: 1, snapshot: pieces(want, 4096)}}
 	_, err := client(t, all, 100*time.Millisecond).Snapshot(t.Context(), writer(func(b []byte) (int, error) {
@@ -315,12 +315,12 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-func TestErrorsShowNoControlCharacters(t *testing.T) {
+func TestErrorsEscapeControlCharacters(t *testing.T) {
 	err := &etcdclient.EndpointError{Endpoint: "http://10.0.0.1:2379", Op: "ask", Err: errors.New("\x1b[2J\u202e")}
 	require.Equal(t, `etcd member http://10.0.0.1:2379: ask: \x1b[2J\u202e`, err.Error())
 }
 
-func TestAClosedClient(t *testing.T) {
+func TestClosedClient(t *testing.T) {
 	c, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, Dial: fakes{}.dial})
 	require.NoError(t, err)
 	require.NoError(t, c.Close())

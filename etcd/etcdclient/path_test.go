@@ -61,7 +61,7 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 // Each way in which a member cannot be reached is reported as what it is, and long
 // before the time is up where there is anything to report: the minute that a
 // member may take here is longer than the test.
-func TestWhyThereIsNoConnection(t *testing.T) {
+func TestDialErrorReasons(t *testing.T) {
 	certificate, pool := authority(t)
 	_, otherPool := authority(t)
 	handshake := func(config *tls.Config) func(net.Conn) {
@@ -117,7 +117,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 }
 
 // Where only the time ends the wait, the error says what it was spent on.
-func TestWhatTheTimeWasSpentOn(t *testing.T) {
+func TestTimeoutDescribesTheWait(t *testing.T) {
 	_, pool := authority(t)
 	held := make(chan net.Conn, 10)
 	t.Cleanup(func() { // once nobody accepts any more

@@ -73,7 +73,7 @@ func TestEveryMemberHealthy(t *testing.T) {
 	}, first)
 }
 
-func TestAMemberThatIsGoneCostsTheOthersNothing(t *testing.T) {
+func TestUnreachableMember(t *testing.T) {
 	all := three()
 	delete(all, "10.0.0.3:2379")
 	s := ask(t, all, endpoints, time.Minute)
@@ -89,7 +89,7 @@ func TestAMemberThatIsGoneCostsTheOthersNothing(t *testing.T) {
 	require.ErrorContains(t, s.Err(), errRefused.Error())
 }
 
-func TestRealAMemberThatHangsTakesItsOwnTimeOnly(t *testing.T) {
+func TestRealHangingMember(t *testing.T) {
 	tier.Host(t)
 	all := three()
 	delete(all, "10.0.0.3:2379")
@@ -100,7 +100,7 @@ func TestRealAMemberThatHangsTakesItsOwnTimeOnly(t *testing.T) {
 	require.ErrorContains(t, s.Endpoints[0].Err, "http://hang:2379")
 }
 
-func TestWithoutQuorumAMemberStillSpeaksForItself(t *testing.T) {
+func TestStatusWithoutQuorum(t *testing.T) {
 	s := ask(t, fakes{"10.0.0.1:2379": {id: 1, noQuorum: true}}, endpoints, 300*time.Millisecond)
 	require.False(t, s.Quorum())
 	require.Equal(t, []int{0, 3, -2}, []int{s.Healthy(), s.Voters(), s.Spare()})
@@ -112,7 +112,7 @@ func TestWithoutQuorumAMemberStillSpeaksForItself(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestNoAnswer(t *testing.T) {
 	s := ask(t, fakes{}, endpoints, time.Minute)
 	require.False(t, s.Quorum())
 	require.Equal(t, []int{0, 0, 0}, []int{s.Healthy(), s.Voters(), s.Majority()})
@@ -122,7 +122,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 // A member drops the reads that an election catches; it is healthy all the same
 // once there is a leader, and unhealthy with that reason if there is none.
-func TestAReadWaitsOutAnElection(t *testing.T) {
+func TestReadDuringAnElection(t *testing.T) {
 	all := three()
 	all["10.0.0.1:2379"].elections.Store(2)
 	s := ask(t, all, endpoints, time.Minute)
@@ -137,14 +137,14 @@ func TestAReadWaitsOutAnElection(t *testing.T) {
 }
 
 // A user without the right to read has still had an answer through raft.
-func TestPermissionDeniedIsHealthy(t *testing.T) {
+func TestPermissionDenied(t *testing.T) {
 	all := three()
 	all["10.0.0.1:2379"].readErr = rpctypes.ErrGRPCPermissionDenied
 	require.Equal(t, 3, ask(t, all, endpoints, time.Minute).Healthy())
 }
 
 // With corrupt data every read is refused, and the alarm is what one must see.
-func TestCorruptClusterShowsItsAlarm(t *testing.T) {
+func TestCorruptAlarm(t *testing.T) {
 	all := three()
 	for _, f := range all {
 		f.readErr = rpctypes.ErrGRPCCorrupt
@@ -155,7 +155,7 @@ func TestCorruptClusterShowsItsAlarm(t *testing.T) {
 	require.Equal(t, []etcdclient.Alarm{{etcdclient.Corrupt, 3}}, s.Alarms)
 }
 
-func TestLearnersAndSecondEndpointsDoNotCount(t *testing.T) {
+func TestQuorumIgnoresLearners(t *testing.T) {
 	all := three()
 	all["10.0.0.4:2379"] = &fake{id: 4, leader: 2, learner: true}
 	all["192.0.2.1:2379"] = &fake{id: 1, leader: 2}
@@ -165,7 +165,7 @@ func TestLearnersAndSecondEndpointsDoNotCount(t *testing.T) {
 }
 
 // A member that comes back is seen by the Client that saw it gone.
-func TestAMemberComesBack(t *testing.T) {
+func TestMemberThatRecovers(t *testing.T) {
 	all := three()
 	all.start(t)
 	var up atomic.Bool
@@ -188,7 +188,7 @@ func TestAMemberComesBack(t *testing.T) {
 	}, 30*time.Second, 20*time.Millisecond)
 }
 
-func TestContextEndsTheWait(t *testing.T) {
+func TestStatusEndsWithItsContext(t *testing.T) {
 	c, err := etcdclient.New(etcdclient.Config{Endpoints: []string{"http://hang:2379"}, Dial: fakes{}.dial, Timeout: time.Hour})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
@@ -225,7 +225,7 @@ func TestConfigRefusedWithEveryProblem(t *testing.T) {
 }
 
 // The leader is asked, and only the leader.
-func TestLeadershipIsMoved(t *testing.T) {
+func TestMoveLeadership(t *testing.T) {
 	client := func(all fakes, endpoints []string) *etcdclient.Client {
 		all.start(t)
 		c, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, Dial: all.dial, Timeout: 5 * time.Second})

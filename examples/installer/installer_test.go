@@ -136,7 +136,7 @@ func TestInstallTwice(t *testing.T) {
 
 // No secret that the installer made or keeps shows in what it prints, nor does
 // its state let anyone else read it.
-func TestNoSecretIsShown(t *testing.T) {
+func TestSecretsAreHidden(t *testing.T) {
 	s := newSite(t)
 	saved := filepath.Join(s.dir, "saved.json")
 	_, dry, dryErr := s.run(t, "-dry-run", "-save", saved)
@@ -222,7 +222,7 @@ func TestUnknownHostKeyIsRefused(t *testing.T) {
 	require.Empty(t, s.hosts.Nodes())
 }
 
-func TestAFailureSaysWhatCameBack(t *testing.T) {
+func TestFailureText(t *testing.T) {
 	s := newSite(t)
 	s.hosts.Host("cp-2").SetDown(true)
 	code, _, stderr := s.run(t)
@@ -275,7 +275,7 @@ func TestSaveAndApply(t *testing.T) {
 }
 
 // What a run has left unfinished the next ones tell, dry or not, until it is done.
-func TestWhatARunHasLeftUnfinished(t *testing.T) {
+func TestUnfinishedRun(t *testing.T) {
 	s := newSite(t)
 	broken := true
 	s.hosts.Host("cp-2").Inject(faketransport.Fault{
@@ -317,7 +317,7 @@ func TestWhatARunHasLeftUnfinished(t *testing.T) {
 
 // While somebody else on this machine runs, nothing is done, and it is said who
 // that is; a dry run goes on, unless the cluster's keys are being made just then.
-func TestOnlyOneRuns(t *testing.T) {
+func TestConcurrentInstallers(t *testing.T) {
 	s := newSite(t)
 	state := filepath.Join(s.dir, "state")
 	code, _, stderr := s.run(t, "-dry-run")

@@ -155,7 +155,7 @@ func keyLines(t *testing.T, f quorate.File) []string {
 }
 
 // What main adds to the story.
-func TestRunEndsWithTheNextSteps(t *testing.T) {
+func TestRunPrintsNextSteps(t *testing.T) {
 	out := new(bytes.Buffer)
 	require.NoError(t, run(t.Context(), out))
 	require.Contains(t, out.String(), "Every process is stopped and every file removed.")
@@ -164,7 +164,7 @@ func TestRunEndsWithTheNextSteps(t *testing.T) {
 }
 
 // Ctrl-C at the worst moment, when a member is being stopped.
-func TestInterruptLeavesNothing(t *testing.T) {
+func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d := newTestDemo(ctx, t)
@@ -188,7 +188,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 }
 
 // A member that ends by itself ends the run at once, with its last words.
-func TestACrashIsTold(t *testing.T) {
+func TestCrash(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
 	defer end(nil)
 	d, err := newDemo(ctx, end)
@@ -278,7 +278,7 @@ func apiServerPair(t *testing.T, h *faketransport.Host) *tls.Config {
 }
 
 // The process is what the unit says, but for the directory of its files.
-func TestServersRunTheUnitsOwnCommandLine(t *testing.T) {
+func TestServersRunTheUnitsCommandLine(t *testing.T) {
 	d := newTestDemo(t.Context(), t)
 	require.NoError(t, d.bringUp(t.Context(), new(bytes.Buffer)))
 	rendered, err := etcd.Members(d.config.Cluster)
@@ -307,7 +307,7 @@ func TestServersRunTheUnitsOwnCommandLine(t *testing.T) {
 	}))
 }
 
-func TestTheUnitIsReadAsFarAsSystemdIsNotNeeded(t *testing.T) {
+func TestReadUnit(t *testing.T) {
 	for name, c := range map[string]struct{ unit, want, problem string }{
 		"one line":      {"[Service]\nExecStart=/bin/etcd --name=a\n", "/bin/etcd --name=a", ""},
 		"several lines": {"[Unit]\nDescription=x\n[Service]\nExecStart=/bin/etcd \\\n  --name=a \\\n  --b=c\n", "/bin/etcd --name=a --b=c", ""},
@@ -331,7 +331,7 @@ func TestTheUnitIsReadAsFarAsSystemdIsNotNeeded(t *testing.T) {
 }
 
 // A second quickstart, or an etcd that is there already, is stepped around.
-func TestTakenAddressesAreNotUsed(t *testing.T) {
+func TestTakenAddresses(t *testing.T) {
 	first, flag, err := claim(t.Context())
 	require.NoError(t, err)
 	second, another, err := claim(t.Context())
@@ -350,7 +350,7 @@ func TestTakenAddressesAreNotUsed(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
-func TestTunnelsStayOnTheLoopback(t *testing.T) {
+func TestTunnelsOnLoopbackOnly(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1:2379", "example.org:443", "[2001:db8::1]:1", "nonsense"} {
 		_, err := dialLoopback(t.Context(), "tcp", addr)
 		require.ErrorContains(t, err, "no loopback address", addr)

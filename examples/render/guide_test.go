@@ -250,7 +250,7 @@ func TestGuideSecrets(t *testing.T) {
 // The secure form has TLS everywhere: no URL without it, certificates asked of
 // clients and peers, nothing of etcd's where kubeadm reset empties, and no token
 // in a command.
-func TestGuideSecureHasTLSEverywhere(t *testing.T) {
+func TestGuideSecure(t *testing.T) {
 	for p, f := range rendered(t, "guide-secure") {
 		content := string(f.Content.Bytes())
 		require.NotContains(t, content, "http://", p)
@@ -271,7 +271,7 @@ func TestGuideSecureHasTLSEverywhere(t *testing.T) {
 	}
 }
 
-func TestGuideScriptsAndUnitsAreRead(t *testing.T) {
+func TestGuideScriptsAndUnitsParse(t *testing.T) {
 	for _, form := range []string{"guide-exact", "guide-secure"} {
 		all := rendered(t, form)
 		for p, f := range all {

@@ -147,9 +147,9 @@ func TestBadInputExits2AndWritesNothing(t *testing.T) {
 	}
 }
 
-// TestOthersFilesStay proves that a directory with other files is refused,
+// TestForeignFilesStay proves that a directory with other files is refused,
 // taken with -force, and that only render's own stale files are removed.
-func TestOthersFilesStay(t *testing.T) {
+func TestForeignFilesStay(t *testing.T) {
 	out := t.TempDir()
 	if err := os.WriteFile(filepath.Join(out, "notes.txt"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
@@ -179,9 +179,9 @@ func TestOthersFilesStay(t *testing.T) {
 	}
 }
 
-// TestALinkLeadsNowhere proves that a symbolic link in the directory cannot
+// TestSymbolicLinks proves that a symbolic link in the directory cannot
 // make render write outside it.
-func TestALinkLeadsNowhere(t *testing.T) {
+func TestSymbolicLinks(t *testing.T) {
 	out, elsewhere := t.TempDir(), t.TempDir()
 	if err := os.Symlink(elsewhere, filepath.Join(out, "cp-1")); err != nil {
 		t.Fatal(err)

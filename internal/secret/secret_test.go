@@ -18,7 +18,7 @@ import (
 
 const marker = "S3CR3T-marker-of-bytes"
 
-func TestNoPrinterShowsWhatIsHeld(t *testing.T) {
+func TestFmtHidesSecrets(t *testing.T) {
 	secrettest.AssertHides(t, "Bytes", secret.New([]byte(marker)), marker)
 	secrettest.AssertHides(t, "Value of a string", secret.Hide(marker), marker)
 	secrettest.AssertHides(t, "Value of bytes", secret.Hide([]byte(marker)), marker)
@@ -29,7 +29,7 @@ func TestNoPrinterShowsWhatIsHeld(t *testing.T) {
 
 // The assertion above can fail: it finds a secret that a type's methods hide
 // and a walk by reflection does not.
-func TestAssertHidesNoticesWhatMethodsAloneHide(t *testing.T) {
+func TestAssertHidesSeesThroughMethods(t *testing.T) {
 	for name, value := range map[string]any{
 		"bare bytes": struct{ b []byte }{[]byte(marker)}, "string": struct{ s string }{marker}, "masked by methods": masked{[]byte(marker)},
 		"behind pointers": doubled(marker),
@@ -65,7 +65,7 @@ type counter struct {
 func (*counter) Helper()                 {}
 func (c *counter) Errorf(string, ...any) { c.errors++ }
 
-func TestBytesComeBackAndCompare(t *testing.T) {
+func TestBytesEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.SliceOf(rapid.Byte()).Draw(t, "a"), rapid.SliceOf(rapid.Byte()).Draw(t, "b")
 		x, y, again := secret.New(a), secret.New(b), secret.New(bytes.Clone(a))
@@ -80,7 +80,7 @@ func TestBytesComeBackAndCompare(t *testing.T) {
 	})
 }
 
-func TestBytesAreCopied(t *testing.T) {
+func TestBytesCopies(t *testing.T) {
 	in := []byte("text")
 	b := secret.New(in)
 	in[0] = 'X'
@@ -91,7 +91,7 @@ func TestBytesAreCopied(t *testing.T) {
 	require.True(t, secret.Bytes{}.Equal(secret.New([]byte{})))
 }
 
-func TestValueComesBack(t *testing.T) {
+func TestValue(t *testing.T) {
 	require.Equal(t, 7, secret.Hide(7).Reveal())
 	require.Zero(t, secret.Value[string]{}.Reveal())
 	v := secret.Hide("x")

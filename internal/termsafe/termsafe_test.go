@@ -52,7 +52,7 @@ func TestEveryCharacter(t *testing.T) {
 	}
 }
 
-func TestPrintableTextIsNotCopied(t *testing.T) {
+func TestSafeDoesNotCopyPrintableText(t *testing.T) {
 	s := strings.Repeat("naïve 日本 ", 100)
 	require.Zero(t, testing.AllocsPerRun(10, func() { _, _ = termsafe.Line(s), termsafe.Text(s) }))
 }

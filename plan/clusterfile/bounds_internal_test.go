@@ -14,7 +14,7 @@ import (
 // Where a problem is and whether another covers it is found without a look at
 // every line and every problem: with as many as here that took longer than any
 // test may run (a file of 100 KiB took 15 seconds).
-func TestManyPathsAreLookedUp(t *testing.T) {
+func TestLookUpManyPaths(t *testing.T) {
 	const n = 300_000
 	r := &reader{lines: map[string]int{"": 1}}
 	for i := range n {

@@ -75,8 +75,8 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// TestFormProblems returns one mistake each and wants exactly that problem.
-func TestFormProblems(t *testing.T) {
+// TestProblemsOfForms returns one mistake each and wants exactly that problem.
+func TestProblemsOfForms(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "the file is empty"},
 		{"# only a comment\n", "the file is empty"},
@@ -197,9 +197,9 @@ func TestLoadValidates(t *testing.T) {
 	}
 }
 
-// TestAWarningHidesNothing proves that a problem below one that only warns is
+// TestFindingsBesideAWarning proves that a problem below one that only warns is
 // told: one control plane is a warning at nodes.
-func TestAWarningHidesNothing(t *testing.T) {
+func TestFindingsBesideAWarning(t *testing.T) {
 	_, err := clusterfile.Load([]byte("version: v1.37.2\nendpoint: {host: 192.0.2.10, vip: {interface: eth0}}\nnodes:\n- name: A\n  role: control-plane\n"))
 	for _, want := range []string{"2 problems", "line 4: nodes[0].name: ", "line 4: nodes[0].addresses: is required"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -47,9 +47,9 @@ func isText(t reflect.Type) bool {
 
 var row = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]*?) ?\\| [A-Z0-9a-z`].* \\|$")
 
-// TestThePageTellsTheWholeSchema proves that the documentation has exactly the
+// TestPageCoversTheSchema proves that the documentation has exactly the
 // keys that are read, with the defaults that are filled in.
-func TestThePageTellsTheWholeSchema(t *testing.T) {
+func TestPageCoversTheSchema(t *testing.T) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -73,9 +73,9 @@ func TestThePageTellsTheWholeSchema(t *testing.T) {
 	}
 }
 
-// TestTheExamplesOfThePageLoad also proves that the last one, which shows
+// TestPageExamplesLoad also proves that the last one, which shows
 // everything, leaves nothing out but what excludes the rest.
-func TestTheExamplesOfThePageLoad(t *testing.T) {
+func TestPageExamplesLoad(t *testing.T) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)

@@ -118,9 +118,9 @@ func TestValidClustersRoundTrip(t *testing.T) {
 	})
 }
 
-// TestMutationsAreCaught breaks a valid cluster of any shape in one way and
+// TestVerifyFindsMutations breaks a valid cluster of any shape in one way and
 // wants a problem at the path that was broken.
-func TestMutationsAreCaught(t *testing.T) {
+func TestVerifyFindsMutations(t *testing.T) {
 	mutations := []struct {
 		path   string
 		mutate func(c *quorate.Cluster, i int)

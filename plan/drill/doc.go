@@ -56,7 +56,7 @@
 //
 // # The report
 //
-// A Report is data. Text shows it at a terminal, JSON keeps it for ReadReport and
+// A Report is data. Text shows it at a terminal, JSON keeps it for DecodeReport and
 // for other programs, and HTML writes one page with a timeline of each scenario,
 // which needs neither scripts nor a network.
 package drill

@@ -174,7 +174,7 @@ func (n noTunnels) Dial(ctx context.Context, host string) (transport.Conn, error
 }
 
 // What could not be asked is said, and not taken for a refusal.
-func TestRunSaysWhatItCouldNotAsk(t *testing.T) {
+func TestRunReportsUnreadStates(t *testing.T) {
 	inBubble(t, 3, nil, func(t *testing.T, c *drilltest.Cluster) {
 		cfg := c.Config()
 		cfg.Scenarios = drill.Scenarios(drill.NetworkPartition)

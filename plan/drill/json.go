@@ -12,7 +12,7 @@ import (
 )
 
 // JSON gives the report in the form that Schema names, indented, with a final
-// newline; ReadReport reads it. Schema is written whatever the field holds. The
+// newline; DecodeReport reads it. Schema is written whatever the field holds. The
 // same report gives the same bytes. It fails only if a time's year is none of
 // four digits.
 func (r *Report) JSON() ([]byte, error) {
@@ -59,17 +59,17 @@ func (e *ReportSchemaError) Error() string {
 // Unwrap gives what the decoder says.
 func (e *ReportSchemaError) Unwrap() error { return e.Err }
 
-// MaxReport is the longest report in bytes that ReadReport reads: a hundred
+// MaxReport is the longest report in bytes that DecodeReport reads: a hundred
 // times what a day's drill of all scenarios writes.
 const MaxReport = 64 << 20
 
-// ReadReport reads what JSON writes, to its end. It is strict, for a report is
+// DecodeReport reads what JSON writes, to its end. It is strict, for a report is
 // evidence: another schema, a name that is no field's or differs from one in case,
 // a name that is there twice, trailing text and more than MaxReport bytes are a
 // *ReportSchemaError; figures that cannot be, and a verdict that what is beside it
 // contradicts, a *quorate.InvalidError with all of them. An error of the reader is
 // returned wrapped.
-func ReadReport(from io.Reader) (*Report, error) {
+func DecodeReport(from io.Reader) (*Report, error) {
 	b, err := io.ReadAll(io.LimitReader(from, MaxReport+1))
 	if err != nil {
 		return nil, fmt.Errorf("drill report: %w", err)

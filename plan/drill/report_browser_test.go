@@ -118,7 +118,7 @@ func (p *tab) painted(shot []byte) {
 }
 
 // The measuring itself is held to pages that are wrong.
-func TestRealBrowserFindsWhatIsWrong(t *testing.T) {
+func TestRealBrowserFindsFaults(t *testing.T) {
 	tier.Host(t)
 	b := startBrowser(t)
 	script := faultsScript(t)

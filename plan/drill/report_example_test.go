@@ -31,7 +31,7 @@ func ExampleReport_Text() {
 		fmt.Println(err)
 		return
 	}
-	read, err := drill.ReadReport(bytes.NewReader(saved))
+	read, err := drill.DecodeReport(bytes.NewReader(saved))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -22,7 +22,7 @@ func page(t require.TestingT, r *drill.Report) string {
 }
 
 // The page is reviewed by eye, in a browser, when it changes.
-func TestHTMLIsAsReviewed(t *testing.T) {
+func TestHTMLGolden(t *testing.T) {
 	golden(t, "sample.html", []byte(page(t, sample())))
 }
 
@@ -42,7 +42,7 @@ func markup(t require.TestingT, page string) []string {
 // No string of a report becomes markup: a page has no tag and no attribute that
 // the pages of harmless reports have not. The page of any report is whole, the
 // same each time, and refers to nothing but itself.
-func TestNothingInAReportBecomesMarkup(t *testing.T) {
+func TestHTMLEscapesReports(t *testing.T) {
 	var harmless []string
 	for _, r := range []*drill.Report{sample(), clean(), aborted(), {}, {NotRun: []string{"a"}}} {
 		harmless = append(harmless, markup(t, page(t, r))...)
@@ -72,7 +72,7 @@ func TestNothingInAReportBecomesMarkup(t *testing.T) {
 
 // Spans that are none of this time, ends before beginnings and an eternity have
 // a picture whose every length is on the axis.
-func TestPicturesStayWithinTheirTime(t *testing.T) {
+func TestPicturesInRange(t *testing.T) {
 	length := regexp.MustCompile(` (?:x|x1|x2|cx|width)="(-?[0-9.eE+NaInf]+)%"`)
 	rapid.Check(t, func(t *rapid.T) {
 		for _, at := range length.FindAllStringSubmatch(page(t, reportGen(false).Draw(t, "report")), -1) {
@@ -85,6 +85,6 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
-func TestHTMLTellsThatItCouldNotBeWritten(t *testing.T) {
+func TestHTMLWriteError(t *testing.T) {
 	require.ErrorContains(t, sample().HTML(full{}), "no space left")
 }

@@ -43,13 +43,13 @@ func golden(t *testing.T, name string, got []byte) {
 
 // The text of a drill with every verdict, and of one that hardly began, is
 // reviewed by eye when it changes.
-func TestTextIsAsReviewed(t *testing.T) {
+func TestTextGolden(t *testing.T) {
 	golden(t, "sample.txt", []byte(sample().Text()))
 	golden(t, "aborted.txt", []byte(aborted().Text()))
 }
 
 // The JSON is a contract: programs read it.
-func TestJSONIsAsReviewed(t *testing.T) {
+func TestJSONGolden(t *testing.T) {
 	b, err := sample().JSON()
 	require.NoError(t, err)
 	golden(t, "sample.json", b)
@@ -64,26 +64,26 @@ func requireTerminal(t require.TestingT, text string) {
 	}
 }
 
-func TestTextIsSafeForATerminal(t *testing.T) {
+func TestTextEscapesControls(t *testing.T) {
 	for name, r := range reports() {
 		t.Run(name, func(t *testing.T) { requireTerminal(t, r.Text()) })
 	}
 }
 
 // Whatever a report holds, possible or not, it can be shown.
-func TestAnyReportCanBeShown(t *testing.T) {
+func TestRenderAnyReport(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := reportGen(false).Draw(t, "report")
 		requireTerminal(t, r.Text())
 	})
 }
 
-func TestAReportSurvivesJSON(t *testing.T) {
+func TestReportJSONRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := reportGen(true).Draw(t, "report")
 		b, err := r.JSON()
 		require.NoError(t, err)
-		read, err := drill.ReadReport(bytes.NewReader(b))
+		read, err := drill.DecodeReport(bytes.NewReader(b))
 		require.NoError(t, err, "%s", b)
 		require.Empty(t, cmp.Diff(r, read, cmpopts.EquateEmpty()))
 		again, err := read.JSON()
@@ -105,14 +105,14 @@ func drilled(t *testing.T, flaws ...drilltest.Flaw) *drill.Report {
 }
 
 // What the engine reports, of a cluster that holds and of one that does not, is
-// what ReadReport takes, and can be shown.
-func TestTheReportOfADrillIsReadAndShown(t *testing.T) {
+// what DecodeReport takes, and can be shown.
+func TestDrillReport(t *testing.T) {
 	for name, flaws := range map[string][]drilltest.Flaw{"sound": nil, "two owners": {drilltest.TwoOwners}} {
 		t.Run(name, func(t *testing.T) {
 			r := drilled(t, flaws...)
 			b, err := r.JSON()
 			require.NoError(t, err)
-			read, err := drill.ReadReport(bytes.NewReader(b))
+			read, err := drill.DecodeReport(bytes.NewReader(b))
 			require.NoError(t, err)
 			require.Empty(t, cmp.Diff(r, read, cmpopts.EquateEmpty()))
 			requireTerminal(t, r.Text())
@@ -121,7 +121,7 @@ func TestTheReportOfADrillIsReadAndShown(t *testing.T) {
 	}
 }
 
-// reportGen draws reports; plausible ones are those that ReadReport takes.
+// reportGen draws reports; plausible ones are those that DecodeReport takes.
 func reportGen(plausible bool) *rapid.Generator[*drill.Report] {
 	text := rapid.String()
 	hosts := rapid.SliceOfN(text, 1, 3)
@@ -198,11 +198,11 @@ func reportGen(plausible bool) *rapid.Generator[*drill.Report] {
 	})
 }
 
-func TestReadReportRefuses(t *testing.T) {
+func TestDecodeReportRefuses(t *testing.T) {
 	b, err := sample().JSON()
 	require.NoError(t, err)
 	good := string(b)
-	_, err = drill.ReadReport(strings.NewReader(good))
+	_, err = drill.DecodeReport(strings.NewReader(good))
 	require.NoError(t, err)
 	for _, tt := range []struct{ name, old, with, says string }{
 		{"another form", `drill/v1"`, `drill/v2"`, `its schema is "quorate.dev/drill/v2", this release reads "quorate.dev/drill/v1"`},
@@ -222,15 +222,15 @@ func TestReadReportRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			require.Contains(t, good, tt.old)
-			_, err := drill.ReadReport(strings.NewReader(strings.Replace(good, tt.old, tt.with, 1)))
+			_, err := drill.DecodeReport(strings.NewReader(strings.Replace(good, tt.old, tt.with, 1)))
 			var refused *drill.ReportSchemaError
 			require.ErrorAs(t, err, &refused)
 			require.ErrorContains(t, err, tt.says)
 		})
 	}
-	_, err = drill.ReadReport(io.MultiReader(strings.NewReader(good), endless{}))
+	_, err = drill.DecodeReport(io.MultiReader(strings.NewReader(good), endless{}))
 	require.ErrorContains(t, err, "more than 67108864")
-	_, err = drill.ReadReport(iotest.ErrReader(os.ErrDeadlineExceeded))
+	_, err = drill.DecodeReport(iotest.ErrReader(os.ErrDeadlineExceeded))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
@@ -245,18 +245,18 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 // A host may be named like another in capitals: names of hosts are no fields.
-func TestReadReportTellsHostsApart(t *testing.T) {
+func TestDecodeReportDuplicateHosts(t *testing.T) {
 	r := sample()
 	r.Results[0].ServerReads["CP-1"] = drill.Series{Requests: 7}
 	b, err := r.JSON()
 	require.NoError(t, err)
-	read, err := drill.ReadReport(bytes.NewReader(b))
+	read, err := drill.DecodeReport(bytes.NewReader(b))
 	require.NoError(t, err)
 	require.Equal(t, r.Results[0].ServerReads, read.Results[0].ServerReads)
 }
 
 // Everything that cannot be is told at once.
-func TestReadReportTellsEveryProblem(t *testing.T) {
+func TestDecodeReportProblems(t *testing.T) {
 	r := sample()
 	r.Verdict, r.Ended = drill.Passed, r.Began.Add(-time.Second)
 	s := &r.Results[0]
@@ -274,13 +274,13 @@ func TestReadReportTellsEveryProblem(t *testing.T) {
 	r.Results[3].DoubleOwners[0].To = r.Began
 	b, err := r.JSON()
 	require.NoError(t, err)
-	_, err = drill.ReadReport(bytes.NewReader(b))
+	_, err = drill.DecodeReport(bytes.NewReader(b))
 	var invalid *quorate.InvalidError
 	require.ErrorAs(t, err, &invalid)
 	golden(t, "problems.txt", []byte(invalid.Error()+"\n"))
 }
 
-func TestJSONRefusesAYearThatItCannotWrite(t *testing.T) {
+func TestJSONYearOutOfRange(t *testing.T) {
 	r := sample()
 	r.Ended = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC)
 	_, err := r.JSON()
@@ -288,7 +288,7 @@ func TestJSONRefusesAYearThatItCannotWrite(t *testing.T) {
 }
 
 // What is read can be written, and is then the same to a reader.
-func FuzzReadReport(f *testing.F) {
+func FuzzDecodeReport(f *testing.F) {
 	for _, r := range []*drill.Report{aborted(), {}} { // the larger ones are slow to mutate
 		b, err := r.JSON()
 		require.NoError(f, err)
@@ -297,7 +297,7 @@ func FuzzReadReport(f *testing.F) {
 	f.Add([]byte(`{"schema":"quorate.dev/drill/v1","results":[{"scenario":"x","verdict":"passed","lost":[{"want":"a"}],"lo\u017ft":[]}],"verdict":"passed"}`))
 	f.Add([]byte(`{"schema":"quorate.dev/drill/v1","hosts":null,"results":[{"scenario":"x","verdict":"passed","serverReads":{"a":{},"A":{}}}],"verdict":"passed"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := drill.ReadReport(bytes.NewReader(b))
+		r, err := drill.DecodeReport(bytes.NewReader(b))
 		if err != nil {
 			var schema *drill.ReportSchemaError
 			var invalid *quorate.InvalidError
@@ -306,7 +306,7 @@ func FuzzReadReport(f *testing.F) {
 		}
 		once, err := r.JSON()
 		require.NoError(t, err)
-		read, err := drill.ReadReport(bytes.NewReader(once))
+		read, err := drill.DecodeReport(bytes.NewReader(once))
 		require.NoError(t, err)
 		twice, err := read.JSON()
 		require.NoError(t, err)

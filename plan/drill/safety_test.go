@@ -76,7 +76,7 @@ func requireShowable(t require.TestingT, text string, besides string) {
 
 // Nothing that a host can put into any field of what the package makes reaches a
 // terminal or a browser as it is: text, page, dry run and errors.
-func TestNoTextFormShowsControlCharacters(t *testing.T) {
+func TestTextFormsEscapeControlCharacters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r drill.Report
 		fill(t, reflect.ValueOf(&r).Elem())
@@ -99,9 +99,9 @@ func TestNoTextFormShowsControlCharacters(t *testing.T) {
 		} {
 			requireShowable(t, err.Error(), "")
 		}
-		_, err := drill.ReadReport(strings.NewReader(text))
+		_, err := drill.DecodeReport(strings.NewReader(text))
 		requireShowable(t, err.Error(), "")
-		_, err = drill.ReadReport(strings.NewReader(fmt.Sprintf(`{"schema":%q,%q:1}`, drill.Schema, text)))
+		_, err = drill.DecodeReport(strings.NewReader(fmt.Sprintf(`{"schema":%q,%q:1}`, drill.Schema, text)))
 		requireShowable(t, err.Error(), "")
 	})
 }
@@ -110,7 +110,7 @@ func TestNoTextFormShowsControlCharacters(t *testing.T) {
 // grew with the square of a length: of a name (squeezed from its middle by one
 // character after the other), of the number of hosts, of the number of results.
 // With the figures here that is longer than any test may run.
-func TestThePageOfALongReport(t *testing.T) {
+func TestPageOfALongReport(t *testing.T) {
 	one := func(change func(*drill.Report)) *drill.Report {
 		r := sample()
 		change(r)

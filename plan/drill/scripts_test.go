@@ -35,7 +35,7 @@ func TestScriptsParse(t *testing.T) {
 
 // Each fault that the breaker knows can be checked, broken and healed by the
 // script.
-func TestScriptKnowsEveryFault(t *testing.T) {
+func TestScriptHandlesEveryFault(t *testing.T) {
 	for _, f := range (&SSHBreaker{}).Faults() {
 		for _, do := range []string{"check", "break", "heal"} {
 			if f == Reboot && do == "heal" {

@@ -74,7 +74,7 @@ func aWholeRun(t *testing.T, wrong func(h *faketransport.Host)) (*faketransport.
 
 // The lines of whole runs, reviewed by eye when they change: programs that are
 // not ours read them.
-func TestTheLinesOfWholeRuns(t *testing.T) {
+func TestLinesOfWholeRuns(t *testing.T) {
 	var got txtar.Archive
 	record := func(name string, r plan.Runner, wrong func(*faketransport.Host)) {
 		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
@@ -240,7 +240,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 
 // A run goes on when its events cannot be written. That is found afterwards,
 // and what was written is whole but for its last line.
-func TestARunSurvivesItsEvents(t *testing.T) {
+func TestPanickingEventHandler(t *testing.T) {
 	hosts, p := aWholeRun(t, nil)
 	out := &failingWriter{room: 700}
 	w := events.NewWriter(out)
@@ -263,7 +263,7 @@ func TestARunSurvivesItsEvents(t *testing.T) {
 }
 
 // Several runs may share a writer: each line is one write.
-func TestRunsShareAWriter(t *testing.T) {
+func TestConcurrentRunsOnOneWriter(t *testing.T) {
 	var b bytes.Buffer
 	w := events.NewWriter(&b)
 	var runs sync.WaitGroup
@@ -277,7 +277,7 @@ func TestRunsShareAWriter(t *testing.T) {
 }
 
 // The log has the names of the schema.
-func TestTheLogHasTheNamesOfTheSchema(t *testing.T) {
+func TestLogNames(t *testing.T) {
 	known := map[string]bool{slog.TimeKey: true, slog.LevelKey: true, slog.MessageKey: true}
 	var logged, line map[string]any
 	e := plan.Event{

@@ -140,7 +140,7 @@ func shownEvents() map[plan.EventKind]plan.Event {
 
 // The page has every kind, with an example that is what the code writes, and
 // every field. Its examples are written by go test -run TheEventsPage -update.
-func TestTheEventsPage(t *testing.T) {
+func TestEventsPage(t *testing.T) {
 	want := map[string]string{}
 	for kind, e := range shownEvents() {
 		e.Kind, e.Run, e.Time = kind, "Q7XZ2MVF", time.Date(2026, 1, 2, 15, 4, 5, 678900000, time.UTC)
@@ -209,7 +209,7 @@ func TestTheEventsPage(t *testing.T) {
 }
 
 // Every typed error of this package and of transport has a kind of its own.
-func TestEveryErrorHasAKind(t *testing.T) {
+func TestErrorsHaveKinds(t *testing.T) {
 	kinds := map[string]events.Kind{}
 	for kind, err := range shownErrors() {
 		kinds[strings.TrimPrefix(fmt.Sprintf("%T", err), "*")] = kind

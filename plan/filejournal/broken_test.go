@@ -13,7 +13,7 @@ import (
 
 // A disk that refuses a record, and refuses to have it taken back, ends the
 // session: what follows would come after half a line.
-func TestASessionThatBroke(t *testing.T) {
+func TestBrokenSession(t *testing.T) {
 	j := &Journal{Path: filepath.Join(t.TempDir(), "journal")}
 	begun, err := j.Begin(t.Context(), plan.Holder{})
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestASessionThatBroke(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
-func TestARecordTooLongIsRefused(t *testing.T) {
+func TestRecordTooLong(t *testing.T) {
 	j := &Journal{Path: filepath.Join(t.TempDir(), "journal")}
 	s, err := j.Begin(t.Context(), plan.Holder{})
 	require.NoError(t, err)

@@ -111,7 +111,7 @@ func TestConformance(t *testing.T) {
 }
 
 // A process that is killed leaves its records and a lock that holds nobody up.
-func TestAProcessThatDies(t *testing.T) {
+func TestDeadProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := &filejournal.Journal{Path: path}
 	for round := range 3 {
@@ -136,7 +136,7 @@ func TestAProcessThatDies(t *testing.T) {
 	require.Equal(t, []string{path}, left)
 }
 
-func TestTheFileIsForItsOwnerAndOneLineARecord(t *testing.T) {
+func TestFileFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	j := &filejournal.Journal{Path: path}
 	s, err := j.Begin(t.Context(), dead)
@@ -157,7 +157,7 @@ func TestTheFileIsForItsOwnerAndOneLineARecord(t *testing.T) {
 
 // Wherever a crash cuts the file, every whole record is read, and the next run
 // goes on from there.
-func TestAnyPrefixReadsAsItsWholeRecords(t *testing.T) {
+func TestReadOfAnyPrefix(t *testing.T) {
 	dir := t.TempDir()
 	whole := filepath.Join(dir, "whole")
 	var ids []plan.ID
@@ -208,7 +208,7 @@ func TestLostBlocksOfTheLastRecord(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoJournalIsRefusedAndLeftAlone(t *testing.T) {
+func TestForeignFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	header := `{"journal":"quorate.dev/plan","version":1}` + "\n"
 	line, err := json.Marshal(intent("a"))

@@ -132,7 +132,7 @@ func unfinished(t *testing.T, j *filejournal.Journal, more ...string) {
 }
 
 // What is left of a journal, reviewed by eye.
-func TestWhatATrimLeaves(t *testing.T) {
+func TestTrim(t *testing.T) {
 	_, after := trimmed(t)
 	var got []string
 	for i, text := range strings.Split(strings.TrimSpace(string(after)), "\n") {
@@ -155,7 +155,7 @@ func TestWhatATrimLeaves(t *testing.T) {
 // A process that is killed before any operation of a run leaves the journal as it
 // was, or as it was to be, or short of its last record; the next run goes on from
 // there and leaves nothing else behind.
-func TestAProcessThatDiesAnywhere(t *testing.T) {
+func TestProcessKilledAnywhere(t *testing.T) {
 	before, after := trimmed(t)
 	line, err := json.Marshal(intent("last"))
 	require.NoError(t, err)
@@ -250,7 +250,7 @@ func TestAnyPrefixOfATrim(t *testing.T) {
 }
 
 // A trim that cannot be done says so, changes nothing, and gives the lock back.
-func TestATrimThatFails(t *testing.T) {
+func TestFailedTrim(t *testing.T) {
 	before, after := trimmed(t)
 	path := filepath.Join(t.TempDir(), "journal")
 	require.NoError(t, os.WriteFile(path, before, 0o600))
@@ -288,7 +288,7 @@ func TestATrimThatFails(t *testing.T) {
 
 // The shorter journal is where the longer one was, for whom it was, and what a
 // later version has added to its records is in it.
-func TestATrimKeepsWhatItDoesNotKnow(t *testing.T) {
+func TestTrimKeepsUnknownRecords(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "journal"), filepath.Join(dir, "link")
 	grown(t, path)

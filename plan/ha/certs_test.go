@@ -132,7 +132,7 @@ func certFile(t *testing.T, files []quorate.File, path string) []byte {
 
 // Whatever a source of certificates has wrong is said when the plan is made, by
 // where it is, and with no secret.
-func TestCertsAreChecked(t *testing.T) {
+func TestCertsProblems(t *testing.T) {
 	const etc, kube = "/etc/etcd/pki/", "/etc/kubernetes/pki/"
 	c := certsCluster(false)
 	good := certsOf(t, c)

@@ -19,7 +19,7 @@ import (
 
 // The recipe's steps, what each waits for and what it locks, are reviewed by
 // eye when they change.
-func TestTheRecipesSteps(t *testing.T) {
+func TestStepsOfCreate(t *testing.T) {
 	for name, c := range map[string]quorate.Cluster{"ha-three.txt": hafixture.Three(), "ha-haproxy.txt": hafixture.Balanced()} {
 		t.Run(name, func(t *testing.T) { goldenSteps(t, name, c) })
 	}
@@ -63,7 +63,7 @@ func goldenText(t *testing.T, name, got string) {
 
 // A run against hosts that are as described asks each of them only so often,
 // whatever the number of files and units.
-func TestRoundTripsOfAConvergedRunAreFew(t *testing.T) {
+func TestRoundTripBounds(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	p, err := planFor(config(t, c))

@@ -83,7 +83,7 @@ func fakeCluster(t *testing.T, c quorate.Cluster) *hatest.Cluster {
 	return hosts
 }
 
-func TestTheRecipeBringsUpAClusterAndThenChangesNothing(t *testing.T) {
+func TestCreateTwice(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)
@@ -116,7 +116,7 @@ func TestTheRecipeBringsUpAClusterAndThenChangesNothing(t *testing.T) {
 
 // What Files promises is what stands on the hosts after a run, byte for byte,
 // mode for mode, and nothing else but what the recipe says besides.
-func TestFilesIsWhatARunWrites(t *testing.T) {
+func TestFilesEqualWhatARunWrites(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)
@@ -144,7 +144,7 @@ func TestFilesIsWhatARunWrites(t *testing.T) {
 
 // No host but the control planes holds an authority's key, and none that of
 // etcd's.
-func TestKeysStandWhereTheyBelong(t *testing.T) {
+func TestKeyPaths(t *testing.T) {
 	c := hafixture.Three()
 	cfg := config(t, c)
 	files, err := filesFor(cfg)
@@ -168,7 +168,7 @@ func TestKeysStandWhereTheyBelong(t *testing.T) {
 	}
 }
 
-func TestDryRunOnBareHostsTouchesNothing(t *testing.T) {
+func TestDryRunOnBareHosts(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	p, err := planFor(config(t, c))
@@ -183,7 +183,7 @@ func TestDryRunOnBareHostsTouchesNothing(t *testing.T) {
 	}
 }
 
-func TestABadHostStopsTheRunBeforeAnyHostIsTouched(t *testing.T) {
+func TestRunWithABadHost(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	hosts.Host("cp-3").Handle(faketransport.Exact("id", "-u"), faketransport.Reply("1000\n"))
@@ -201,7 +201,7 @@ func TestABadHostStopsTheRunBeforeAnyHostIsTouched(t *testing.T) {
 
 // A restart is due when the files are not those that the unit was last started
 // with, also when the run that wrote them ended before it restarted the unit.
-func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
+func TestInterruptedDeploy(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)
@@ -234,7 +234,7 @@ func TestAnInterruptedDeployIsMadeGood(t *testing.T) {
 
 // What an earlier run began and did not end is taken back, and begun again; what
 // no run of ours began, or what was complete once, is never reset.
-func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
+func TestRepairOfAHalfFinishedNode(t *testing.T) {
 	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
 		t.Run(host, func(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
@@ -278,7 +278,7 @@ func TestAHalfFinishedNodeIsRepairedIfWeBeganIt(t *testing.T) {
 
 // A kubeadm that outlived the connection which began it is left to end, however long
 // that takes, and only then judged.
-func TestAKubeadmAtWorkIsWaitedFor(t *testing.T) {
+func TestWaitForAnotherKubeadm(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
@@ -309,7 +309,7 @@ func TestAKubeadmAtWorkIsWaitedFor(t *testing.T) {
 // A host that was reset, rolled back or replaced a moment ago joins as soon as the
 // cluster has noticed that its node is gone, and the node is never deleted for that:
 // it may be another host's, of the same name, which stays.
-func TestAJoinWaitsUntilTheOldNodeIsNoticed(t *testing.T) {
+func TestJoinUnderTheNameOfARunningNode(t *testing.T) {
 	for _, host := range []string{"cp-2", "worker-1"} {
 		for refusals, patient := range map[int]bool{3: true, 1000: false} {
 			t.Run(fmt.Sprintf("%s %d", host, refusals), func(t *testing.T) {
@@ -355,7 +355,7 @@ func TestAJoinWaitsUntilTheOldNodeIsNoticed(t *testing.T) {
 
 // A node that has lost its label is no reason to doubt a cluster that has all that
 // kubeadm made; one whose etcd came back empty has not, though its API server answers.
-func TestALostLabelIsLookedInto(t *testing.T) {
+func TestLostLabel(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	p, err := planFor(config(t, c))
@@ -376,7 +376,7 @@ func TestALostLabelIsLookedInto(t *testing.T) {
 }
 
 // A half-finished init of which nobody knows who began it is reported.
-func TestAnotherHandsInitIsReportedNotRepaired(t *testing.T) {
+func TestInitByHand(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)
@@ -390,7 +390,7 @@ func TestAnotherHandsInitIsReportedNotRepaired(t *testing.T) {
 	require.Empty(t, commands(hosts, "cp-1", "kubeadm reset"))
 }
 
-func TestBadInputGivesEveryProblemAndTouchesNothing(t *testing.T) {
+func TestBadInputTouchesNoHost(t *testing.T) {
 	c := hafixture.Three()
 	c.Nodes[1].Name = "CP_2"
 	c.Endpoint.VIP.RouterID = 300
@@ -421,7 +421,7 @@ func TestExternalEndpointNeedsNoKeepalived(t *testing.T) {
 
 // A command on a host may quote its input in a complaint. No secret gets out
 // that way.
-func TestAHostThatQuotesItsInputRevealsNothing(t *testing.T) {
+func TestSecretsQuotedByAHost(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	cfg := config(t, c)
@@ -434,7 +434,7 @@ func TestAHostThatQuotesItsInputRevealsNothing(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%+v", err), token)
 }
 
-func TestAControlPlaneThatLacksSomethingKeepsEtcdFromStartingAnywhere(t *testing.T) {
+func TestEtcdWaitsForEveryControlPlane(t *testing.T) {
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	hosts.Host("cp-3").Handle(faketransport.Prefix("/usr/local/bin/etcd"), faketransport.Reply("etcd Version: 3.4.0\n"))
@@ -450,7 +450,7 @@ func TestAControlPlaneThatLacksSomethingKeepsEtcdFromStartingAnywhere(t *testing
 // Every era's procedure brings up a cluster and then changes nothing: control
 // planes initialise one after another until 1.11, and join from 1.12 on; labels,
 // taints and what kubectl can do are those of the time.
-func TestTheRecipeOfEveryEra(t *testing.T) {
+func TestCreateInEveryEra(t *testing.T) {
 	for _, tt := range []struct {
 		minor      int
 		others     string // what kubeadm does on control planes but the first
@@ -510,7 +510,7 @@ func commands(hosts *hatest.Cluster, host, text string) []string {
 
 // A control plane whose init was cut off is not taken for one that is done
 // because the cluster's objects are there: its own node tells.
-func TestAnotherControlPlanesInitIsItsOwn(t *testing.T) {
+func TestInitOfAnotherControlPlane(t *testing.T) {
 	c := hafixture.Three()
 	c.Name, c.Version = "", quorate.Version{Major: 1, Minor: 10, Patch: 4}
 	hosts := fakeCluster(t, c)
@@ -526,7 +526,7 @@ func TestAnotherControlPlanesInitIsItsOwn(t *testing.T) {
 
 // A cluster that answers at the endpoint is noticed by what API servers of the
 // version tell of their health.
-func TestATakenEndpointIsNoticedInEveryEra(t *testing.T) {
+func TestForeignEndpointInEveryEra(t *testing.T) {
 	for minor, path := range map[int]string{10: "/healthz", 15: "/healthz", 16: "/readyz", 37: "/readyz"} {
 		c := hafixture.Three()
 		c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}

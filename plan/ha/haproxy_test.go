@@ -47,7 +47,7 @@ func TestHAProxyBeforeTheAPIServers(t *testing.T) {
 
 // kubeadm and everything it configures go through haproxy; the API servers
 // themselves keep their port.
-func TestHAProxyHasAPortOfItsOwn(t *testing.T) {
+func TestHAProxyPort(t *testing.T) {
 	files, err := filesFor(config(t, hafixture.Balanced()))
 	require.NoError(t, err)
 	text := func(node, path string) string {
@@ -70,7 +70,7 @@ func (w withoutCA) ControlPlane(ctx context.Context, node string) ([]quorate.Fil
 	return slices.DeleteFunc(files, func(f quorate.File) bool { return strings.HasSuffix(f.Path, "/pki/ca.crt") }), err
 }
 
-func TestHAProxyNeedsTheAuthority(t *testing.T) {
+func TestHAProxyWithoutAuthority(t *testing.T) {
 	cfg := config(t, hafixture.Balanced())
 	cfg.Certs = withoutCA{cfg.Certs}
 	_, err := planFor(cfg)

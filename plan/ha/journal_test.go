@@ -17,7 +17,7 @@ import (
 )
 
 // Two clusters that differ in every secret and in nothing else are one plan.
-func TestNoFingerprintDependsOnASecret(t *testing.T) {
+func TestFingerprintsIgnoreSecrets(t *testing.T) {
 	// pki's certificates are public and made again each time; the same are used.
 	one := secretConfig(t, hafixture.Three())
 	other := secretConfig(t, hafixture.Three())
@@ -40,7 +40,7 @@ func TestNoFingerprintDependsOnASecret(t *testing.T) {
 
 // No record shows a secret, of runs that succeed and of runs that fail while
 // hosts print the secrets they were given.
-func TestNoRecordShowsASecret(t *testing.T) {
+func TestRecordsHideSecrets(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)

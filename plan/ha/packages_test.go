@@ -11,7 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/software"
 )
 
-func TestBadPackagesAreRefusedAllAtOnce(t *testing.T) {
+func TestPackagesProblems(t *testing.T) {
 	p := software.Packages{
 		Repositories: []quorate.File{{Path: "etc/apt/sources.list"}, {Path: "/fine"}, {Path: "/etc/../key"}},
 		Extra:        []string{"fine", "--allow-unauthenticated", "a b", "kubelet=1.36.0-1.1", "x=", "", "y=-o"},

@@ -225,7 +225,7 @@ var troubles = map[string]trouble{
 }
 
 // Each trouble gives its one finding, of its severity and hosts, and nothing else.
-func TestPreflightFindsEachTroubleAndNothingElse(t *testing.T) {
+func TestPreflightTroubles(t *testing.T) {
 	covered := map[plan.Check]bool{preflight.Commands: true} // its hosts have no ip: see TestPreflightInDash
 	for name, tr := range troubles {
 		covered[tr.check] = true
@@ -321,7 +321,7 @@ func TestPreflightRefuses(t *testing.T) {
 }
 
 // What listens does not refuse: a firewall that does in its name is found.
-func TestPreflightTellsAFirewallsRefusal(t *testing.T) {
+func TestPreflightReportsAFirewallsRefusal(t *testing.T) {
 	c := hafixture.Three()
 	hosts := soundHosts(t, c)
 	seed(t, hosts.Host("cp-3"), "/proc/net/tcp", "   0: 00000000:094B 00000000:0000 0A\n")
@@ -335,7 +335,7 @@ func TestPreflightTellsAFirewallsRefusal(t *testing.T) {
 }
 
 // What the description says is meant is no trouble.
-func TestPreflightTakesTheDescriptionsWord(t *testing.T) {
+func TestPreflightFollowsTheDescription(t *testing.T) {
 	c := hafixture.Three()
 	c.Kubeadm.IgnorePreflightErrors = []string{"Mem"}
 	c.Kubeadm.Kubelet = map[string]any{"failSwapOn": false}
@@ -402,7 +402,7 @@ func TestPreflightOfAConvergedCluster(t *testing.T) {
 
 // What would keep a node from coming into being does not stop a run over one that
 // is there: it is a warning.
-func TestPreflightOfAClusterThatRunsWarns(t *testing.T) {
+func TestPreflightOfARunningCluster(t *testing.T) {
 	c := hafixture.Three()
 	hosts := soundHosts(t, c)
 	cfg := config(t, c)
@@ -428,7 +428,7 @@ func TestPreflightOfAClusterThatRunsWarns(t *testing.T) {
 }
 
 // A control plane that has the VIP has it by right; a worker has not.
-func TestPreflightKnowsWhoMayHaveTheVIP(t *testing.T) {
+func TestPreflightVIPHolders(t *testing.T) {
 	for name, want := range map[string]int{"cp-2": 0, "worker-1": 1} {
 		c := hafixture.Three()
 		hosts := soundHosts(t, c)
@@ -463,7 +463,7 @@ func TestPreflightAllowsForTheRoundTrip(t *testing.T) {
 
 // The recipe's own first steps stop for what is wrong with any host, all at
 // once, and nothing has been done to any; what is ignored stops nothing.
-func TestTheRecipeStopsAtPreflight(t *testing.T) {
+func TestCreateStopsAtPreflight(t *testing.T) {
 	c := hafixture.Three()
 	hosts := soundHosts(t, c)
 	seed(t, hosts.Host("cp-1"), "/proc/swaps", "Filename\n/swapfile file\n")
@@ -504,7 +504,7 @@ func TestTheRecipeStopsAtPreflight(t *testing.T) {
 
 // A host that does not answer, which stops a run, hides nothing of what the others
 // told; one that is sound adds nothing.
-func TestAHostThatIsAwayHidesNoFindings(t *testing.T) {
+func TestPreflightWithAnUnreachableHost(t *testing.T) {
 	for _, swap := range []bool{true, false} {
 		c := hafixture.Three()
 		hosts := soundHosts(t, c)
@@ -542,7 +542,7 @@ func TestAHostThatIsAwayHidesNoFindings(t *testing.T) {
 
 // One plan may be run on two sets of hosts at once: what is seen of the one says
 // nothing of the other.
-func TestPreflightsOfOnePlanKeepApart(t *testing.T) {
+func TestConcurrentPreflights(t *testing.T) {
 	c := hafixture.Three()
 	sound, swapping := soundHosts(t, c), soundHosts(t, c)
 	troubles["swap"].cause(t, swapping)
@@ -562,7 +562,7 @@ func TestPreflightsOfOnePlanKeepApart(t *testing.T) {
 }
 
 // Whatever the shape of a cluster, hosts as they should be give no finding.
-func TestPreflightOfSoundHostsFindsNothing(t *testing.T) {
+func TestPreflightOfSoundHosts(t *testing.T) {
 	for name, shape := range map[string]func(c *quorate.Cluster){
 		"three and a worker": func(*quorate.Cluster) {},
 		"one":                func(c *quorate.Cluster) { c.Nodes = c.Nodes[:1] },

@@ -37,7 +37,7 @@ func addressed(v4, v6 bool) quorate.Cluster {
 
 func prefixes(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 
-func TestTheKernelRoutesPodsOfBothFamilies(t *testing.T) {
+func TestKernelSettingsOfBothFamilies(t *testing.T) {
 	const comment = "# What Kubernetes nodes need to route pods' traffic.\n"
 	const v4, v6 = "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"
 	for name, tt := range map[string]struct {

@@ -27,7 +27,7 @@ func writes(hosts *hatest.Cluster) int {
 	return n
 }
 
-func TestASavedPreviewIsApplied(t *testing.T) {
+func TestApplyOfASavedPreview(t *testing.T) {
 	_, hosts, p := previewed(t)
 	var kinds fixture.Trace
 	runner := plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
@@ -48,7 +48,7 @@ func TestASavedPreviewIsApplied(t *testing.T) {
 
 // A saved plan applied after a fact changed: refused, with the difference, and
 // nothing is touched.
-func TestASavedPreviewOfOtherFactsIsRefused(t *testing.T) {
+func TestApplyOfAStalePreview(t *testing.T) {
 	cfg, hosts, p := previewed(t)
 	all := secretsOf(t, cfg)
 	all.addBytes("the key by hand", "aHandMadeKey")
@@ -119,7 +119,7 @@ func fileOf(t *testing.T, cfg ha.Config, host, path string) string {
 
 // A preview of another plan is refused before any host is asked: one of another
 // description, or with other secrets.
-func TestASavedPreviewOfAnotherPlanIsRefused(t *testing.T) {
+func TestApplyOfAnotherPlansPreview(t *testing.T) {
 	cfg, hosts, p := previewed(t)
 	pv := fixture.Saved(t, hosts, p)
 	again, err := planFor(cfg)

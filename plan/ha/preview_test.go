@@ -120,7 +120,7 @@ func TestPreviewRenderings(t *testing.T) {
 
 // A preview writes nothing, and asks a host for little more than a dry run: of a
 // step that would replace files, their present content, all at once.
-func TestAPreviewReadsOnlyAndInFewRoundTrips(t *testing.T) {
+func TestRoundTripsOfAPreview(t *testing.T) {
 	_, hosts, p := previewed(t)
 	runner := plan.Runner{Transport: hosts}
 	_, err := runner.Run(t.Context(), p)
@@ -147,7 +147,7 @@ func TestAPreviewReadsOnlyAndInFewRoundTrips(t *testing.T) {
 }
 
 // One step's files are shown by what would be written and by what stands there.
-func TestWhatIsShownOfAFile(t *testing.T) {
+func TestDiffOfAFile(t *testing.T) {
 	const mine, yours = "aSecretOfMine", "aSecretOfYours"
 	all := traces{}
 	all.addBytes("what would be written", mine)
@@ -196,7 +196,7 @@ func TestWhatIsShownOfAFile(t *testing.T) {
 }
 
 // A preview of hosts that fail is still a preview, with the failure in it.
-func TestAPreviewThatFails(t *testing.T) {
+func TestFailedPreview(t *testing.T) {
 	_, hosts, p := previewed(t)
 	hosts.Host("cp-2").SetDown(true)
 	runner := plan.Runner{Transport: hosts}

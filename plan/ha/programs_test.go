@@ -36,7 +36,7 @@ func installFile(t require.TestingT, h *faketransport.Host, program string) {
 
 // Programs tell their versions once, and again when one of them is another, which
 // is judged as ever; a reset leaves nothing of it behind.
-func TestVersionsAreRemembered(t *testing.T) {
+func TestRememberedVersions(t *testing.T) {
 	const memory = "/var/lib/quorate/versions-binaries"
 	c := hafixture.Three()
 	cfg := config(t, c)
@@ -99,7 +99,7 @@ func TestVersionsAreRemembered(t *testing.T) {
 }
 
 // A program without a file of its own is asked every time, and nothing is recorded.
-func TestWrappersAreNotRemembered(t *testing.T) {
+func TestVersionsOfWrappers(t *testing.T) {
 	c := hafixture.Three()
 	p, err := planFor(config(t, c))
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/software"
 )
 
-func TestBadPayloadsAreRefusedAllAtOnce(t *testing.T) {
+func TestPayloadProblems(t *testing.T) {
 	s := &hafixture.Source{Text: "x"}
 	fine := s.Payload("/usr/local/bin/fine")
 	bad := software.Payload{Path: "relative", Mode: fs.ModeSetuid | 0o755, SHA256: "abc"}

@@ -88,7 +88,7 @@ func apply(t require.TestingT, hosts *hatest.Cluster, host string, argv ...strin
 // Whatever has drifted on the hosts, a run that reads ahead finds, does and says
 // what one does that reads step by step: dry, applied, and run again; with the
 // fake hosts' own Gatherer, through the shell, and through sudo.
-func TestReadingAheadChangesNothing(t *testing.T) {
+func TestPrefetchChangesNothing(t *testing.T) {
 	tier.Checks(t, "12")
 	cfg := sweepConfig(t)
 	cfg.Certs = config(t, cfg.Cluster).Certs // of this year
@@ -155,7 +155,7 @@ func filesOf(t require.TestingT, hosts *hatest.Cluster) string {
 
 // A converged run takes one round trip a host wherever programs come from, also
 // by the procedures of old releases, through the shell and through sudo.
-func TestOneRoundTripAHost(t *testing.T) {
+func TestRoundTripsOfAConvergedRun(t *testing.T) {
 	for name, change := range map[string]func(*ha.Config){
 		"present":  func(*ha.Config) {},
 		"stacked":  func(c *ha.Config) { c.Cluster.Etcd.Stacked = true },

@@ -40,7 +40,7 @@ func mustRun(ctx context.Context, t require.TestingT, hosts transport.Transport,
 
 // The steps of a reset, what each waits for and what it locks, are reviewed by
 // eye when they change.
-func TestTheStepsOfAReset(t *testing.T) {
+func TestStepsOfReset(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	for name, o := range map[string]ha.ResetConfig{
 		"reset-some.txt":  {Nodes: []string{"cp-1", "worker-1"}},
@@ -55,7 +55,7 @@ func TestTheStepsOfAReset(t *testing.T) {
 // what is kept, and comes back by the recipe; each run a second time changes
 // nothing. In every era: with learners of etcd and without, with control planes
 // that join and with such as are all initialised.
-func TestANodeIsResetAndComesBack(t *testing.T) {
+func TestResetAndRejoinOfANode(t *testing.T) {
 	for _, minor := range []int{10, 15, 37} {
 		for i, nodes := range [][]string{{"cp-1"}, {"cp-2"}, {"worker-1"}, {"cp-3", "worker-1"}, {"cp-1", "cp-3"}} {
 			t.Run(fmt.Sprintf("1.%d %v", minor, nodes), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestANodeIsResetAndComesBack(t *testing.T) {
 
 // A member that leads etcd hands over before it leaves: to that of the control
 // plane through which the reset is done. Where it cannot, it leaves all the same.
-func TestALeaderHandsOverBeforeItLeaves(t *testing.T) {
+func TestRemovalOfTheLeader(t *testing.T) {
 	for name, tt := range map[string]struct {
 		options ha.ResetConfig
 		cut     bool // the leader cannot be asked
@@ -165,7 +165,7 @@ func resetAndBack(t *testing.T, c quorate.Cluster, o ha.ResetConfig) {
 }
 
 // haproxy goes with its control plane.
-func TestAResetTakesHAProxyAway(t *testing.T) {
+func TestResetOfHAProxy(t *testing.T) {
 	for name, o := range map[string]ha.ResetConfig{
 		"some":  {Nodes: []string{"cp-1"}, Data: ha.RemoveData},
 		"whole": {WholeCluster: true},
@@ -175,7 +175,7 @@ func TestAResetTakesHAProxyAway(t *testing.T) {
 }
 
 // The whole cluster is reset to hosts on which the recipe makes a new one.
-func TestTheWholeClusterIsResetAndMadeAnew(t *testing.T) {
+func TestResetAndCreate(t *testing.T) {
 	for _, minor := range []int{10, 15, 37} {
 		c := hafixture.Three()
 		c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
@@ -186,7 +186,7 @@ func TestTheWholeClusterIsResetAndMadeAnew(t *testing.T) {
 }
 
 // What cannot be meant is refused before any host is touched.
-func TestResetsThatAreRefused(t *testing.T) {
+func TestResetRefuses(t *testing.T) {
 	for want, o := range map[string]ha.ResetConfig{
 		"nodes: give the nodes to reset, or WholeCluster": {},
 		"and not both": {Nodes: []string{"cp-1"}, WholeCluster: true},
@@ -224,7 +224,7 @@ func on(t *testing.T, hosts *hatest.Cluster, host string, argv ...string) {
 
 // A reset that the cluster could not do without is refused, and nothing has been
 // changed then: no member of etcd, no file, no unit.
-func TestAResetThatWouldLoseQuorumChangesNothing(t *testing.T) {
+func TestResetRefusesToLoseQuorum(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	for name, tt := range map[string]struct {
 		down   func(t *testing.T, hosts *hatest.Cluster)
@@ -268,7 +268,7 @@ func TestAResetThatWouldLoseQuorumChangesNothing(t *testing.T) {
 }
 
 // The member whose own host is to go may be the one that is down.
-func TestAMemberThatIsDownCanLeave(t *testing.T) {
+func TestRemovalOfAMemberThatIsDown(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	hosts := fakeCluster(t, cfg.Cluster)
 	create, reset := planOf(t, cfg, ha.ResetConfig{Nodes: []string{"cp-2"}})
@@ -280,7 +280,7 @@ func TestAMemberThatIsDownCanLeave(t *testing.T) {
 
 // A host that has lost its disk takes its place again, as a new member; not while
 // the others could not do without the old one.
-func TestALostDiskIsReplaced(t *testing.T) {
+func TestLostDisk(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	create, err := planFor(cfg)
 	require.NoError(t, err)

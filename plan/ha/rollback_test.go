@@ -47,7 +47,7 @@ func withoutKept(state string) string {
 
 // A change of settings is taken back to the last byte, mode and unit, also when
 // the rollback fails at each of its calls and is run again.
-func TestAChangeIsRolledBack(t *testing.T) {
+func TestRollbackOfAChange(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	before, err := planFor(cfg)
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestAChangeIsRolledBack(t *testing.T) {
 
 // A run that made a cluster is undone to the hosts as they were, in reverse order;
 // only what etcd made itself is kept aside.
-func TestANewClusterIsRolledBack(t *testing.T) {
+func TestRollbackOfANewCluster(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
 	cfg.Untaint = true
@@ -193,7 +193,7 @@ func TestRecipeIsUndoable(t *testing.T) {
 }
 
 // What cannot be undone is named, with what it came after left as it is.
-func TestWhatCannotBeUndoneIsNamed(t *testing.T) {
+func TestIrreversibleStepsAreNamed(t *testing.T) {
 	hosts := fakeCluster(t, hafixture.Three())
 	file := func(id plan.ID, path string, after ...plan.ID) plan.Step {
 		return plan.Step{ID: id, Host: "cp-1", After: after, Action: plan.Deploy{

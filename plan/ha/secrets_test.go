@@ -207,7 +207,7 @@ func secretConfig(t *testing.T, c quorate.Cluster) ha.Config {
 }
 
 // The search must find a secret in each form, or its silence means nothing.
-func TestTracesAreFound(t *testing.T) {
+func TestSecretSearchFindsEncodings(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	type leaky struct{ B []byte }
@@ -232,7 +232,7 @@ func TestTracesAreFound(t *testing.T) {
 
 // No form of what goes into a recipe, of the plan, of any step or action, or
 // of what comes out, shows a secret.
-func TestNoValueShowsASecret(t *testing.T) {
+func TestValuesHideSecrets(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)
@@ -327,7 +327,7 @@ func (t traces) assertErrors(tb testing.TB, name string, err error) {
 
 // No run shows a secret: dry, real, repeated, over files that somebody has
 // changed.
-func TestNoRunShowsASecret(t *testing.T) {
+func TestRunsHideSecrets(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	hosts := fakeCluster(t, cfg.Cluster)
@@ -367,7 +367,7 @@ func TestNoRunShowsASecret(t *testing.T) {
 }
 
 // No failure shows a secret, whichever way a host fails.
-func TestNoFailureShowsASecret(t *testing.T) {
+func TestFailuresHideSecrets(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)
@@ -438,7 +438,7 @@ func TestNoFailureShowsASecret(t *testing.T) {
 }
 
 // A secret of a wrong form is refused without being quoted.
-func TestNoRefusalShowsASecret(t *testing.T) {
+func TestRefusalsHideSecrets(t *testing.T) {
 	const bad = "aPlantedMarkerOfNoForm"
 	all := traces{}
 	all.addBytes("the marker", bad)
@@ -466,7 +466,7 @@ func TestNoRefusalShowsASecret(t *testing.T) {
 }
 
 // The administrator's kubeconfig is a secret from the moment it is read.
-func TestTheKubeconfigIsSensitive(t *testing.T) {
+func TestKubeconfigIsSensitive(t *testing.T) {
 	const marker = "aPlantedClientKey"
 	all := traces{}
 	all.addBytes("the kubeconfig", marker)

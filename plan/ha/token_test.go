@@ -73,7 +73,7 @@ func inEveryEra(t *testing.T, since int, test func(t *testing.T, c quorate.Clust
 
 // A node that is added after the token's life finds it renewed, in every era in
 // which nodes join, and a run that finds all nodes there makes no token.
-func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
+func TestJoinOfANodeAfterTheTokenExpired(t *testing.T) {
 	inEveryEra(t, 10, func(t *testing.T, c quorate.Cluster, hosts *hatest.Cluster, cfg ha.Config) {
 		_, events, err := run(t, hosts, cfg, without(c, "worker-1"))
 		require.NoError(t, err)
@@ -108,7 +108,7 @@ func TestANodeIsAddedAfterTheTokensLife(t *testing.T) {
 }
 
 // The same goes for control planes that have not joined within the token's life.
-func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
+func TestJoinOfAControlPlaneAfterTheTokenExpired(t *testing.T) {
 	inEveryEra(t, 12, func(t *testing.T, c quorate.Cluster, hosts *hatest.Cluster, cfg ha.Config) {
 		hosts.Host("cp-3").Inject(faketransport.Fault{
 			On: faketransport.OnRun(faketransport.Prefix("kubeadm", "join")), Before: faketransport.Fails(faketransport.Exit(1)),
@@ -126,7 +126,7 @@ func TestAControlPlaneJoinsAfterTheTokensLife(t *testing.T) {
 
 // The first control plane, which makes the token for all others, finds it renewed by
 // one of them when it has to join itself.
-func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
+func TestRejoinOfTheFirstControlPlaneAfterTheTokenExpired(t *testing.T) {
 	inEveryEra(t, 12, func(t *testing.T, c quorate.Cluster, hosts *hatest.Cluster, cfg ha.Config) {
 		_, reset := planOf(t, cfg, ha.ResetConfig{Nodes: []string{"cp-1"}})
 		_, _, err := run(t, hosts, cfg, c)
@@ -145,7 +145,7 @@ func TestTheFirstControlPlaneComesBackAfterTheTokensLife(t *testing.T) {
 
 // A run that renewed a token is rolled back without kubeadm's being taken back where
 // it did so.
-func TestARenewedTokenIsNoReasonForAReset(t *testing.T) {
+func TestRerunWithARenewedToken(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
@@ -167,7 +167,7 @@ func TestARenewedTokenIsNoReasonForAReset(t *testing.T) {
 }
 
 // A token that is valid is left alone as long as it is valid for long enough.
-func TestATokenIsRenewedInTime(t *testing.T) {
+func TestTokenRenewal(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		ttl, wait time.Duration
@@ -203,7 +203,7 @@ func TestATokenIsRenewedInTime(t *testing.T) {
 
 // A dry run says that the token would be renewed, by which commands, and shows
 // nothing of it; a run that is cut off on the way leaves it to the next one.
-func TestRenewalIsShownAndRepeated(t *testing.T) {
+func TestPreviewOfATokenRenewal(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
@@ -246,7 +246,7 @@ func renewing() faketransport.Match {
 
 // An init whose end an earlier run could not note, long ago, is noted, and the
 // token renewed in the same step.
-func TestATokenIsRenewedWithALateRecord(t *testing.T) {
+func TestTokenRenewalWithALateRecord(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
@@ -264,7 +264,7 @@ func TestATokenIsRenewedWithALateRecord(t *testing.T) {
 
 // A node that the cluster still lists, of a host that was reset, is one that is
 // to join.
-func TestATokenIsRenewedForAHostThatWasReset(t *testing.T) {
+func TestTokenRenewalForAResetHost(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
@@ -285,7 +285,7 @@ func TestATokenIsRenewedForAHostThatWasReset(t *testing.T) {
 
 // The recipe places certificates itself. What kubeadm uploads would replace a
 // control plane's own client certificate for etcd by the first one's.
-func TestTheRecipeUploadsNoCertificates(t *testing.T) {
+func TestCreateUploadsNoCertificates(t *testing.T) {
 	cfg := config(t, hafixture.Three())
 	cfg.Kubeadm.CertificateKey = quorate.Sensitive([]byte(strings.Repeat("0a", 32)))
 	_, err := planFor(cfg)

@@ -112,7 +112,7 @@ func TestTrimKeepsWhatIsUnfinished(t *testing.T) {
 	})
 }
 
-func TestTrimOfWhatCannotBeRead(t *testing.T) {
+func TestTrimOfUnreadableRecords(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := journal.NewTrim(func(yield func(plan.Record, error) bool) { yield(plan.Record{}, broken) }, 1)
 	require.ErrorIs(t, err, broken)

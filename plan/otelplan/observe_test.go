@@ -104,7 +104,7 @@ func (w wait) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 
 // The spans of runs, reviewed by eye when they change: one that has to try
 // again, one that fails, a dry one, and one whose journal does not work.
-func TestTheSpansOfRuns(t *testing.T) {
+func TestSpansOfRuns(t *testing.T) {
 	var got strings.Builder
 	for i, run := range []struct {
 		name     string
@@ -153,7 +153,7 @@ func TestTheSpansOfRuns(t *testing.T) {
 // The recipe's whole run on hosts in memory: each step that was reached is a span
 // of its own below the run's, which is below the program's; none is left open, and
 // nothing in them is secret.
-func TestTheRecipesSpans(t *testing.T) {
+func TestSpansOfCreate(t *testing.T) {
 	c := quorate.Cluster{
 		Name: "test", Version: quorate.Version{Major: 1, Minor: 37, Patch: 2},
 		Endpoint: quorate.Endpoint{Host: "192.0.2.10", VIP: quorate.VIP{Interface: "eth0"}},
@@ -240,7 +240,7 @@ func assertQuiet(t *testing.T, cfg ha.Config, text string) {
 }
 
 // One observer serves runs one after another, and what is no run's is let pass.
-func TestRunsAreSpansOneAfterAnother(t *testing.T) {
+func TestSpansOfSuccessiveRuns(t *testing.T) {
 	tracer, kept := recorder(t)
 	observe := otelplan.Observe(t.Context(), tracer)
 	observe(plan.Event{Kind: plan.StepStarted, Step: "a"})
@@ -262,7 +262,7 @@ func TestRunsAreSpansOneAfterAnother(t *testing.T) {
 	require.Len(t, traces, 2)
 }
 
-func TestATracerThatKeepsNothing(t *testing.T) {
+func TestTracerWithoutSampling(t *testing.T) {
 	hosts := faketransport.New()
 	hosts.Host("h")
 	p, err := plan.New(plan.Step{ID: "a", Host: "h", Action: plan.Deploy{}})

@@ -52,7 +52,7 @@ func prints(t *testing.T, script, want string) {
 }
 
 // stat tells a file from one that has replaced it, and before a change from after.
-func TestFilesAreToldApart(t *testing.T) {
+func TestStatKinds(t *testing.T) {
 	prints(t, `
 cd /tmp && echo one >a && cp a b
 for change in : 'echo two >>a' 'chmod 0600 a' 'truncate -s 3 a' 'mv b a'; do
@@ -67,7 +67,7 @@ command -v /tmp/b || echo none`,
 
 // grep goes through all its files, whatever is wrong with one of them; what takes one
 // file says so.
-func TestGrepTakesSeveralFiles(t *testing.T) {
+func TestGrepOfSeveralFiles(t *testing.T) {
 	prints(t, `
 cd /tmp && echo one >a && printf 'two\none more\n' >b
 grep one a b; echo $?

@@ -143,7 +143,7 @@ func (broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 }
 
 // A key that cannot sign ends neither the login nor the others' chances.
-func TestKeyThatDoesNotSign(t *testing.T) {
+func TestKeyThatCannotSign(t *testing.T) {
 	bad, badPublic := newKey(t)
 	good, goodPublic := newKey(t)
 	serve := sshtest.Config{AuthorizedKeys: []xssh.PublicKey{badPublic, goodPublic}}

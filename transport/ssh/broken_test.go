@@ -333,7 +333,7 @@ func TestSilentJumpHost(t *testing.T) {
 }
 
 // What a host says in an error is cut short and takes no terminal over.
-func TestErrorsAreShowable(t *testing.T) {
+func TestErrorsAreSafeForATerminal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tr, _ := inMemory(t, sshtest.Config{Library: func(c *xssh.ServerConfig) {
 			c.KeyExchanges = []string{"diffie-hellman-group1-sha1"}

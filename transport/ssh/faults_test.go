@@ -121,7 +121,7 @@ func TestNewReadsNoEnvironment(t *testing.T) {
 
 // A bad configuration is refused whole, every problem with its field, and
 // nothing skips host keys.
-func TestNewTellsEverything(t *testing.T) {
+func TestNewReportsEveryProblem(t *testing.T) {
 	_, err := ssh.New(ssh.Config{
 		Targets:  map[string]ssh.Target{"a": {Addr: "bad host", Port: -1}, "b": {Addr: "ok", Jump: []string{"b", "x y"}}},
 		Sessions: -1,

@@ -95,7 +95,7 @@ func TestUnreadableRevocation(t *testing.T) {
 }
 
 // The error of a host that is not known says which lines could not be read.
-func TestSkippedLinesAreTold(t *testing.T) {
+func TestSkippedLinesAreReported(t *testing.T) {
 	v, err := HostKeys{KnownHosts: []byte("a\nb\nc\nd\nelsewhere " + keyA + "\n")}.verifier(Algorithms{}.withDefaults(), nil)
 	require.NoError(t, err)
 	err = v.check(hop{name: "h", target: Target{Addr: "x"}}, parsedA(t))

@@ -24,7 +24,7 @@ import (
 
 // Sessions that the host refuses because it has not yet forgotten those that
 // ended, or because it grants fewer than Sessions, are waited for.
-func TestRefusedSessionsAreWaitedFor(t *testing.T) {
+func TestWaitForRefusedSessions(t *testing.T) {
 	for _, c := range []struct{ granted, used, atOnce, times int }{
 		{1, 1, 1, 100}, {1, 8, 16, 5}, {2, 2, 12, 5}, {8, 8, 16, 20}, {10, 8, 16, 20}, {3, 8, 40, 2},
 	} {
@@ -52,7 +52,7 @@ func TestRefusedSessionsAreWaitedFor(t *testing.T) {
 }
 
 // A wait for a session that the host does not grant ends with ctx.
-func TestWaitForASessionEndsWithCtx(t *testing.T) {
+func TestCancelWhileWaitingForASession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tr, _ := inMemory(t, sshtest.Config{Conn: holding{fakeHost(t)}, MaxSessions: 1}, nil)
 		conn, err := tr.Dial(t.Context(), "host")
@@ -221,7 +221,7 @@ func (d delayed) Run(ctx context.Context, cmd transport.Cmd) error {
 
 // A command that the host starts only after Run has given it up is ended then,
 // gets no input, and the error says that it may still run.
-func TestStartedAfterItWasGivenUp(t *testing.T) {
+func TestStartAfterCancel(t *testing.T) {
 	served, err := (&local.Transport{Grace: patient}).Dial(t.Context(), "served")
 	require.NoError(t, err)
 	d := delayed{served, make(chan struct{}), make(chan struct{}), make(chan struct{}), new(sync.Once)}

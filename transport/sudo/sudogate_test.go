@@ -11,7 +11,7 @@ import (
 
 // Prompts and the frame are found however the stream is cut; exactly what comes
 // after the frame's beginning is passed on, and the rest is sudo's.
-func TestGateFindsPromptsHoweverCut(t *testing.T) {
+func TestGatePromptsInPieces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lecture, body := rapid.StringMatching(`[^\[]*\[?[a-z]*`).Draw(t, "lecture"), rapid.String().Draw(t, "body")
 		prompts := rapid.IntRange(0, 2).Draw(t, "prompts")

@@ -109,7 +109,7 @@ func TestRealThreeMembers(t *testing.T) {
 }
 
 // Neither clients nor peers get in without a certificate of etcd's authority.
-func TestNoCertificateNoAnswer(t *testing.T) {
+func TestClientWithoutCertificate(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	trusted, err := bundle.EtcdClient(context.Background())

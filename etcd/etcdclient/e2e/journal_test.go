@@ -134,7 +134,7 @@ func TestJournalConforms(t *testing.T) {
 
 // A trim that is cut off anywhere has removed nothing that anybody needs, and the
 // next one goes on.
-func TestATrimThatIsCutOff(t *testing.T) {
+func TestInterruptedTrim(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	const prefix, runs = "/trim/", 300
@@ -303,7 +303,7 @@ func mustPlan(t *testing.T) *plan.Plan {
 
 // Who takes the lock from somebody by deleting its key stops that run before it
 // applies anything more.
-func TestALockTakenAway(t *testing.T) {
+func TestLockTakenAway(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	j := newJournal(t, servers, bundle, &wire{}, "/c/")
@@ -401,7 +401,7 @@ func TestRealNoMemberAnswers(t *testing.T) {
 }
 
 // No key or value in etcd shows a secret of the files that a run has written.
-func TestNoSecretReachesEtcd(t *testing.T) {
+func TestEtcdReceivesNoSecrets(t *testing.T) {
 	const marker = "aPlantedMarkerOfASecret"
 	servers, bundle := newServers(t)
 	startAll(t, servers)
@@ -424,7 +424,7 @@ func TestNoSecretReachesEtcd(t *testing.T) {
 }
 
 // A record takes a round trip and a majority's disks.
-func TestRealRecordsCostLittle(t *testing.T) {
+func TestRealCostOfRecords(t *testing.T) {
 	tier.Host(t)
 	servers, bundle := newServers(t)
 	startAll(t, servers)

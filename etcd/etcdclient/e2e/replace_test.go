@@ -14,7 +14,7 @@ import (
 
 // A member that has lost its data is removed and comes back as a new one, a
 // learner until it has caught up; the others serve all the while.
-func TestAMemberIsReplaced(t *testing.T) {
+func TestReplaceMember(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})
@@ -69,7 +69,7 @@ func TestAMemberIsReplaced(t *testing.T) {
 
 // Leadership goes where it is told to, and nobody has to be elected for want of a
 // leader: the term is the next, and every member answers at once.
-func TestLeadershipIsMoved(t *testing.T) {
+func TestMoveLeadership(t *testing.T) {
 	servers, bundle := newServers(t)
 	startAll(t, servers)
 	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})

@@ -125,7 +125,7 @@ func planOn(t require.TestingT, hosts, steps int) *plan.Plan {
 
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func TestALineAHostOnATerminal(t *testing.T) {
+func TestTerminal(t *testing.T) {
 	s := newScreen(t, 60, 10)
 	v := newView(s, planOn(t, 2, 2), s.size)
 	at := func(seconds int, e plan.Event) {
@@ -176,7 +176,7 @@ func TestALineAHostOnATerminal(t *testing.T) {
 // What is told once stays, in order, and the hosts stand once below it, however
 // many hosts there are and whatever they say; a terminal that changes its size
 // meanwhile loses nothing of what was told.
-func TestNothingToldIsLost(t *testing.T) {
+func TestEveryMessageIsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hosts := rapid.IntRange(1, 40).Draw(t, "hosts")
 		resizes := rapid.Bool().Draw(t, "resizes")
@@ -253,7 +253,7 @@ func TestLinesElsewhere(t *testing.T) {
 	}, "\n"), b.String())
 }
 
-func TestWhatIsNoTerminal(t *testing.T) {
+func TestIsTerminal(t *testing.T) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, and no terminal
 	require.NoError(t, err)
 	defer func() { require.NoError(t, null.Close()) }()
@@ -264,7 +264,7 @@ func TestWhatIsNoTerminal(t *testing.T) {
 
 // On a real terminal, a pseudo one, it draws in place, unless it is a dumb one, and
 // in colours unless the environment says no.
-func TestARealTerminal(t *testing.T) {
+func TestPseudoTerminal(t *testing.T) {
 	tty := openTerminal(t)
 	env := map[string]string{"TERM": "xterm"}
 	getenv := func(name string) string { return env[name] }

@@ -42,7 +42,7 @@ func TestReleases(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 }
 
-func TestSourcesOfAReleases(t *testing.T) {
+func TestSourcesOfReleases(t *testing.T) {
 	for version, want := range map[string]string{
 		"1.10.4":  "v1alpha1.go",
 		"1.11.10": "v1alpha2.go",
@@ -167,7 +167,7 @@ func TestCopyGo(t *testing.T) {
 
 // What is in the cache is not built again, and what a build that was cut off
 // left is not taken for a binary.
-func TestBuildFindsWhatIsThere(t *testing.T) {
+func TestBuildFindsExistingOracles(t *testing.T) {
 	cache := t.TempDir()
 	r := Releases[0]
 	path, err := Path(cache, r)

@@ -68,7 +68,7 @@ func TestSamples(t *testing.T) {
 
 // Order and number of verdicts are those of the files, one file does not colour
 // the next, and nothing is left behind.
-func TestVerdictsStandAlone(t *testing.T) {
+func TestVerdictsAreIndependent(t *testing.T) {
 	built(t, func(t *testing.T, r oracle.Release, binary string) {
 		tmp := t.TempDir()
 		t.Setenv("TMPDIR", tmp)
@@ -89,7 +89,7 @@ func TestVerdictsStandAlone(t *testing.T) {
 
 // A file is migrated to the same whatever was migrated before it, to nothing but
 // the release's own API version, without a token in a message.
-func TestMigrationsStandAlone(t *testing.T) {
+func TestMigrationsAreIndependent(t *testing.T) {
 	built(t, func(t *testing.T, r oracle.Release, binary string) {
 		var files []oracle.File
 		for _, from := range r.Migrates {
@@ -119,7 +119,7 @@ func TestMigrationsStandAlone(t *testing.T) {
 	})
 }
 
-func TestRunOfNoOracle(t *testing.T) {
+func TestRunWithoutOracle(t *testing.T) {
 	var failed *oracle.RunError
 	_, err := oracle.Run(t.Context(), "testdata/no-such-program", nil)
 	require.ErrorAs(t, err, &failed)

@@ -15,7 +15,7 @@ import (
 
 // The runtime's cgroup driver is compared where the kubelet does not ask for it
 // by itself, for each runtime that can be asked.
-func TestTheCgroupDriversAgree(t *testing.T) {
+func TestCgroupDrivers(t *testing.T) {
 	for _, tt := range []struct {
 		minor           int
 		socket, program string

@@ -26,7 +26,7 @@ import (
 
 // What has been read back is what was written, whatever an Action's errors and
 // differences hold, and is read as the same errors.
-func TestEventsComeBack(t *testing.T) {
+func TestEventsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stream := rapid.SliceOfN(rapid.Custom(anEvent), 1, 4).Draw(t, "events")
 		text := fixture.Encode(t, stream...)

@@ -15,7 +15,7 @@ import (
 
 // Hosts are refused that lack haproxy, or have one that would not take the
 // configuration; workers need none.
-func TestHAProxyMustBeThere(t *testing.T) {
+func TestHAProxyVersions(t *testing.T) {
 	const newer = "install haproxy 2.4 or later"
 	const orNot = newer + ", or leave endpoint.loadBalancer out"
 	for name, tt := range map[string]struct {
@@ -53,7 +53,7 @@ func TestHAProxyMustBeThere(t *testing.T) {
 	}
 }
 
-func TestHAProxyIsAmongThePackages(t *testing.T) {
+func TestPackagesIncludeHAProxy(t *testing.T) {
 	names := func(c quorate.Cluster, node int) string {
 		prepared, err := software.Packages{}.Prepare(c.WithDefaults(), c.Nodes[node])
 		require.NoError(t, err)

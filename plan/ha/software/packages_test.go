@@ -252,7 +252,7 @@ func TestPackagesCommands(t *testing.T) {
 	}
 }
 
-func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
+func TestPackagesUnsupportedHosts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		set  func(*distribution, *faketransport.Host)
 		want []plan.Finding
@@ -296,7 +296,7 @@ func TestPackagesRefusesHostsItCannotServe(t *testing.T) {
 }
 
 // A package that is nowhere: the error says what the package manager said.
-func TestPackagesSaysWhatThePackageManagerSaid(t *testing.T) {
+func TestPackagesErrorText(t *testing.T) {
 	for manager, want := range map[string]string{
 		"apt-get": "E: Unable to locate package no-such", "dnf": "Error: Unable to find a match: no-such",
 	} {
@@ -320,7 +320,7 @@ func TestPackagesSaysWhatThePackageManagerSaid(t *testing.T) {
 
 // The lists are locked while a host that has just booted updates them by itself:
 // that is waited for, and nothing else is.
-func TestPackagesWaitsForTheLockOfTheLists(t *testing.T) {
+func TestPackagesWaitsForTheListsLock(t *testing.T) {
 	const locked = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1\n"
 	for name, tt := range map[string]struct {
 		says  []string // by update; then it succeeds
@@ -359,7 +359,7 @@ func TestPackagesWaitsForTheLockOfTheLists(t *testing.T) {
 
 // A repository that cannot be reached is only a warning to apt-get; if then
 // something is not found, it is told as the reason.
-func TestPackagesTellsWhatTheUpdateComplainedOf(t *testing.T) {
+func TestPackagesUpdateWarnings(t *testing.T) {
 	tr, h := fixture.FakeHost(t)
 	newDistribution().apt(h)
 	h.Handle(faketransport.Prefix("apt-get", "update"), func(_ context.Context, in faketransport.Invocation) error {
@@ -373,7 +373,7 @@ func TestPackagesTellsWhatTheUpdateComplainedOf(t *testing.T) {
 
 // Without a package for it etcd must be there, and that is found out before
 // anything is installed.
-func TestPackagesLooksForEtcdFirst(t *testing.T) {
+func TestPackagesChecksEtcdFirst(t *testing.T) {
 	require.Equal(t, []string{"etcd", "packages", "binaries", "services"}, preparationNames(hafixture.Preparations(t, software.Packages{}, hafixture.Three())))
 	require.Equal(t, []string{"packages", "binaries", "services"},
 		preparationNames(hafixture.Preparations(t, software.Packages{Etcd: "etcd-server"}, hafixture.Three())))

@@ -50,7 +50,7 @@ func rightPrograms() map[string]string {
 	}
 }
 
-func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
+func TestProgramsReportEveryFault(t *testing.T) {
 	const putEtcd = "put etcd v3.6.16 or later there"
 	const findEtcd = putEtcd + " (from the archive of its release, by Pushed, or by the distribution's package in Packages.Etcd), " +
 		"or set etcd.binary to where it is"
@@ -127,7 +127,7 @@ func TestEveryFaultOfTheProgramsIsFoundAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheRuntimeIsThatOfTheCRISocket(t *testing.T) {
+func TestRuntimeByCRISocket(t *testing.T) {
 	for socket, want := range map[string][]string{
 		"":                             {"containerd.service", "kubelet.service"},
 		"unix:///run/containerd.sock":  {"containerd.service", "kubelet.service"},

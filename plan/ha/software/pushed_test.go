@@ -78,7 +78,7 @@ func TestPushedSendsOnlyWhatDiffers(t *testing.T) {
 }
 
 // Content that is not what its hash says never replaces anything.
-func TestPushedNeverPutsTheWrongContentInPlace(t *testing.T) {
+func TestPushedWrongContent(t *testing.T) {
 	const path = "/usr/local/bin/kubeadm"
 	right := &hafixture.Source{Text: "the program"}
 	wrong := right.Payload(path)
@@ -226,7 +226,7 @@ func TestPushedImportsOnlyMissingImages(t *testing.T) {
 
 // The archive goes also when it was no use: when the import fails, and when
 // the run is stopped while it lasts.
-func TestPushedRemovesTheArchiveAfterAFailedImport(t *testing.T) {
+func TestPushedFailedImport(t *testing.T) {
 	for name, tt := range map[string]struct {
 		during func(stop func()) faketransport.Handler
 		want   string
@@ -260,7 +260,7 @@ func TestPushedRemovesTheArchiveAfterAFailedImport(t *testing.T) {
 }
 
 // What an archive does not hold although it should is not believed.
-func TestPushedFindsOutThatAnArchiveLacksAnImage(t *testing.T) {
+func TestPushedArchiveWithoutAnImage(t *testing.T) {
 	tr, h := fixture.FakeHost(t)
 	(&containerd{}).on(h)
 	_, a := hafixture.Archive("registry.k8s.io/a:1")

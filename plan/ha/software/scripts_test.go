@@ -25,7 +25,7 @@ func TestVersionsInDash(t *testing.T) {
 
 // What is remembered counts as long as nothing has touched a program's file, and
 // nothing is remembered of a program that may be another's work.
-func TestVersionsAreRememberedInDash(t *testing.T) {
+func TestRememberedVersionsInDash(t *testing.T) {
 	// The shell is the one binary that is there for certain.
 	binary, err := filepath.EvalSymlinks(tier.Program(t, "dash"))
 	if err != nil {
@@ -205,7 +205,7 @@ nonsense
 	}
 }
 
-func TestAPinnedPackageFitsItsVersionOnly(t *testing.T) {
+func TestPinnedVersions(t *testing.T) {
 	for _, tt := range []struct {
 		version, installed string
 		want               bool

@@ -196,7 +196,7 @@ func TestKilledForReal(t *testing.T) {
 }
 
 // An error that is no kill, such as a full disk's, leaves nothing to the next run.
-func TestAFailureCleansUp(t *testing.T) {
+func TestCleanUpAfterAFailure(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "state")
 	load(t, base, clusterOf(1), at(epoch))
 	before := content(t, base)

@@ -74,7 +74,7 @@ func content(t testing.TB, dir string) map[string]string {
 	return out
 }
 
-func TestLoadKeepsWhatItMade(t *testing.T) {
+func TestLoadTwice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "state")
 	first := load(t, dir, clusterOf(3), at(epoch))
 	require.Len(t, first.Changes.Issued, 3+1+1+9)
@@ -144,7 +144,7 @@ func TestLocked(t *testing.T) {
 	load(t, dir, clusterOf(1), at(epoch))
 }
 
-func TestUpdateIsOneStep(t *testing.T) {
+func TestUpdateIsAtomic(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	load(t, dir, clusterOf(1), at(epoch))
 	secret := quorate.File{Path: "encryption/key", Mode: 0o666, Content: quorate.Sensitive([]byte("k"))}
@@ -172,7 +172,7 @@ func TestUpdateIsOneStep(t *testing.T) {
 	require.Error(t, statedir.Update(t.Context(), "", at(epoch), change))
 }
 
-func TestNoSecretIsShown(t *testing.T) {
+func TestSecretsAreHidden(t *testing.T) {
 	s := load(t, filepath.Join(t.TempDir(), "state"), clusterOf(1), at(epoch))
 	shown := fmt.Sprintf("%v %+v %#v %s %q %x", s, *s, s, s, s, s)
 	require.NotContains(t, shown, string(s.Token.Bytes()))
@@ -182,7 +182,7 @@ func TestNoSecretIsShown(t *testing.T) {
 
 // Whoever else could have written to a directory is kept out of it, before
 // anything in it is used or changed.
-func TestDirectoriesOfOthersAreRefused(t *testing.T) {
+func TestForeignDirectories(t *testing.T) {
 	root := os.Geteuid() == 0
 	for name, c := range map[string]struct {
 		spoil func(t *testing.T, dir string)
@@ -237,7 +237,7 @@ func chmod(t *testing.T, path string, mode fs.FileMode) { require.NoError(t, os.
 func chown(t *testing.T, path string)                   { require.NoError(t, os.Chown(path, 4711, 4711)) }
 
 // What was there and is gone, or is no state's, is never made again.
-func TestDamageIsRefused(t *testing.T) {
+func TestLoadOfDamagedState(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "state")
 	load(t, whole, clusterOf(1), at(epoch))
 	remove := func(name string) func(*testing.T, string) {

@@ -84,7 +84,7 @@ func TestRealLoginShells(t *testing.T) {
 }
 
 // What answers in a command's place is not believed, and what it says is in the error.
-func TestRealNobodyRanIt(t *testing.T) {
+func TestRealCommandNotRun(t *testing.T) {
 	opensshtest.Need(t)
 	forced := opensshtest.Start(t, "ForceCommand echo this is not a shell")
 	plain := opensshtest.Start(t)

@@ -49,7 +49,7 @@ func TestSpecAddressesAreDistinct(t *testing.T) {
 	}
 }
 
-func TestSpecValidateGivesEveryReason(t *testing.T) {
+func TestSpecValidateReportsEveryProblem(t *testing.T) {
 	err := Spec{
 		ControlPlanes: 41, Workers: -1,
 		Network: netip.MustParsePrefix("10.244.0.0/25"),
@@ -139,7 +139,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestProcessWithOtherStartIsNotOurs(t *testing.T) {
+func TestProcessIdentity(t *testing.T) {
 	self, err := findProcess(os.Getpid())
 	if err != nil {
 		t.Skip(err)
@@ -204,7 +204,7 @@ func TestWriteTree(t *testing.T) {
 	}
 }
 
-func TestHostFilesTellHostsApart(t *testing.T) {
+func TestHostFilesDiffer(t *testing.T) {
 	s := Spec{}.WithDefaults()
 	client, err := newKeyPair("client")
 	if err != nil {

@@ -68,7 +68,7 @@ func TestCommonWithoutBinary(t *testing.T) {
 	}
 }
 
-func TestPodNetworkIsTheHostsOwn(t *testing.T) {
+func TestPodNetworkPerHost(t *testing.T) {
 	files := payload.ForHost(machines.Host{Pods: netip.MustParsePrefix("10.244.3.0/24")})
 	var conflist struct {
 		Plugins []struct {

@@ -12,7 +12,7 @@ import (
 
 // kubectl prints by the template what is read, for nodes as the API server
 // has them.
-func TestNodeLinesAreRead(t *testing.T) {
+func TestReadNodeLines(t *testing.T) {
 	v := quorate.Version{Major: 1, Minor: 37}
 	list := ListNodes("https://192.0.2.11:6443", v)
 	tmpl, err := template.New("").Parse(strings.TrimPrefix(list[len(list)-1], "go-template="))
