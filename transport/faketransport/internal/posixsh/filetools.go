@@ -9,11 +9,7 @@ import (
 	"syscall"
 )
 
-func statTool(c *call) error {
-	opts, operands, err := c.options("L", "c")
-	if err != nil {
-		return err
-	}
+func statTool(c *call, opts options, operands []string) error {
 	for _, operand := range operands {
 		info, err := c.FS.Stat(c.abs(operand), has(opts, 'L'))
 		if err != nil {
@@ -44,13 +40,10 @@ func statTool(c *call) error {
 	return nil
 }
 
-func mkdir(c *call) error {
-	opts, operands, err := c.options("p", "m")
-	if err != nil {
-		return err
-	}
+func mkdir(c *call, opts options, operands []string) error {
 	mode := 0o777 &^ c.Umask
 	for _, operand := range operands {
+		var err error
 		p := c.abs(operand)
 		if has(opts, 'p') {
 			err = c.FS.MkdirAll(p, mode)
@@ -75,44 +68,22 @@ func (c *call) setMode(p, octal string) error {
 	return c.FS.Chmod(p, fs.FileMode(mode))
 }
 
-func chmod(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
-		return err
-	}
+func chmod(c *call, _ options, operands []string) error {
 	if len(operands) < 2 {
 		return c.fail("missing operand")
 	}
-	for _, operand := range operands[1:] {
-		if err := c.setMode(c.abs(operand), operands[0]); err != nil {
-			return c.failed(operand, err)
-		}
-	}
-	return nil
+	return c.eachFile(operands[1:], func(path string) error { return c.setMode(path, operands[0]) })
 }
 
-func chown(c *call) error {
-	_, operands, err := c.options("h", "")
-	if err != nil {
-		return err
-	}
+func chown(c *call, _ options, operands []string) error {
 	if len(operands) < 2 {
 		return c.fail("missing operand")
 	}
 	owner, group, _ := strings.Cut(operands[0], ":")
-	for _, operand := range operands[1:] {
-		if err := c.FS.Chown(c.abs(operand), owner, group); err != nil {
-			return c.failed(operand, err)
-		}
-	}
-	return nil
+	return c.eachFile(operands[1:], func(path string) error { return c.FS.Chown(path, owner, group) })
 }
 
-func rm(c *call) error {
-	opts, operands, err := c.options("rRf", "")
-	if err != nil {
-		return err
-	}
+func rm(c *call, opts options, operands []string) error {
 	for _, operand := range operands {
 		p := c.abs(operand)
 		if has(opts, 'r') || has(opts, 'R') {
@@ -130,17 +101,8 @@ func rm(c *call) error {
 	return nil
 }
 
-func rmdir(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
-		return err
-	}
-	for _, operand := range operands {
-		if err := c.FS.Remove(c.abs(operand), true); err != nil {
-			return c.failed(operand, err)
-		}
-	}
-	return nil
+func rmdir(c *call, _ options, operands []string) error {
+	return c.eachFile(operands, func(path string) error { return c.FS.Remove(path, true) })
 }
 
 // destination is where mv, cp and ln put a file: into a directory, or at the
@@ -152,11 +114,7 @@ func (c *call) destination(from, to string) string {
 	return c.abs(to)
 }
 
-func mv(c *call) error {
-	opts, operands, err := c.options("fT", "")
-	if err != nil {
-		return err
-	}
+func mv(c *call, opts options, operands []string) error {
 	if len(operands) != 2 {
 		return c.fail("faketransport moves one file")
 	}
@@ -170,11 +128,7 @@ func mv(c *call) error {
 	return nil
 }
 
-func cp(c *call) error {
-	opts, operands, err := c.options("fa", "")
-	if err != nil {
-		return err
-	}
+func cp(c *call, opts options, operands []string) error {
 	if len(operands) != 2 {
 		return c.fail("faketransport copies one file")
 	}
@@ -202,17 +156,13 @@ func cp(c *call) error {
 	return nil
 }
 
-func ln(c *call) error {
-	opts, operands, err := c.options("sfn", "")
-	if err != nil {
-		return err
-	}
+func ln(c *call, opts options, operands []string) error {
 	if !has(opts, 's') || len(operands) != 2 {
 		return c.fail("faketransport makes one symbolic link")
 	}
 	at := c.abs(operands[1])
 	if has(opts, 'f') {
-		_ = c.FS.Remove(at, false) // not there is fine, and the rest symlink tells
+		_ = c.FS.Remove(at, false) // not there is fine, and Symlink reports the rest
 	}
 	if err := c.FS.Symlink(operands[0], at); err != nil {
 		return c.failed(operands[1], err)
@@ -220,11 +170,7 @@ func ln(c *call) error {
 	return nil
 }
 
-func readlink(c *call) error {
-	opts, operands, err := c.options("f", "")
-	if err != nil {
-		return err
-	}
+func readlink(c *call, opts options, operands []string) error {
 	if len(operands) != 1 {
 		return c.fail("one operand")
 	}
@@ -242,11 +188,7 @@ func readlink(c *call) error {
 	return c.print("%s\n", info.Link)
 }
 
-func ls(c *call) error {
-	_, operands, err := c.options("1A", "")
-	if err != nil {
-		return err
-	}
+func ls(c *call, _ options, operands []string) error {
 	if len(operands) == 0 {
 		operands = []string{"."}
 	}
@@ -274,24 +216,14 @@ func ls(c *call) error {
 	return nil
 }
 
-func touch(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
+func touch(c *call, _ options, operands []string) error {
+	return c.eachFile(operands, func(path string) error {
+		_, err := c.FS.Create(path, 0o666&^c.Umask, false, false)
 		return err
-	}
-	for _, operand := range operands {
-		if _, err := c.FS.Create(c.abs(operand), 0o666&^c.Umask, false, false); err != nil {
-			return c.failed(operand, err)
-		}
-	}
-	return nil
+	})
 }
 
-func truncate(c *call) error {
-	opts, operands, err := c.options("", "s")
-	if err != nil {
-		return err
-	}
+func truncate(c *call, opts options, operands []string) error {
 	size, err := strconv.Atoi(opts['s'])
 	if err != nil || size < 0 || len(operands) != 1 {
 		return c.fail("faketransport takes -s BYTES FILE")
@@ -304,16 +236,13 @@ func truncate(c *call) error {
 	return nil
 }
 
-func mktemp(c *call) error {
-	opts, operands, err := c.options("d", "")
-	if err != nil {
-		return err
-	}
+func mktemp(c *call, opts options, operands []string) error {
 	template := "/tmp/tmp.XXXXXX"
 	if len(operands) > 0 {
 		template = c.abs(operands[0])
 	}
 	at := c.FS.TempName(strings.TrimRight(template, "X"))
+	var err error
 	if has(opts, 'd') {
 		err = c.FS.Mkdir(at, 0o700)
 	} else {
@@ -325,16 +254,10 @@ func mktemp(c *call) error {
 	return c.print("%s\n", at)
 }
 
-// syncTool has nothing to do but to miss files.
-func syncTool(c *call) error {
-	_, operands, err := c.options("d", "")
-	if err != nil {
+// syncTool only fails for files that do not exist.
+func syncTool(c *call, _ options, operands []string) error {
+	return c.eachFile(operands, func(path string) error {
+		_, err := c.FS.Stat(path, true)
 		return err
-	}
-	for _, operand := range operands {
-		if _, err := c.FS.Stat(c.abs(operand), true); err != nil {
-			return c.failed(operand, err)
-		}
-	}
-	return nil
+	})
 }

@@ -20,16 +20,43 @@ import (
 	"unicode"
 )
 
-// tool gives one of the coreutils built in, with the options that scripts of this
-// module use. An option that they do not know is an error, never ignored.
+// tool returns one of the built-in coreutils, with the options that scripts of this
+// module use. Another option is an error, never ignored.
 func tool(name string) (func(*call) error, bool) {
 	f, ok := map[string]func(*call) error{
-		"base64": base64Tool, "basename": basename, "cat": cat, "chmod": chmod, "chown": chown, "cp": cp,
-		"date":    date,
-		"dirname": dirname, "env": envTool, "grep": grep, "head": head, "hostname": hostname, "id": id, "ln": ln,
-		"ls": ls, "mkdir": mkdir, "mktemp": mktemp, "mv": mv, "readlink": readlink, "rm": rm, "rmdir": rmdir,
-		"sha256sum": sha256sum, "sleep": sleep, "stat": statTool, "sudo": sudo, "sync": syncTool, "tail": tailTool,
-		"tee": tee, "touch": touch, "truncate": truncate, "uname": uname, "wc": wc, lookUp: lookUpTool,
+		"base64":    parsed("d", "w", base64Tool),
+		"basename":  basename,
+		"cat":       parsed("", "", cat),
+		"chmod":     parsed("", "", chmod),
+		"chown":     parsed("h", "", chown),
+		"cp":        parsed("fa", "", cp),
+		"date":      date,
+		"dirname":   dirname,
+		"env":       envTool,
+		"grep":      parsed("qFxEi", "", grep),
+		"head":      parsed("", "cn", head),
+		"hostname":  hostname,
+		"id":        parsed("ugn", "", id),
+		"ln":        parsed("sfn", "", ln),
+		"ls":        parsed("1A", "", ls),
+		"mkdir":     parsed("p", "m", mkdir),
+		"mktemp":    parsed("d", "", mktemp),
+		"mv":        parsed("fT", "", mv),
+		"readlink":  parsed("f", "", readlink),
+		"rm":        parsed("rRf", "", rm),
+		"rmdir":     parsed("", "", rmdir),
+		"sha256sum": parsed("", "", sha256sum),
+		"sleep":     sleep,
+		"stat":      parsed("L", "c", statTool),
+		"sudo":      sudo,
+		"sync":      parsed("d", "", syncTool),
+		"tail":      parsed("", "cn", tailTool),
+		"tee":       parsed("", "", tee),
+		"touch":     parsed("", "", touch),
+		"truncate":  parsed("", "s", truncate),
+		"uname":     parsed("srm", "", uname),
+		"wc":        parsed("cl", "", wc),
+		lookUp:      lookUpTool,
 	}[name]
 	return f, ok
 }
@@ -51,7 +78,7 @@ func (c *call) fail(format string, args ...any) error {
 // failed is fail for a path.
 func (c *call) failed(p string, err error) error { return c.fail("%s: %s", p, libc(err)) }
 
-// libc words an error as strerror does.
+// libc is the text of an error as strerror has it.
 func libc(err error) string {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -72,10 +99,24 @@ func (c *call) print(format string, args ...any) error {
 	return err
 }
 
-// options takes apart the arguments: letters that are flags, letters that take
-// a value, operands. nil options mean that the call has already failed.
-func (c *call) options(flags, valued string) (map[byte]string, []string, error) {
-	opts := map[byte]string{}
+// options are those of a call by their letter; flags have an empty value.
+type options map[byte]string
+
+// parsed is a tool whose command line consists of options by letter, which are flags
+// or take a value, and operands.
+func parsed(flags, valued string, run func(*call, options, []string) error) func(*call) error {
+	return func(c *call) error {
+		opts, operands, err := c.options(flags, valued)
+		if err != nil {
+			return err
+		}
+		return run(c, opts, operands)
+	}
+}
+
+// options parses the arguments. Its error has been printed already.
+func (c *call) options(flags, valued string) (options, []string, error) {
+	opts := options{}
 	args := c.Argv[1:]
 	var operands []string
 	for len(args) > 0 {
@@ -108,7 +149,7 @@ func (c *call) options(flags, valued string) (map[byte]string, []string, error) 
 	return opts, operands, nil
 }
 
-func has(opts map[byte]string, letter byte) bool { _, ok := opts[letter]; return ok }
+func has(opts options, letter byte) bool { _, ok := opts[letter]; return ok }
 
 // input opens an operand, - or none meaning standard input.
 func (c *call) input(operands []string) (io.Reader, error) {
@@ -125,6 +166,37 @@ func (c *call) input(operands []string) (io.Reader, error) {
 	return &ctxReader{c.ctx, r}, nil
 }
 
+func orStdin(operands []string) []string {
+	if len(operands) == 0 {
+		return []string{"-"}
+	}
+	return operands
+}
+
+// eachInput opens the operands one after another, standard input if there are none.
+func (c *call) eachInput(operands []string, read func(name string, r io.Reader) error) error {
+	for _, operand := range orStdin(operands) {
+		r, err := c.input([]string{operand})
+		if err != nil {
+			return err
+		}
+		if err := read(operand, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachFile calls change with the path of each operand, and prints what fails first.
+func (c *call) eachFile(operands []string, change func(path string) error) error {
+	for _, operand := range operands {
+		if err := change(c.abs(operand)); err != nil {
+			return c.failed(operand, err)
+		}
+	}
+	return nil
+}
+
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
 	return io.ReadAll(&ctxReader{ctx, r})
 }
@@ -138,31 +210,11 @@ func (c *call) copyOut(r io.Reader) error {
 	return err
 }
 
-func cat(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
-		return err
-	}
-	if len(operands) == 0 {
-		operands = []string{"-"}
-	}
-	for _, operand := range operands {
-		r, err := c.input([]string{operand})
-		if err != nil {
-			return err
-		}
-		if err := c.copyOut(r); err != nil {
-			return err
-		}
-	}
-	return nil
+func cat(c *call, _ options, operands []string) error {
+	return c.eachInput(operands, func(_ string, r io.Reader) error { return c.copyOut(r) })
 }
 
-func tee(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
-		return err
-	}
+func tee(c *call, _ options, operands []string) error {
 	out := []io.Writer{c.Stdout}
 	for _, operand := range operands {
 		h, err := c.FS.Create(c.abs(operand), 0o666&^c.Umask, false, true)
@@ -171,15 +223,11 @@ func tee(c *call) error {
 		}
 		out = append(out, h)
 	}
-	_, err = io.Copy(io.MultiWriter(out...), &ctxReader{c.ctx, c.Stdin})
+	_, err := io.Copy(io.MultiWriter(out...), &ctxReader{c.ctx, c.Stdin})
 	return err
 }
 
-func base64Tool(c *call) error {
-	opts, operands, err := c.options("d", "w")
-	if err != nil {
-		return err
-	}
+func base64Tool(c *call, opts options, operands []string) error {
 	in, err := c.input(operands)
 	if err != nil {
 		return err
@@ -213,32 +261,18 @@ func base64Tool(c *call) error {
 	return nil
 }
 
-func sha256sum(c *call) error {
-	_, operands, err := c.options("", "")
-	if err != nil {
-		return err
-	}
-	if len(operands) == 0 {
-		operands = []string{"-"}
-	}
-	for _, operand := range operands {
-		r, err := c.input([]string{operand})
-		if err != nil {
-			return err
-		}
+func sha256sum(c *call, _ options, operands []string) error {
+	return c.eachInput(operands, func(name string, r io.Reader) error {
 		h := sha256.New()
 		if _, err := io.Copy(h, r); err != nil {
 			return err
 		}
-		if err := c.print("%x  %s\n", h.Sum(nil), operand); err != nil {
-			return err
-		}
-	}
-	return nil
+		return c.print("%x  %s\n", h.Sum(nil), name)
+	})
 }
 
 // count reads the number of -c or -n; head and tail differ in the rest.
-func (c *call) count(opts map[byte]string) (n int, bytes bool, err error) {
+func (c *call) count(opts options) (n int, bytes bool, err error) {
 	text, bytes := opts['c'], has(opts, 'c')
 	if !bytes {
 		if text = opts['n']; text == "" {
@@ -252,11 +286,7 @@ func (c *call) count(opts map[byte]string) (n int, bytes bool, err error) {
 	return n, bytes, nil
 }
 
-func head(c *call) error {
-	opts, operands, err := c.options("", "cn")
-	if err != nil {
-		return err
-	}
+func head(c *call, opts options, operands []string) error {
 	n, isBytes, err := c.count(opts)
 	if err != nil {
 		return err
@@ -284,11 +314,7 @@ func head(c *call) error {
 	return nil
 }
 
-func tailTool(c *call) error {
-	opts, operands, err := c.options("", "cn")
-	if err != nil {
-		return err
-	}
+func tailTool(c *call, opts options, operands []string) error {
 	n, isBytes, err := c.count(opts)
 	if err != nil {
 		return err
@@ -311,11 +337,7 @@ func tailTool(c *call) error {
 	return c.print("%s", strings.Join(lines[max(0, len(lines)-n):], ""))
 }
 
-func wc(c *call) error {
-	opts, operands, err := c.options("cl", "")
-	if err != nil {
-		return err
-	}
+func wc(c *call, opts options, operands []string) error {
 	in, err := c.input(operands)
 	if err != nil {
 		return err
@@ -333,11 +355,7 @@ func wc(c *call) error {
 	return c.print("%s\n", strings.TrimSpace(fmt.Sprint(n, " ", strings.Join(operands, ""))))
 }
 
-func grep(c *call) error {
-	opts, operands, err := c.options("qFxEi", "")
-	if err != nil {
-		return err
-	}
+func grep(c *call, opts options, operands []string) error {
 	if len(operands) == 0 {
 		return c.fail("no pattern")
 	}
@@ -355,10 +373,7 @@ func grep(c *call) error {
 	if err != nil {
 		return c.fail("%v", err)
 	}
-	files := operands[1:]
-	if len(files) == 0 {
-		files = []string{"-"}
-	}
+	files := orStdin(operands[1:])
 	found, failed := false, false
 	for _, file := range files {
 		in, err := c.input([]string{file})
@@ -433,11 +448,7 @@ func date(c *call) error {
 
 func hostname(c *call) error { return c.print("%s\n", c.Host) }
 
-func uname(c *call) error {
-	opts, _, err := c.options("srm", "")
-	if err != nil {
-		return err
-	}
+func uname(c *call, opts options, _ []string) error {
 	switch {
 	case has(opts, 'm'):
 		return c.print("x86_64\n")
@@ -447,11 +458,7 @@ func uname(c *call) error {
 	return c.print("Linux\n")
 }
 
-func id(c *call) error {
-	opts, _, err := c.options("ugn", "")
-	if err != nil {
-		return err
-	}
+func id(c *call, opts options, _ []string) error {
 	if has(opts, 'n') {
 		return c.print("root\n")
 	}
@@ -493,7 +500,7 @@ func lookUpTool(c *call) error {
 	return nil
 }
 
-// sudo passes on what it is given to run: everything here is root's.
+// sudo runs its operands as they are: everything here belongs to root.
 func sudo(c *call) error {
 	args := c.Argv[1:]
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
@@ -519,7 +526,7 @@ func sudo(c *call) error {
 func envTool(c *call) error {
 	args := c.Argv[1:]
 	for len(args) > 0 && (strings.Contains(args[0], "=") || args[0] == "--") {
-		args = args[1:] // no tool here looks at a variable
+		args = args[1:] // no tool here reads a variable
 	}
 	return c.runRest(args)
 }
