@@ -3,6 +3,8 @@ package quorate
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Severity is what a Problem of an input, or a finding about hosts, means for a run.
@@ -40,7 +42,7 @@ func (p Problem) String() string {
 	if p.Severity == Warned {
 		s = "warning: " + s
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Problems is every problem found in one input, in the order of its fields.
@@ -112,5 +114,5 @@ func (e *InvalidError) Error() string {
 	for _, p := range e.Problems {
 		b.WriteString("\n  " + p.String())
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }

@@ -3,6 +3,8 @@ package pki
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // FileError tells that a file of a store cannot be used. Load joins one for
@@ -14,7 +16,9 @@ type FileError struct {
 	Err error
 }
 
-func (e *FileError) Error() string { return "stored certificates: " + e.File + ": " + e.Err.Error() }
+func (e *FileError) Error() string {
+	return termsafe.Text("stored certificates: " + e.File + ": " + e.Err.Error())
+}
 
 // Unwrap gives the cause.
 func (e *FileError) Unwrap() error { return e.Err }
@@ -52,7 +56,7 @@ func (e *AuthorityError) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Unwrap gives the cause.
@@ -65,7 +69,7 @@ type VerifyError struct {
 	Err  error
 }
 
-func (e *VerifyError) Error() string { return "verify " + e.File + ": " + e.Err.Error() }
+func (e *VerifyError) Error() string { return termsafe.Text("verify " + e.File + ": " + e.Err.Error()) }
 
 // Unwrap gives the cause.
 func (e *VerifyError) Unwrap() error { return e.Err }
@@ -78,7 +82,7 @@ type StackedError struct {
 }
 
 func (e *StackedError) Error() string {
-	return fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node)
+	return termsafe.Text(fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node))
 }
 
 // UnknownNodeError tells that a bundle has nothing for a node: it is no control
@@ -90,5 +94,5 @@ type UnknownNodeError struct {
 }
 
 func (e *UnknownNodeError) Error() string {
-	return fmt.Sprintf("no certificates for node %q; the bundle was made for the control planes %s", e.Node, strings.Join(e.Known, ", "))
+	return termsafe.Text(fmt.Sprintf("no certificates for node %q; the bundle was made for the control planes %s", e.Node, strings.Join(e.Known, ", ")))
 }

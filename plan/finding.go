@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Check names the check that a Finding is from: plan/ha/preflight has some.
@@ -30,5 +31,5 @@ func (f Finding) String() string {
 	if f.Check != "" {
 		who += fmt.Sprintf(" (%s)", f.Check)
 	}
-	return who + ": " + f.Found + ": " + f.Do
+	return termsafe.Text(who + ": " + f.Found + ": " + f.Do)
 }

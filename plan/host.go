@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan/internal/capped"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -190,5 +191,8 @@ func (h *Host) PrefetchedAt() (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Report tells the run's observer how the step gets on.
-func (h *Host) Report(format string, args ...any) { h.report(fmt.Sprintf(format, args...)) }
+// Report tells the run's observer how the step gets on. The plan's secrets are
+// hidden in it, and what is not printable, which a host may have sent, is escaped.
+func (h *Host) Report(format string, args ...any) {
+	h.report(termsafe.Text(h.redact(fmt.Sprintf(format, args...))))
+}

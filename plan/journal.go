@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Journal keeps what runs intended and what came of it, beyond the life of the
@@ -77,10 +79,10 @@ func (o Operator) String() string {
 	if name == "" {
 		name = "somebody"
 	}
-	if len(where) == 0 {
-		return name
+	if len(where) > 0 {
+		name += " (" + strings.Join(where, " ") + ")"
 	}
-	return name + " (" + strings.Join(where, " ") + ")"
+	return termsafe.Text(name)
 }
 
 // Holder is who has a journal, and since when.
@@ -107,7 +109,7 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return "the journal is held by " + e.Holder.String() + ": wait until that run has ended"
+	return termsafe.Text("the journal is held by " + e.Holder.String() + ": wait until that run has ended")
 }
 
 // LockLostError reports that a session's hold of the journal ran out while it was
@@ -124,7 +126,7 @@ func (e *LockLostError) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Unwrap returns how it was lost.
@@ -218,7 +220,7 @@ func (e *JournalError) Error() string {
 	if e.Step != "" {
 		s += " of " + string(e.Step)
 	}
-	return s + ": " + e.Err.Error()
+	return termsafe.Text(s + ": " + e.Err.Error())
 }
 
 // Unwrap returns the journal's own error: a *LockedError, a *LockLostError.
@@ -249,7 +251,7 @@ func (u Unfinished) String() string {
 	if u.Error != "" {
 		s += ": " + u.Error
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // UnfinishedOf returns the steps whose last record is an intent or a failure, in

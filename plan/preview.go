@@ -298,7 +298,7 @@ func (p *Preview) JSON() []byte {
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
 	_ = out.Encode(p) // strings and numbers into memory: neither fails
-	return b.Bytes()
+	return termsafe.JSON(b.Bytes())
 }
 
 // PreviewSchemaError refuses JSON that is no preview, or one of another form.

@@ -76,9 +76,12 @@ func (p *Preview) Mermaid() string {
 // mermaidClass avoids the hyphen, of which arrows are made.
 func mermaidClass(class string) string { return strings.ReplaceAll(class, "-", "_") }
 
-// mermaidText writes what would end a label, or be taken for a tag, by number.
+// mermaidText writes by number what would end a label or begin a tag, an entity,
+// Markdown ("`) or a directive (%%{, which Mermaid looks for in all of the text).
 func mermaidText(s string) string {
-	return strings.NewReplacer("#", "#35;", `"`, "#34;", "<", "#60;", ">", "#62;", "\n", " ").Replace(termsafe.Text(s))
+	return strings.NewReplacer(
+		"#", "#35;", `"`, "#34;", "<", "#60;", ">", "#62;", "&", "#38;", "%", "#37;", "`", "#96;", "\n", " ",
+	).Replace(termsafe.Text(s))
 }
 
 // DOT returns the same graph as Graphviz draws it.

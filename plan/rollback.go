@@ -12,6 +12,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Reverter is the ability of an Action to undo what its Apply did in one run.
@@ -35,7 +36,7 @@ type IrreversibleError struct {
 }
 
 func (e *IrreversibleError) Error() string {
-	return fmt.Sprintf("step %s cannot be undone: %s", e.Step, e.Reason)
+	return termsafe.Text(fmt.Sprintf("step %s cannot be undone: %s", e.Step, e.Reason))
 }
 
 // Irreversible returns the steps that a Rollback leaves as they are, whatever a run

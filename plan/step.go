@@ -3,6 +3,8 @@ package plan
 import (
 	"context"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // ID names a step within its plan: "board/web-1".
@@ -92,13 +94,13 @@ type Change struct {
 	Hidden string `json:"hidden,omitempty"`
 }
 
-// String returns "update /etc/motd (content)".
+// String returns "update /etc/motd (content)", with what is not printable escaped.
 func (c Change) String() string {
 	s := c.Verb + " " + c.Subject
 	if c.Detail != "" {
 		s += " (" + c.Detail + ")"
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // DataOf returns the Data of the changes that have such, in their order.

@@ -37,9 +37,9 @@ func (e *NotStartedError) Error() string {
 		s += fmt.Sprintf(", and answered with exit status %d", e.Code)
 	}
 	if text := strings.TrimSpace(e.Said); text != "" {
-		s += ": " + termsafe.Text(text)
+		s += ": " + text
 	}
-	return s + "; " + e.Advice()
+	return termsafe.Text(s + "; " + e.Advice())
 }
 
 // Advice says what to do about it.
@@ -73,7 +73,7 @@ func (e *StillRunningError) Error() string {
 	if e.Group > 0 {
 		which = fmt.Sprintf("process group %d", e.Group)
 	}
-	return fmt.Sprintf("%s: %s: %v; %s may still run on the host: %v", e.Host, shortArgv(e.Argv), e.Err, which, e.Why)
+	return termsafe.Text(fmt.Sprintf("%s: %s: %v; %s may still run on the host: %v", e.Host, shortArgv(e.Argv), e.Err, which, e.Why))
 }
 
 // Unwrap returns both causes.
@@ -92,9 +92,9 @@ type UnknownExitError struct {
 func (e *UnknownExitError) Error() string {
 	s := fmt.Sprintf("%s: %s: how it ended is not known: %v", e.Host, shortArgv(e.Argv), e.Err)
 	if text := strings.TrimSpace(e.Stderr); text != "" {
-		s += ": " + termsafe.Text(text)
+		s += ": " + text
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Unwrap returns the cause.

@@ -31,12 +31,12 @@ func (e *ExitError) Error() string {
 	}
 	s := fmt.Sprintf("%s: %s: %s", e.Host, shortArgv(e.Argv), how)
 	if text := strings.TrimSpace(e.Stderr); text != "" {
-		s += ": " + termsafe.Text(text)
+		s += ": " + text
 	}
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // shortArgv keeps a script passed to sh -c from filling the message.
@@ -94,7 +94,7 @@ func (e *DialError) Error() string {
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Unwrap gives the cause.

@@ -6,6 +6,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // FileError tells which operation of a Filer failed on which path. It wraps
@@ -29,7 +31,7 @@ func (e *FileError) Error() string {
 	if e.Host != "" {
 		s = e.Host + ": " + s
 	}
-	return s + ": " + e.Err.Error()
+	return termsafe.Text(s + ": " + e.Err.Error())
 }
 
 // Unwrap gives the cause.

@@ -137,9 +137,9 @@ type refusal struct {
 func (r *refusal) Error() string {
 	s := r.exit.Host + ": " + r.reason.Error()
 	if text := strings.TrimSpace(r.exit.Stderr); text != "" {
-		s += ": " + termsafe.Text(text)
+		s += ": " + text
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 func (r *refusal) Unwrap() []error { return []error{&r.exit, r.reason} }

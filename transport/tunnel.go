@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Dialer is the ability to open connections from the host: a tunnel. Not every
@@ -49,7 +51,7 @@ func (e *TunnelError) Error() string {
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Unwrap returns the cause.

@@ -13,6 +13,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // UnsupportedError is a call that the member's release of etcd does not know.
@@ -28,7 +30,7 @@ func (e *UnsupportedError) Error() string {
 	if e.Version != "" {
 		s += ", and it is " + e.Version
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // supported returns an *UnsupportedError for an answer that says that a call is

@@ -14,6 +14,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // DefaultMaxSnapshot in bytes is twice the largest database that etcd recommends.
@@ -56,7 +58,7 @@ type SnapshotError struct {
 }
 
 func (e *SnapshotError) Error() string {
-	return fmt.Sprintf("%s, after %d bytes: it must not be kept", e.Problem, e.Size)
+	return termsafe.Text(fmt.Sprintf("%s, after %d bytes: it must not be kept", e.Problem, e.Size))
 }
 
 // Snapshot writes one member's database, as it is at one revision, to w as it comes;
@@ -213,7 +215,9 @@ type cutShort struct {
 	err error
 }
 
-func (e *cutShort) Error() string   { return e.SnapshotError.Error() + ": " + e.err.Error() }
+func (e *cutShort) Error() string {
+	return termsafe.Text(e.SnapshotError.Error() + ": " + e.err.Error())
+}
 func (e *cutShort) Unwrap() []error { return []error{&e.SnapshotError, e.err} }
 
 // page of the database file in bytes is at least that; its checksum is what is

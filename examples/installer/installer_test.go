@@ -301,7 +301,7 @@ func TestUnfinishedRun(t *testing.T) {
 
 	_, stdout, _ := s.run(t, "-dry-run")
 	require.Regexp(t, "(?m)^left unfinished: "+left+" on cp-2: run [A-Z2-7]+ of .*process [0-9]+ on .* failed at ", stdout)
-	require.Regexp(t, `(?m)^left unfinished: old on : run DEAD .* failed at .*:  \[2J$`, stdout)
+	require.Regexp(t, `(?m)^left unfinished: old on : run DEAD .* failed at .*: \\x1b\[2J$`, stdout)
 	require.NotContains(t, stdout, "\x1b")
 	_, stdout, _ = s.run(t, "-dry-run", "-journal", "none")
 	require.NotContains(t, stdout, "left unfinished")

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/quorate-dev/quorate/examples/internal/progress"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/filejournal"
@@ -95,7 +95,7 @@ func tellUnfinished(ctx context.Context, j *filejournal.Journal, out io.Writer) 
 	}
 	left, err := plan.UnfinishedOf(j.Records(ctx))
 	for _, u := range left {
-		_, printed := fmt.Fprintf(out, "left unfinished: %s on %s: %s\n", u.Step, u.Host, progress.Printable(u.String()))
+		_, printed := io.WriteString(out, termsafe.Text(fmt.Sprintf("left unfinished: %s on %s: %s\n", u.Step, u.Host, u)))
 		err = errors.Join(err, printed)
 	}
 	return err

@@ -50,6 +50,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/internal/operator"
 	"github.com/quorate-dev/quorate/examples/internal/progress"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/filejournal"
@@ -184,7 +185,7 @@ func (o options) plan(ctx context.Context, cfg ha.Config) (*plan.Plan, error) {
 
 // run is main without the process: the exit code is its result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	complain := func(err error) { _, _ = fmt.Fprintln(stderr, "installer:", err) }
+	complain := func(err error) { _, _ = fmt.Fprintln(stderr, "installer:", termsafe.Text(err.Error())) }
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0

@@ -29,6 +29,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 const usage = `usage: lab up|status|drill|down [flags]
@@ -68,11 +69,11 @@ func lab(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "lab:", err)
+		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Text(err.Error()))
 		return exitInvalid
 	}
 	if err := commands[args[0]](ctx, c, stdout); err != nil {
-		_, _ = fmt.Fprintln(stderr, "lab:", err)
+		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Text(err.Error()))
 		return exitFailed
 	}
 	return 0

@@ -26,6 +26,7 @@ import (
 
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/examples/internal/progress"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -48,7 +49,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "quickstart: interrupted")
 		os.Exit(130)
 	}
-	fmt.Fprintln(os.Stderr, "quickstart:", err)
+	fmt.Fprintln(os.Stderr, "quickstart:", termsafe.Text(err.Error()))
 	os.Exit(1)
 }
 

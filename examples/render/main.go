@@ -23,6 +23,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/examples/internal/operator"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 const (
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitBadInput
 	}
 	if err := render(ctx, o, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "render:", err)
+		fmt.Fprintln(stderr, "render:", termsafe.Text(err.Error()))
 		return exitCode(err)
 	}
 	return 0

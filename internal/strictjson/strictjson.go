@@ -56,7 +56,7 @@ func (e *Error) Error() string {
 	if e.Path != "" {
 		s = e.Path + ": " + s
 	}
-	return s
+	return termsafe.Line(s)
 }
 
 // Unwrap returns what encoding/json says: a *json.SyntaxError or a

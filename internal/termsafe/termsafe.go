@@ -5,12 +5,22 @@
 // them, \x1b or \u202e, so that nothing is obeyed and nothing is lost.
 //
 // A page, a graph or a format with syntax of its own quotes the result once more.
+//
+// It is done where text is made, in one kind of place: the methods that return text
+// for people (Error, String, Text, Mermaid, DOT, HTML, JSON) escape all that they
+// return, so that nobody who shows it needs to know where it came from. Fields, such as
+// an ExitError's Stderr, hold what the host sent, byte by byte. A message that has
+// no fields, such as an Event's, is escaped when it is made. Programs pass what they
+// print of errors that are not this module's through Text once more.
 package termsafe
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -28,6 +38,31 @@ func Text(s string) string {
 // ASCII is Line where every character must take one column: whatever is not
 // printable ASCII is escaped.
 func ASCII(s string) string { return clean(s, func(r rune) bool { return ' ' <= r && r < 0x7f }) }
+
+// JSON is Text for what a JSON encoder has written: characters that are not
+// printable become its own escapes, so that a reader gets the same values.
+func JSON(text []byte) []byte {
+	keep := func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) }
+	if unsafe(string(text), keep) == len(text) {
+		return text
+	}
+	var b bytes.Buffer
+	b.Grow(len(text) + 64)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case keep(r): // also U+FFFD, which encoders write for what is not UTF-8
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		text = text[size:]
+	}
+	return b.Bytes()
+}
 
 // Cut returns s if it has at most limit characters, else its beginning and the mark,
 // limit characters in all. It reads no more of s than it returns. A limit that

@@ -1,6 +1,7 @@
 package termsafe_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -50,6 +51,26 @@ func TestEveryCharacter(t *testing.T) {
 	for b := range 256 {
 		requireSafe(t, string([]byte{'<', byte(b), '>'}))
 	}
+}
+
+// A JSON text keeps its values, and holds nothing that a terminal obeys.
+func TestJSON(t *testing.T) {
+	all := make([]rune, 0, unicode.MaxRune)
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if utf8.ValidRune(r) {
+			all = append(all, r)
+		}
+	}
+	for _, want := range []string{"", "plain 日本", "\x1b[2J\u009b\u202e\u2028\x7f\x00\U000e0041\ufeff", string(all)} {
+		text, err := json.Marshal([]string{want})
+		require.NoError(t, err)
+		safe := termsafe.JSON(text)
+		require.Equal(t, string(safe), termsafe.Line(string(safe)))
+		var got []string
+		require.NoError(t, json.Unmarshal(safe, &got))
+		require.True(t, got[0] == want)
+	}
+	require.Equal(t, `"\u202e\udb40\udc41"`, string(termsafe.JSON([]byte("\"\u202e\U000e0041\""))))
 }
 
 func TestSafeDoesNotCopyPrintableText(t *testing.T) {

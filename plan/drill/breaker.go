@@ -103,7 +103,7 @@ type BreakError struct {
 
 // Error says what was tried where, and what came back.
 func (e *BreakError) Error() string {
-	return fmt.Sprintf("%s: %s %s: %s", e.Host, e.Op, e.Fault, said(e.Err))
+	return visible(fmt.Sprintf("%s: %s %s: ", e.Host, e.Op, e.Fault)) + " " + said(e.Err)
 }
 
 // Unwrap gives the cause.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/strictjson"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // JSON gives the report in the form that Schema names, indented, with a final
@@ -30,7 +31,7 @@ func (r *Report) JSON() ([]byte, error) {
 	if err := enc.Encode(out); err != nil {
 		return nil, fmt.Errorf("drill report: %w", err)
 	}
-	return b.Bytes(), nil
+	return termsafe.JSON(b.Bytes()), nil
 }
 
 // orEmpty writes [] where a reader would not expect null.
@@ -51,7 +52,7 @@ type ReportSchemaError struct {
 
 func (e *ReportSchemaError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("no drill report: %v", e.Err)
+		return "no drill report: " + visible(e.Err.Error())
 	}
 	return fmt.Sprintf("no drill report: its schema is %q, this release reads %q", cut(e.Got, maxHostText, "..."), Schema)
 }

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/strictjson"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/journal"
 )
@@ -157,7 +159,7 @@ type Error struct {
 }
 
 // Error says what was tried and what came back.
-func (e *Error) Error() string { return "etcd journal: " + e.Op + ": " + e.Err.Error() }
+func (e *Error) Error() string { return termsafe.Text("etcd journal: " + e.Op + ": " + e.Err.Error()) }
 
 // Unwrap returns what came back: an error of etcd, gRPC's, or ctx's.
 func (e *Error) Unwrap() error { return e.Err }
@@ -214,9 +216,12 @@ func (j *Journal) begin(ctx context.Context, h plan.Holder) (*session, error) {
 	return s, nil
 }
 
+// maxHolder bounds what is read of who holds the lock, in bytes.
+const maxHolder = 64 << 10
+
 func lockedBy(value []byte) error {
 	var h plan.Holder
-	if err := json.Unmarshal(value, &h); err != nil {
+	if err := strictjson.Decode(value, &h, strictjson.Options{MaxSize: maxHolder, AllowUnknown: true}); err != nil {
 		h = plan.Holder{} // held, by whom nobody can say
 	}
 	return &plan.LockedError{Holder: h}

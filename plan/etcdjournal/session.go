@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/journal"
 )
@@ -69,7 +70,7 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	if err != nil {
 		return err
 	}
-	if len(value) > journal.MaxRecord {
+	if value = termsafe.JSON(value); len(value) > journal.MaxRecord {
 		return fmt.Errorf("etcd journal: a record of %d bytes is longer than %d", len(value), journal.MaxRecord)
 	}
 	key, err := s.number()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/truncate"
 	"github.com/quorate-dev/quorate/transport"
@@ -148,8 +149,8 @@ type Error struct {
 	Causes []Error `json:"causes,omitempty"`
 }
 
-// Error returns Message.
-func (e *Error) Error() string { return e.Message }
+// Error returns Message, with what is not printable escaped.
+func (e *Error) Error() string { return termsafe.Text(e.Message) }
 
 // Unwrap returns the causes.
 func (e *Error) Unwrap() []error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate/internal/strictjson"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/truncate"
 )
@@ -102,7 +103,7 @@ type WriteError struct {
 }
 
 func (e *WriteError) Error() string {
-	return fmt.Sprintf("write event %d: %v; it and all after it are missing, the run went on", e.Seq, e.Err)
+	return termsafe.Text(fmt.Sprintf("write event %d: %v; it and all after it are missing, the run went on", e.Seq, e.Err))
 }
 
 // Unwrap returns the writer's error.
@@ -125,7 +126,7 @@ func encodeEvent(e plan.Event, seq int) ([]byte, error) {
 	if err := out.Encode(line); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return termsafe.JSON(b.Bytes()), nil
 }
 
 // Decode reads what an EventWriter wrote, one event at a time; memory is
@@ -228,7 +229,9 @@ type ReadError struct {
 	Err  error
 }
 
-func (e *ReadError) Error() string { return fmt.Sprintf("events, line %d: %v", e.Line, e.Err) }
+func (e *ReadError) Error() string {
+	return termsafe.Text(fmt.Sprintf("events, line %d: %v", e.Line, e.Err))
+}
 
 // Unwrap returns why.
 func (e *ReadError) Unwrap() error { return e.Err }

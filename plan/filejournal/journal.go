@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/journal"
 )
@@ -54,7 +55,7 @@ type FormatError struct {
 }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("journal %s, at byte %d: %v: give another path, or move the file away", e.Path, e.Offset, e.Err)
+	return termsafe.Text(fmt.Sprintf("journal %s, at byte %d: %v: give another path, or move the file away", e.Path, e.Offset, e.Err))
 }
 
 // Unwrap returns what is wrong.
@@ -373,7 +374,7 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	if err != nil {
 		return err
 	}
-	if len(b) > journal.MaxRecord {
+	if b = termsafe.JSON(b); len(b) > journal.MaxRecord {
 		return fmt.Errorf("a record of %d bytes is longer than %d", len(b), journal.MaxRecord)
 	}
 	s.mu.Lock()

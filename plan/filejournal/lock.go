@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/quorate-dev/quorate/internal/strictjson"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/filelock"
 )
@@ -78,7 +80,7 @@ func write(path string, h plan.Holder, before func(op string)) (*lock, error) {
 		locked, err := filelock.Try(f)
 		if err == nil && locked {
 			before("write the lock")
-			_, err = f.Write(append(b, '\n'))
+			_, err = f.Write(append(termsafe.JSON(b), '\n'))
 		}
 		if err == nil && locked {
 			return &lock{path: path, file: f, before: before}, nil
@@ -178,7 +180,11 @@ func (l *lock) replaceDead() (bool, error) {
 // holderOf reads who holds a lock; what cannot be read stays empty.
 func holderOf(f *os.File) plan.Holder {
 	var h plan.Holder
-	if err := json.NewDecoder(io.LimitReader(f, maxHolder)).Decode(&h); err != nil {
+	b, err := io.ReadAll(io.LimitReader(f, maxHolder+1))
+	if err == nil {
+		err = strictjson.Decode(b, &h, strictjson.Options{MaxSize: maxHolder, AllowUnknown: true})
+	}
+	if err != nil {
 		return plan.Holder{}
 	}
 	return h

@@ -59,7 +59,7 @@ func (a Attempt) String() string {
 	if a.Err != nil {
 		s += ": " + a.Err.Error()
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 func (e *AuthError) Error() string {
@@ -94,7 +94,7 @@ func (e *AuthError) Error() string {
 	if e.Banner != "" {
 		fmt.Fprintf(&b, "; it says %q", e.Banner)
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }
 
 // Unwrap returns the causes.

@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return s
+	return termsafe.Text(s)
 }
 
 // Advice says what to do about it, empty if nothing general can be said.

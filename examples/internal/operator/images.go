@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/strictjson"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/plan/ha/statedir"
 )
@@ -22,16 +22,15 @@ type Images struct {
 	ControlPlane map[string][]string `json:"controlPlane,omitempty"`
 }
 
-// ReadImages reads such a list; an unknown key is an error.
+// ReadImages reads such a list; a key that is unknown, differs from one in case or is
+// there twice is an error.
 func ReadImages(path string) (Images, error) {
 	data, err := ReadFile(path)
 	if err != nil {
 		return Images{}, err
 	}
 	var images Images
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&images); err != nil {
+	if err := strictjson.Decode(data, &images, strictjson.Options{MaxSize: maxFile}); err != nil {
 		return Images{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return images, nil

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 )
 
@@ -158,9 +159,9 @@ func (v *View) update(e plan.Event) {
 }
 
 // show writes lines that stay and, on a terminal, the hosts below them.
-func (v *View) show(now time.Time, lines string) {
+func (v *View) show(now time.Time, lasting string) {
 	if v.size == nil {
-		v.frame.WriteString(lines)
+		v.frame.WriteString(lasting)
 		v.flush()
 		return
 	}
@@ -170,7 +171,7 @@ func (v *View) show(now time.Time, lines string) {
 	if v.drawn > 0 && width >= v.width {
 		fmt.Fprintf(&v.frame, "\x1b[%dA", v.drawn)
 	}
-	v.frame.WriteString("\r\x1b[J" + lines)
+	v.frame.WriteString("\r\x1b[J" + lasting)
 	rows := v.rows(now, height-1)
 	for _, r := range rows {
 		text, end := r.fit(width - 1)
@@ -195,7 +196,7 @@ func (v *View) flush() {
 func (v *View) line(e plan.Event) string {
 	var b strings.Builder
 	tell := func(colour, word, format string, args ...any) {
-		fmt.Fprintf(&b, "%6.1fs %-10s %s %s\n", e.Time.Sub(v.begin).Seconds(), clean(e.Host), v.paint(colour, fmt.Sprintf("%-6s", word)), Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(&b, "%6.1fs %-10s %s %s\n", e.Time.Sub(v.begin).Seconds(), oneLine(e.Host), v.paint(colour, fmt.Sprintf("%-6s", word)), lines(fmt.Sprintf(format, args...)))
 	}
 	switch {
 	case e.Kind == plan.StepUnfinished:
@@ -216,7 +217,7 @@ func (v *View) line(e plan.Event) string {
 			if c.Disruptive {
 				mark = v.paint("31", "  disruptive")
 			}
-			fmt.Fprintf(&b, "%27s %s%s\n", "", clean(c.String()), mark)
+			fmt.Fprintf(&b, "%27s %s%s\n", "", oneLine(c.String()), mark)
 		}
 	case e.Outcome == plan.Unknown:
 		tell("", "?", "%s: cannot be known before the steps ahead of it are done", e.Title)
@@ -252,12 +253,12 @@ func (v *View) rows(now time.Time, most int) []row {
 	rows := make([]row, 0, len(shown)+1)
 	for _, h := range shown {
 		s := v.state[h]
-		r := row{text: fmt.Sprintf("  %-10s %s ", clean(h), bar(s.done, v.total[h])), end: "waiting"}
+		r := row{text: fmt.Sprintf("  %-10s %s ", oneLine(h), bar(s.done, v.total[h])), end: "waiting"}
 		switch {
 		case s.failed:
 			r.colour, r.end = "31", "failed"
 		case s.title != "":
-			r.end = fmt.Sprintf("%s %.0fs", clean(s.title), max(0, now.Sub(s.since).Seconds()))
+			r.end = fmt.Sprintf("%s %.0fs", oneLine(s.title), max(0, now.Sub(s.since).Seconds()))
 		case s.done == v.total[h]:
 			r.colour, r.end = "32", "complete"
 		}
@@ -297,25 +298,12 @@ func cut(s string, width int) (string, int) {
 	return s, width
 }
 
-// clean makes a text one row of what can be printed: it may come from a host.
-func clean(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return ' '
-	}, s)
-}
+// lines makes a text such that can be printed, with its ends of lines: it may come
+// from a host.
+func lines(s string) string { return strings.ReplaceAll(termsafe.Text(s), "\t", " ") }
 
-// Printable makes a text one of what can be printed, and of ends of lines: it may
-// come from a host.
-func Printable(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = clean(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
+// oneLine makes a text one row.
+func oneLine(s string) string { return strings.ReplaceAll(lines(s), "\n", " ") }
 
 func bar(done, total int) string {
 	const width = 20
@@ -333,7 +321,7 @@ func (v *View) summary(e plan.Event) string {
 	}
 	var trips []string
 	for h, n := range s.RoundTrips {
-		trips = append(trips, fmt.Sprintf("%s %d", clean(h), n))
+		trips = append(trips, fmt.Sprintf("%s %d", oneLine(h), n))
 	}
 	slices.Sort(trips)
 	var counts []string

@@ -138,9 +138,9 @@ func TestTerminal(t *testing.T) {
 	at(1, plan.Event{Kind: plan.StepProgress, Host: "h0", Title: "install", Message: "evil \x1b[2J\nmessage, and a very long one indeed it is"})
 	require.Equal(t, []string{
 		"   0.0s h1         left   join: run X was interrupted",
-		"   1.0s h0         ...    install: evil  [2J",
+		"   1.0s h0         ...    install: evil \\x1b[2J",
 		"message, and a very long one indeed it is",
-		"  h0         [                    ]  0/2  install: evil  [2",
+		"  h0         [                    ]  0/2  install: evil \\x1",
 		"  h1         [                    ]  0/2  waiting",
 		"",
 	}, s.text())
@@ -151,7 +151,7 @@ func TestTerminal(t *testing.T) {
 	v.show(begin.Add(5*time.Second), "")
 	require.Equal(t, []string{
 		"   0.0s h1         left   join: run X was interrupted",
-		"   1.0s h0         ...    install: evil  [2J",
+		"   1.0s h0         ...    install: evil \\x1b[2J",
 		"message, and a very long one indeed it is",
 		"   2.0s h0         again  install: no",
 		"  way",
@@ -244,7 +244,7 @@ func TestLinesElsewhere(t *testing.T) {
 		"   0.0s h0         would  look",
 		"                            restart unit x  disruptive",
 		"   0.0s h1         ?      look: cannot be known before the steps ahead of it are done",
-		"   0.0s h1         again  x:  ]0;owned ",
+		"   0.0s h1         again  x: \\x1b]0;owned\\a",
 		"more",
 		"",
 		"2 steps in 0.0s: ",

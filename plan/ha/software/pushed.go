@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
@@ -71,8 +72,8 @@ type HashError struct {
 }
 
 func (e *HashError) Error() string {
-	return fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; send the right file, or correct the hash",
-		e.Path, e.Got, e.Want)
+	return termsafe.Text(fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; send the right file, or correct the hash",
+		e.Path, e.Got, e.Want))
 }
 
 // DescribeEvent returns the path and the hashes.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // AccessError refuses a directory that somebody else could have written to, or
@@ -16,8 +18,8 @@ type AccessError struct {
 }
 
 func (e *AccessError) Error() string {
-	return fmt.Sprintf("state directory %s: %s. Who could write there may have replaced keys: compare with a backup before you go on",
-		e.Dir, strings.Join(e.Problems, "; "))
+	return termsafe.Text(fmt.Sprintf("state directory %s: %s. Who could write there may have replaced keys: compare with a backup before you go on",
+		e.Dir, strings.Join(e.Problems, "; ")))
 }
 
 // FileError reports a file of the directory that is missing or cannot be used.
@@ -29,7 +31,9 @@ type FileError struct {
 	Err error
 }
 
-func (e *FileError) Error() string { return "state directory: " + e.Path + ": " + e.Err.Error() }
+func (e *FileError) Error() string {
+	return termsafe.Text("state directory: " + e.Path + ": " + e.Err.Error())
+}
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
@@ -43,5 +47,5 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("state directory %s: another program has it locked since %s: wait until that one has ended, or end it", e.Dir, e.Waited)
+	return termsafe.Text(fmt.Sprintf("state directory %s: another program has it locked since %s: wait until that one has ended, or end it", e.Dir, e.Waited))
 }

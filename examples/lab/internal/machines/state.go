@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/quorate-dev/quorate/internal/strictjson"
 )
 
 // state is what a lab made on the machine, written before it is made so that
@@ -26,6 +28,9 @@ type hostState struct {
 	Init   process `json:"init"`
 }
 
+// maxState bounds the file in bytes; a lab of a hundred hosts has 100 KB.
+const maxState = 16 << 20
+
 func statePath(dir string) string { return filepath.Join(dir, "state.json") }
 
 func readState(dir string) (*state, error) {
@@ -34,7 +39,7 @@ func readState(dir string) (*state, error) {
 		return nil, err
 	}
 	var s state
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := strictjson.Decode(b, &s, strictjson.Options{MaxSize: maxState}); err != nil {
 		return nil, fmt.Errorf("%s: %w", statePath(dir), err)
 	}
 	return &s, nil

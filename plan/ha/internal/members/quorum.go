@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
@@ -45,7 +46,7 @@ func (e *QuorumError) Error() string {
 	if e.Err != nil {
 		b.WriteString("\n" + e.Err.Error())
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }
 
 // Unwrap returns what was wrong with the others.
