@@ -9,10 +9,11 @@ import (
 
 // Describer is the ability of an Action to say, without any host, what it is
 // made of. A preview compares what a host has with it, line by line, and knows one
-// plan from another by it, as a journal does; Actions without it all look the same
-// to them.
+// plan from another by it, as a journal does. A preview of a plan with an Action that
+// does not have it, or whose Kind is empty, cannot be applied: see Runner.Apply.
 type Describer interface {
-	// Describe does no I/O and gives the same at every call.
+	// Describe does no I/O and returns the same at every call. A plan calls it once,
+	// when it is made, and keeps what it returns.
 	Describe() Description
 }
 
@@ -47,10 +48,10 @@ type Commander interface {
 type Command struct {
 	// Argv is the program and its arguments; they hold no secrets.
 	Argv []string `json:"argv"`
-	// Stdin says in words what the command would be given to read, empty if
+	// Stdin says in words what the command would read, empty if
 	// nothing. It is never the content.
 	Stdin string `json:"stdin,omitempty"`
 }
 
-// InputText is public texts as one content; no two lists of them give the same.
+// InputText is public texts as one content; no two lists of them are the same content.
 func InputText(texts ...string) quorate.Content { return quorate.Public(fmt.Appendf(nil, "%q", texts)) }

@@ -193,7 +193,7 @@ func TestSecretsWithACommonPrefix(t *testing.T) {
 // describes panics where it is asked what it is made of.
 type describes struct{ nothing }
 
-func (describes) Describe() plan.Description { panic("described") }
+func (describes) Describe() plan.Description { panic("described " + marker) }
 
 // undoable panics where it is to be kept for an undo.
 type undoable struct{ nothing }
@@ -247,6 +247,19 @@ func TestPanickingAction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An Action that panics when it is asked what it is made of ends neither the program nor
+// the secrecy of what it panicked with.
+func TestPanicInDescribe(t *testing.T) {
+	p := newPlan(t, plan.Step{ID: "bad", Host: "h", Action: describes{}}).WithSecrets(quorate.Sensitive([]byte(marker)))
+	require.NotEmpty(t, p.Fingerprint())
+	require.NotEmpty(t, p.Steps()[0].Fingerprint())
+	_, err := (&plan.Runner{Transport: fakeHosts("h")}).Run(t.Context(), p)
+	var panicked *plan.PanicError
+	require.ErrorAs(t, err, &panicked)
+	require.Equal(t, "described [sensitive]", panicked.Value)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v %v %+v %#v", p, p, p, *p, *p, *p), marker)
 }
 
 func TestZeroValues(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 
 // digester makes of secrets what can be compared and not guessed.
 //
-// A hash of a secret of few characters, as some passwords are, gives it
-// away to whoever tries them all, and a saved preview is read by many; a random
+// A hash of a secret of few characters, as some passwords are, reveals it
+// to whoever tries them all, and a saved preview is read by many; a random
 // key saved beside the hash would help nobody but the one who guesses. So the
 // key comes from the plan's own secrets, all of them in one hash, which whoever
 // applies the plan has and the preview does not hold. If a private key is among
@@ -32,8 +32,8 @@ func newDigester(p *Plan) digester {
 	sums := sha256.New()
 	_, _ = sums.Write([]byte("quorate preview key 1\n")) // a hash never fails
 	strong := false
-	for _, s := range p.steps {
-		for _, c := range contents(s.Action) {
+	for _, d := range p.described {
+		for _, c := range d.contents() {
 			if !c.IsSensitive() {
 				continue
 			}
@@ -48,20 +48,13 @@ func newDigester(p *Plan) digester {
 	return digester{sums.Sum(nil)}
 }
 
-func contents(a Action) []quorate.Content {
-	d := describe(a)
+// contents are all that an Action is made of.
+func (d Description) contents() []quorate.Content {
 	var out []quorate.Content
 	for _, f := range slices.Concat(d.Files, d.Unchecked) {
 		out = append(out, f.Content)
 	}
 	return append(out, d.Inputs...)
-}
-
-func describe(a Action) Description {
-	if d, ok := a.(Describer); ok {
-		return d.Describe()
-	}
-	return Description{}
 }
 
 func (s digester) hash() hash.Hash {
@@ -106,8 +99,8 @@ func (s digester) identity(p *Plan) string {
 	}
 	h := s.hash()
 	out := json.NewEncoder(h)
-	for _, st := range p.steps {
-		d := describe(st.Action)
+	for i, st := range p.steps {
+		d := p.described[i]
 		v := step{st.ID, st.Host, st.Title, st.After, st.Locks, st.Timeout, d.Kind, nil, nil}
 		for _, f := range slices.Concat(d.Files, d.Unchecked) {
 			v.Files = append(v.Files, file{f.Path, fmt.Sprintf("%04o", fileMode(f)), orRoot(f.Owner), orRoot(f.Group), s.content(f.Content)})

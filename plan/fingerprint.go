@@ -15,19 +15,23 @@ import (
 // the same: it is kept, and a short secret can be guessed from its hash.
 func (p *Plan) Fingerprint() string {
 	h := newPrint("plan")
-	for _, s := range p.steps {
-		h.add(s.Fingerprint())
+	for i := range p.steps {
+		h.add(p.fingerprint(i))
 	}
 	return h.sum()
 }
 
 // Fingerprint is the identity of a step, as Plan.Fingerprint has it.
-func (s Step) Fingerprint() string {
+func (s Step) Fingerprint() string { return s.fingerprint(ask(s.Action).Description) }
+
+// fingerprint is that of a step of the plan.
+func (p *Plan) fingerprint(i int) string { return p.steps[i].fingerprint(p.described[i].Description) }
+
+func (s Step) fingerprint(d Description) string {
 	h := newPrint("step").add(string(s.ID), s.Host).list(len(s.After))
 	for _, id := range s.After {
 		h.add(string(id))
 	}
-	d := describe(s.Action)
 	h.add(d.Kind).files(d.Files).files(d.Unchecked).list(len(d.Inputs))
 	for _, c := range d.Inputs {
 		h.add(seen(c))
@@ -47,11 +51,11 @@ func (f fingerprint) add(texts ...string) fingerprint {
 	return f
 }
 
-// list marks a list's length, so that what follows it is not taken for its end.
+// list adds a list's length, so that what follows it is not taken for its end.
 func (f fingerprint) list(n int) fingerprint { return f.add(fmt.Sprint(n)) }
 
 // files adds what anyone may see of files: of a sensitive one its content is
-// left out, and nothing stands for it but that it is sensitive.
+// left out: only that it is sensitive counts.
 func (f fingerprint) files(files []quorate.File) fingerprint {
 	f.list(len(files))
 	for _, file := range files {

@@ -112,7 +112,7 @@ func (j *journaling) intend(ctx context.Context, s Step, attempt int, diff Diff)
 	if j == nil {
 		return nil
 	}
-	r := Record{Kind: RecordIntent, Step: s.ID, Host: s.Host, Inputs: s.Fingerprint(), Attempt: attempt}
+	r := Record{Kind: RecordIntent, Step: s.ID, Host: s.Host, Inputs: j.inputs(s), Attempt: attempt}
 	for i, c := range diff {
 		if i == truncate.MaxChanges {
 			r.Omitted = len(diff) - truncate.MaxChanges
@@ -135,7 +135,7 @@ func (j *journaling) conclude(ctx context.Context, s Step, res *result) *Journal
 		return nil
 	}
 	r := Record{
-		Kind: RecordOutcome, Step: s.ID, Host: s.Host, Inputs: s.Fingerprint(),
+		Kind: RecordOutcome, Step: s.ID, Host: s.Host, Inputs: j.inputs(s),
 		Attempt: res.attempt, Outcome: res.outcome, Elapsed: res.elapsed,
 	}
 	if res.err != nil {
@@ -145,6 +145,9 @@ func (j *journaling) conclude(ctx context.Context, s Step, res *result) *Journal
 	defer cancel()
 	return j.append(ctx, r)
 }
+
+// inputs is the fingerprint of a step of the plan.
+func (j *journaling) inputs(s Step) string { return j.plan.fingerprint(j.plan.index[s.ID]) }
 
 // cut hides secrets in a text, as WithSecrets has it, and bounds it.
 func (j *journaling) cut(s string, limit int) string { return truncate.Text(j.plan.redact(s), limit) }

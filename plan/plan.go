@@ -15,6 +15,8 @@ type Plan struct {
 	// after[i] and before[i] are the indices of the steps that step i waits for
 	// and that wait for it.
 	after, before [][]int
+	// described is what the steps' Actions are made of, asked once.
+	described []*described
 	// secrets are hidden in what hosts print, see WithSecrets. Each step has
 	// them too, so that they stay hidden in a plan that is composed of the steps
 	// of this one.
@@ -26,8 +28,12 @@ type Plan struct {
 // reported at once in a *GraphError: a missing ID, host or action, an ID that
 // two steps have, an unknown ID in After, a cycle.
 //
-// Steps of other plans bring with them the secrets of these (WithSecrets).
-func New(steps ...Step) (*Plan, error) {
+// Steps of other plans bring with them the secrets of these (WithSecrets). Actions that
+// are Describers are asked once, here; one that panics is its step's failure in a run.
+func New(steps ...Step) (*Plan, error) { return compose(steps, nil) }
+
+// compose makes a plan of steps of which some have been described already.
+func compose(steps []Step, known map[ID]*described) (*Plan, error) {
 	p := &Plan{steps: copySteps(steps), index: make(map[ID]int, len(steps))}
 	p.keepSecrets()
 	var faults []string
@@ -56,6 +62,13 @@ func New(steps ...Step) (*Plan, error) {
 	}
 	if len(faults) > 0 {
 		return nil, &GraphError{Faults: faults}
+	}
+	for _, s := range p.steps {
+		d := known[s.ID]
+		if d == nil {
+			d = ask(s.Action)
+		}
+		p.described = append(p.described, d)
 	}
 	return p, nil
 }
@@ -94,7 +107,7 @@ func (s Step) clone() Step {
 // With returns a plan that has further steps too. What they wait for is in their
 // After; nothing of this plan waits for them. Errors are those of New.
 func (p *Plan) With(steps ...Step) (*Plan, error) {
-	return New(slices.Concat(p.steps, steps)...)
+	return compose(slices.Concat(p.steps, steps), p.known())
 }
 
 // Before returns a plan in which further steps are run before the step of that
@@ -113,7 +126,7 @@ func (p *Plan) Before(id ID, steps ...Step) (*Plan, error) {
 	for _, s := range added {
 		own[at].After = withIDs(own[at].After, []ID{s.ID})
 	}
-	return New(slices.Insert(own, at, added...)...)
+	return compose(slices.Insert(own, at, added...), p.known())
 }
 
 // After returns a plan in which further steps are run once the step of that ID has
@@ -129,7 +142,17 @@ func (p *Plan) After(id ID, steps ...Step) (*Plan, error) {
 	for i := range added {
 		added[i].After = withIDs(added[i].After, []ID{id})
 	}
-	return New(slices.Insert(copySteps(p.steps), at+1, added...)...)
+	return compose(slices.Insert(copySteps(p.steps), at+1, added...), p.known())
+}
+
+// known has what the plan's own steps are made of. A step that is added under the ID of
+// one of them is refused, whatever it is made of.
+func (p *Plan) known() map[ID]*described {
+	out := make(map[ID]*described, len(p.steps))
+	for i, s := range p.steps {
+		out[s.ID] = p.described[i]
+	}
+	return out
 }
 
 func unknownStep(where string, id ID) error {

@@ -18,6 +18,8 @@ func (nothing) Check(context.Context, *plan.Host) (plan.Diff, error) { return ni
 
 func (nothing) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
+func (nothing) Describe() plan.Description { return plan.Description{Kind: "example.com/nothing"} }
+
 func step(id plan.ID, host string, after ...plan.ID) plan.Step {
 	return plan.Step{ID: id, Host: host, After: after, Action: nothing{}}
 }

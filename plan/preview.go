@@ -40,6 +40,9 @@ type Preview struct {
 	Disruptive int `json:"disruptive"`
 	// RoundTrips by host are what the preview itself cost.
 	RoundTrips map[string]int `json:"roundTrips"`
+	// Undescribed are the steps whose Actions do not say what they are made of. The
+	// preview cannot be applied then: see Runner.Apply.
+	Undescribed []ID `json:"undescribed,omitempty"`
 }
 
 // StepPreview is what one step would do.
@@ -89,7 +92,7 @@ func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
 	sum, err := s.run(ctx)
 	pv := &Preview{
 		Schema: PreviewSchema, Plan: s.preview.digester.identity(p), Steps: s.preview.steps,
-		Totals: sum.Outcomes, RoundTrips: sum.RoundTrips,
+		Totals: sum.Outcomes, RoundTrips: sum.RoundTrips, Undescribed: p.undescribed(),
 	}
 	for i := range pv.Steps {
 		sp := &pv.Steps[i]
@@ -138,7 +141,7 @@ func (p *previewer) look(ctx context.Context, i int, h *Host, found Diff) (Diff,
 		return found, nil
 	}
 	action, sp := p.plan.steps[i].Action, &p.steps[i]
-	described := describe(action)
+	described := p.plan.described[i].Description
 	written, err := h.DiffFiles(ctx, described.Unchecked...)
 	if err != nil {
 		return found, err

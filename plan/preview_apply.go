@@ -12,7 +12,21 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// StaleError refuses to apply a preview. Nothing has been changed.
+// UndescribedError refuses to apply a preview of a plan with Actions that do not say
+// what they are made of: nobody can know whether they are the ones that the preview was
+// made from. No host was asked.
+type UndescribedError struct {
+	// Steps have such Actions, in the plan's order.
+	Steps []ID
+}
+
+func (e *UndescribedError) Error() string {
+	return fmt.Sprintf("a preview of this plan cannot be applied: the actions of %s do not describe themselves: make them plan.Describers that return a Kind, or use Run",
+		termsafe.Text(ids(e.Steps)))
+}
+
+// StaleError refuses to apply a preview. Where Runner.Apply returns it, nothing has
+// been changed; where it is the cause of a *StepError, that step has changed nothing.
 type StaleError struct {
 	// OtherPlan reports that the preview was made from another plan than the one
 	// given. No host was asked then, and Steps is empty.
@@ -55,8 +69,14 @@ func (e *StaleError) Error() string {
 // Apply runs a plan that somebody has seen a preview of, if it still holds: it
 // makes another preview of the plan, quietly, and refuses with a *StaleError,
 // before it changes anything, if the plan is another one or if any check finds
-// something else than it did. Then it does as Run does. If the hosts cannot be
-// asked, the error is a *RunError.
+// something else than it did. If the hosts cannot be asked, the error is a *RunError.
+// A plan with an Action that does not describe itself (Describer, with a Kind) is
+// refused with an *UndescribedError: it could be another than the one that was shown.
+// Then it does as Run does, with one difference: a step before which this run has
+// applied nothing that it depends on (steps that it comes after, of its host, or that
+// share a lock with it) applies no change that the preview does not have. It fails
+// with a *StaleError if its check finds one, because somebody else works on the host
+// at the same time.
 //
 // Compared is all that the preview shows but RoundTrips, and why a step is Unknown:
 // steps and their order, hosts, titles, totals, outcomes, commands, differences (of
@@ -71,8 +91,8 @@ func (e *StaleError) Error() string {
 // guessing, so secrets do not count: neither that the plan has others, nor what
 // stands at the path of one.
 //
-// What happens on the hosts between the two previews, and what the first steps
-// of the run bring about, each step's own check sees, as in every run.
+// What the first steps of the run bring about, the checks of those after them see, as
+// in every run: StepPreview.Awaits names the steps that could find something else then.
 func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, error) {
 	if err := r.problems(p); err != nil {
 		return Summary{}, err
@@ -81,6 +101,9 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 		var problems quorate.Problems
 		problems.Refuse("preview", "missing: the one of this plan that Preview returned, or ParsePreview read")
 		return Summary{}, problems.Err("runner")
+	}
+	if steps := p.undescribed(); len(steps) > 0 {
+		return Summary{}, &UndescribedError{Steps: steps}
 	}
 	if seen.Plan != newDigester(p).identity(p) {
 		return Summary{}, &StaleError{OtherPlan: true}
@@ -97,7 +120,38 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 	if stale := compareSteps(seen, now); len(stale) > 0 {
 		return Summary{}, &StaleError{Steps: stale}
 	}
-	return r.Run(ctx, p)
+	s := r.scheduler(p)
+	s.shown = now.Steps
+	return s.run(ctx)
+}
+
+// asShown refuses a change that the preview does not have, where nothing that this run
+// has applied can be its reason.
+func (w *worker) asShown(found Diff) error {
+	if w.shown == nil || w.applied || w.touched || w.latest > 0 || len(w.shown[w.i].Awaits) > 0 {
+		return nil
+	}
+	was := w.shown[w.i]
+	known := map[string]Change{}
+	for _, c := range was.Changes {
+		c.Text, c.Hidden = "", ""
+		known[c.fact()] = c
+	}
+	stale := StaleStep{Step: w.step.ID, Host: w.step.Host, Was: was, Is: was}
+	stale.Is.Outcome, stale.Is.Changes = WouldChange, found
+	for _, c := range found {
+		shown, ok := known[c.fact()]
+		switch {
+		case !ok:
+			stale.Differences = append(stale.Differences, "new: "+c.fact())
+		case c.Disruptive && !shown.Disruptive:
+			stale.Differences = append(stale.Differences, "disruptive, and it was not: "+c.fact())
+		}
+	}
+	if len(stale.Differences) == 0 {
+		return nil
+	}
+	return &StaleError{Steps: []StaleStep{stale}}
 }
 
 // alterations say what no preview of the plan holds, whatever the hosts are like. now
@@ -131,6 +185,9 @@ func alterations(seen, now *Preview) []string {
 		if was.Disruptive {
 			disruptive++
 		}
+	}
+	if !slices.Equal(seen.Undescribed, now.Undescribed) {
+		out = append(out, "other steps do not describe themselves")
 	}
 	said := maps.Clone(seen.Totals)
 	maps.DeleteFunc(said, func(_ Outcome, n int) bool { return n == 0 })

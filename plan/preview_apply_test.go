@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/plan/journal"
+	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -112,6 +113,7 @@ func TestApplyOfAnAlteredPreview(t *testing.T) {
 		"commands":        func(pv *plan.Preview) { pv.Steps[0].Commands = []plan.Command{{Argv: []string{"true"}}} },
 		"why":             func(pv *plan.Preview) { pv.Steps[2].Why = "do not mind" },
 		"plan":            func(pv *plan.Preview) { pv.Plan = "x" },
+		"undescribed":     func(pv *plan.Preview) { pv.Undescribed = []plan.ID{"a"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			pv := fixture.Saved(t, &idle{}, p)
@@ -127,6 +129,190 @@ func TestApplyOfAnAlteredPreview(t *testing.T) {
 	_, err := runner.Apply(t.Context(), p, fixture.Saved(t, &idle{}, p))
 	require.NoError(t, err)
 	require.True(t, applied)
+}
+
+// mute is an Action that says nothing of what it is made of.
+type mute struct{ applied *bool }
+
+func (m mute) Check(context.Context, *plan.Host) (plan.Diff, error) {
+	if *m.applied {
+		return nil, nil
+	}
+	return plan.Diff{{Verb: "run", Subject: "it"}}, nil
+}
+
+func (m mute) Apply(context.Context, *plan.Host, plan.Diff) error { *m.applied = true; return nil }
+
+// kindless describes itself, but not what it is.
+type kindless struct{ mute }
+
+func (kindless) Describe() plan.Description {
+	return plan.Description{Inputs: []quorate.Content{plan.InputText("x")}}
+}
+
+// An Action that cannot be compared is shown and can be run, but its preview is not
+// applied; nor is that of undoing it.
+func TestApplyUndescribed(t *testing.T) {
+	for name, make := range map[string]func(m mute) plan.Action{
+		"no Describer": func(m mute) plan.Action { return m }, "no Kind": func(m mute) plan.Action { return kindless{m} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			applied := false
+			known := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }}
+			p := newPlan(t, plan.Step{ID: "known", Host: "h", Action: known}, plan.Step{ID: "mine", Host: "h", Action: make(mute{&applied})})
+			hosts := fakeHosts("h")
+			runner := plan.Runner{Transport: hosts}
+			refused := func(p *plan.Plan, want plan.ID) {
+				t.Helper()
+				pv := fixture.Saved(t, hosts, p)
+				require.Equal(t, []plan.ID{want}, pv.Undescribed)
+				require.Contains(t, pv.Text(), "cannot be applied as shown, only run: the actions of "+string(want)+" do not describe themselves")
+				calls := len(hosts.Calls())
+				_, err := runner.Apply(t.Context(), p, pv)
+				var undescribed *plan.UndescribedError
+				require.ErrorAs(t, err, &undescribed)
+				require.Equal(t, []plan.ID{want}, undescribed.Steps)
+				require.Len(t, hosts.Calls(), calls, "a host was asked")
+				require.False(t, applied)
+			}
+			refused(p, "mine")
+			back, err := plan.Rollback(p, "run")
+			require.NoError(t, err)
+			refused(back, "undo/mine")
+			_, err = runner.Run(t.Context(), p)
+			require.NoError(t, err)
+			require.True(t, applied)
+		})
+	}
+}
+
+// What somebody does to a host after Apply has compared is not mended on the quiet: the
+// step fails, with what is new, and nothing is applied. What the run itself brings
+// about is applied, as the preview has announced.
+func TestApplyOnlyWhatWasShown(t *testing.T) {
+	shown, other := plan.Change{Verb: "update", Subject: "/a"}, plan.Change{Verb: "update", Subject: "/b"}
+	harder := shown
+	harder.Disruptive = true
+	for name, c := range map[string]struct {
+		was, is plan.Diff
+		refused string
+	}{
+		"the same":             {was: plan.Diff{shown}, is: plan.Diff{shown}},
+		"less":                 {was: plan.Diff{shown, other}, is: plan.Diff{other}},
+		"more":                 {was: plan.Diff{shown}, is: plan.Diff{shown, other}, refused: "new: update /b"},
+		"something else":       {was: plan.Diff{shown}, is: plan.Diff{other}, refused: "new: update /b"},
+		"where there was none": {was: nil, is: plan.Diff{other}, refused: "new: update /b"},
+		"a restart":            {was: plan.Diff{shown}, is: plan.Diff{harder}, refused: "disruptive, and it was not: update /a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checks, applied := 0, plan.Diff(nil)
+			action := fixture.Action{
+				OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
+					switch checks++; {
+					case applied != nil:
+						return nil, nil
+					case checks <= 2: // Preview's, and Apply's own
+						return c.was, nil
+					}
+					return c.is, nil
+				},
+				OnApply: func(context.Context, *plan.Host) error { applied = c.is; return nil },
+			}
+			p := newPlan(t, plan.Step{ID: "s", Host: "h", Action: action})
+			runner := plan.Runner{Transport: fakeHosts("h")}
+			_, err := runner.Apply(t.Context(), p, fixture.Saved(t, runner.Transport, p))
+			if c.refused == "" {
+				require.NoError(t, err)
+				require.Equal(t, c.is, applied)
+				return
+			}
+			var step *plan.StepError
+			require.ErrorAs(t, err, &step)
+			require.Equal(t, plan.Checking, step.Phase)
+			var stale *plan.StaleError
+			require.ErrorAs(t, err, &stale)
+			require.Len(t, stale.Steps, 1)
+			require.Equal(t, []string{c.refused}, stale.Steps[0].Differences)
+			require.Nil(t, applied)
+		})
+	}
+	t.Run("brought about by the run", func(t *testing.T) {
+		for name, second := range map[string]plan.Step{
+			"after it":            {Host: "g", After: []plan.ID{"first"}},
+			"on its host":         {Host: "h"},
+			"under the same lock": {Host: "g", Locks: []string{"lock"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				done := map[string]bool{}
+				first := fixture.Action{
+					OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
+						if done["first"] {
+							return nil, nil
+						}
+						return plan.Diff{shown}, nil
+					},
+					OnApply: func(context.Context, *plan.Host) error { done["first"] = true; return nil },
+				}
+				second.ID, second.Action = "second", fixture.Action{
+					OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
+						if !done["first"] || done["second"] {
+							return nil, nil
+						}
+						return plan.Diff{other}, nil
+					},
+					OnApply: func(context.Context, *plan.Host) error { done["second"] = true; return nil },
+				}
+				p := newPlan(t, plan.Step{ID: "first", Host: "h", Action: first, Locks: []string{"lock"}}, second)
+				runner := plan.Runner{Transport: fakeHosts("h", "g")}
+				_, err := runner.Apply(t.Context(), p, fixture.Saved(t, runner.Transport, p))
+				require.NoError(t, err)
+				require.True(t, done["second"])
+			})
+		}
+	})
+}
+
+// counted counts how often it is asked what it is made of.
+type counted struct {
+	fixture.Action
+	times *int
+}
+
+func (c counted) Describe() plan.Description {
+	*c.times++
+	return plan.Description{Kind: "example.com/counted", Inputs: []quorate.Content{plan.InputText("x")}}
+}
+
+// An Action is asked once what it is made of, when the plan is made, and not again by
+// what is composed of it, shown, run, kept in a journal or undone.
+func TestDescribeOnce(t *testing.T) {
+	times, applied := 0, false
+	action := counted{times: &times, Action: fixture.Action{
+		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {
+			if applied {
+				return nil, nil
+			}
+			return plan.Diff{{Verb: "run", Subject: "it"}}, nil
+		},
+		OnApply: func(context.Context, *plan.Host) error { applied = true; return nil },
+	}}
+	p := newPlan(t, plan.Step{ID: "s", Host: "h", Action: action})
+	p, err := p.With(step("a", "h"))
+	require.NoError(t, err)
+	p, err = p.Before("s", step("b", "h"))
+	require.NoError(t, err)
+	p, err = p.After("s", step("c", "h"))
+	require.NoError(t, err)
+	p = p.WithSecrets(quorate.Sensitive([]byte(marker)))
+	runner := plan.Runner{Transport: fakeHosts("h"), Journal: &journaltest.Memory{}}
+	pv := fixture.Saved(t, runner.Transport, p)
+	_, err = runner.Apply(t.Context(), p, pv)
+	require.NoError(t, err)
+	_, err = plan.Rollback(p, "run")
+	require.NoError(t, err)
+	_ = p.Fingerprint()
+	require.True(t, applied)
+	require.Equal(t, 1, times)
 }
 
 // What somebody wrote into a preview's outcome is no syntax of a graph.

@@ -42,6 +42,9 @@ func (p *Preview) Text() string {
 	if !p.Changed() && p.Totals[Failed]+p.Totals[NotReached] == 0 {
 		b.WriteString("\nnothing to do: every host is as described\n")
 	}
+	if len(p.Undescribed) > 0 {
+		fmt.Fprintf(&b, "\ncannot be applied as shown, only run: the actions of %s do not describe themselves\n", ids(p.Undescribed))
+	}
 	return termsafe.Text(b.String())
 }
 

@@ -53,7 +53,7 @@ func (p *Plan) Irreversible() []ID {
 }
 
 // Rollback makes the plan that undoes what one run of p did, in reverse order: the
-// run, or all the runs, of a Runner whose Keep was this name. It goes by what that
+// run, or all the runs, of a Runner whose BackupAs was this name. It goes by what that
 // Runner has kept on the hosts, so it can be made by another program and after
 // another run, and needs no journal. The names of its steps are those of p after
 // "undo/".
@@ -76,7 +76,7 @@ func (p *Plan) Irreversible() []ID {
 // interrupted one goes on where it was. Undo an older run only after those that came
 // later: what it kept may be older than what they changed.
 //
-// The error tells that the name is none that Runner.BackupAs takes, or is a
+// The error says that the name is none that Runner.BackupAs takes, or is a
 // *quorate.InvalidError where there is no plan.
 func Rollback(p *Plan, run string) (*Plan, error) {
 	if p == nil {
@@ -92,7 +92,7 @@ func Rollback(p *Plan, run string) (*Plan, error) {
 	for i, s := range slices.Backward(p.steps) {
 		u := Step{
 			ID: "undo/" + s.ID, Title: "undo: " + s.Title, Host: s.Host, Locks: s.Locks, Timeout: s.Timeout, Retry: s.Retry,
-			Action:  revert{step: s.ID, action: s.Action, dir: undoDir(run, s.ID)},
+			Action:  revert{step: s.ID, action: s.Action, dir: undoDir(run, s.ID), of: p.described[i].Description},
 			secrets: s.secrets,
 		}
 		for _, j := range waits[i] {
@@ -158,6 +158,7 @@ type revert struct {
 	step   ID
 	action Action
 	dir    string
+	of     Description
 }
 
 const (
@@ -198,8 +199,11 @@ func (u revert) Apply(ctx context.Context, h *Host, _ Diff) error {
 
 // Describe returns what the step is made of.
 func (u revert) Describe() Description {
-	d := describe(u.action)
-	return Description{Kind: "quorate/undo", Inputs: append(d.Inputs, InputText(d.Kind, string(u.step), u.dir))}
+	d := Description{Inputs: slices.Concat(u.of.Inputs, []quorate.Content{InputText(u.of.Kind, string(u.step), u.dir)})}
+	if u.of.Kind != "" { // or nobody knows what undoing it does
+		d.Kind = "quorate/undo"
+	}
+	return d
 }
 
 // forgetKept removes the mark first: what is left without it counts for nothing.

@@ -27,7 +27,7 @@ type Runner struct {
 	Parallel int
 	// DryRun checks every step and applies none.
 	DryRun bool
-	// Observe, if set, is given every event in order, one at a time, by the
+	// Observe, if set, is called with every event in order, one at a time, by the
 	// goroutine that called Run; the run waits while it works.
 	Observe func(Event)
 	// Now is the clock of events and records. Default time.Now.
@@ -39,7 +39,7 @@ type Runner struct {
 	// be written is a *JournalError: an intent fails its step, which is then
 	// not applied; an outcome fails the run and undoes nothing.
 	Journal Journal
-	// Keep, if not empty, names this run, and has it keep on each host, below /var/lib/quorate/undo,
+	// BackupAs, if not empty, names this run, and has it keep on each host, below /var/lib/quorate/undo,
 	// what it takes to undo each step that it applies: see Rollback. Runs with the
 	// same name count as one, and what they keep stays until it is rolled back or
 	// the node is reset. Up to 64 letters, digits, dots, dashes and underscores. It
@@ -98,27 +98,6 @@ func (r *Runner) problems(p *Plan) error {
 		return err
 	}
 	return p.describable()
-}
-
-// describable has every Action describe itself once, so that one that panics is
-// its step's failure.
-func (p *Plan) describable() error {
-	var failed []*StepError
-	for _, s := range p.steps {
-		func() {
-			defer func() {
-				if value := recover(); value != nil {
-					fault := &PanicError{Value: p.redact(fmt.Sprint(value)), Stack: string(debug.Stack())}
-					failed = append(failed, &StepError{Step: s.ID, Host: s.Host, Phase: Checking, Attempt: 1, Err: fault})
-				}
-			}()
-			_ = describe(s.Action)
-		}()
-	}
-	if len(failed) == 0 {
-		return nil
-	}
-	return &RunError{Failed: failed}
 }
 
 func (r *Runner) scheduler(p *Plan) *scheduler {
@@ -201,8 +180,11 @@ type scheduler struct {
 	journal     *journaling
 	journalErrs []*JournalError
 	unfinished  []Unfinished
-	// preview is told what a dry run finds; nil outside of Preview.
+	// preview collects what a dry run finds; nil outside of Preview.
 	preview *previewer
+	// shown is what a preview of the same plan has just found, by step; nil outside of
+	// Apply.
+	shown []StepPreview
 }
 
 // message is what a worker says: an event or, last of all, its result.
@@ -530,6 +512,9 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 			return w.fault(Checking, diff, err)
 		}
 		return WouldChange, diff, nil
+	}
+	if err := w.asShown(diff); err != nil {
+		return w.fault(Checking, diff, err)
 	}
 	w.phase = Recording
 	if err := w.keep(ctx, w.step, h, diff); err != nil {

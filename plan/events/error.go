@@ -72,6 +72,9 @@ const (
 	// KindStale is a *plan.StaleError, a preview that no longer holds: Problems says of
 	// each step what is not as it was, Do.
 	KindStale Kind = "stale"
+	// KindUndescribed is a *plan.UndescribedError, a preview of Actions that do not say what
+	// they are made of: Problems names their steps, Do.
+	KindUndescribed Kind = "undescribed"
 	// KindPreviewSchema is a *plan.PreviewSchemaError, what is no preview or one of the
 	// form Got.
 	KindPreviewSchema Kind = "preview-schema"
@@ -285,6 +288,8 @@ func typedError(err error) Error {
 		return Error{Kind: KindFile, Host: e.Host, Tried: e.Op, Path: e.Path}
 	case *plan.StaleError:
 		return Error{Kind: KindStale, Problems: staleProblems(e), Do: "look at a new preview"}
+	case *plan.UndescribedError:
+		return Error{Kind: KindUndescribed, Problems: undescribedProblems(e), Do: "make their actions plan.Describers that return a Kind, or run the plan"}
 	case *plan.PreviewSchemaError:
 		return Error{Kind: KindPreviewSchema, Want: plan.PreviewSchema, Got: e.Got}
 	case *plan.IrreversibleError:
@@ -320,6 +325,14 @@ func staleProblems(e *plan.StaleError) []quorate.Problem {
 		for _, d := range s.Differences {
 			out = append(out, quorate.Problem{Path: string(s.Step), Message: strings.TrimSpace(d), Severity: quorate.Refused})
 		}
+	}
+	return out
+}
+
+func undescribedProblems(e *plan.UndescribedError) []quorate.Problem {
+	out := make([]quorate.Problem, 0, len(e.Steps))
+	for _, id := range e.Steps {
+		out = append(out, quorate.Problem{Path: string(id), Message: "its action does not describe itself", Severity: quorate.Refused})
 	}
 	return out
 }

@@ -94,6 +94,7 @@ func shownErrors() map[events.Kind]error {
 		events.KindSudo:         &sudo.Error{Host: "cp-1", Reason: sudo.PasswordNeeded},
 		events.KindStale: &plan.StaleError{Steps: []plan.StaleStep{{Step: "init/cp-1", Host: "cp-1",
 			Differences: []string{"it was would-change and is unchanged"}}}},
+		events.KindUndescribed:   &plan.UndescribedError{Steps: []plan.ID{"motd/cp-1"}},
 		events.KindPreviewSchema: &plan.PreviewSchemaError{Got: "quorate.dev/preview/v2"},
 		events.KindQuorum:        &ha.QuorumError{Member: "cp-2", Voters: 2, Majority: 2, Healthy: []string{"cp-1"}, Err: errors.New("cp-3 does not answer")},
 		events.KindIrreversible:  &plan.IrreversibleError{Step: "etcd-join/cp-2", Reason: "what it does has no way back"},
