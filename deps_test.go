@@ -76,7 +76,7 @@ func listPackages(dir string, flags []string) (map[string]pkg, error) {
 	}
 }
 
-// ours gives the module's packages at or below a path of it.
+// ours returns the module's packages at or below a path of it.
 func ours(all map[string]pkg, below string) []pkg {
 	var out []pkg
 	for _, p := range all {

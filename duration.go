@@ -8,10 +8,10 @@ import (
 // Duration is a time.Duration that text formats write as "1.5s".
 type Duration time.Duration
 
-// Std gives the standard library's type.
+// Std returns the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// String gives the form of time.Duration: "1.5s".
+// String returns the form of time.Duration: "1.5s".
 func (d Duration) String() string { return time.Duration(d).String() }
 
 // MarshalText writes the form of String.

@@ -85,7 +85,7 @@ func (p Problems) Only(s Severity) Problems {
 	return out
 }
 
-// Err gives an *InvalidError with the errors among the problems, nil if there
+// Err returns an *InvalidError with the errors among the problems, nil if there
 // are none: warnings alone refuse nothing.
 func (p Problems) Err(what string) error {
 	refused := p.Only(Refused)

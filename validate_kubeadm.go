@@ -131,7 +131,7 @@ func (v *validator) env(at string, env map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		here := key(at, name)
 		if !syntax.IsVariable(name) {
-			v.Refuse(here, "%q is no name of an environment variable: want letters, digits and _ . -, not beginning with a digit", name)
+			v.Refuse(here, "%q is no name of an environment variable: want letters, digits and _ . -, not starting with a digit", name)
 		}
 		if syntax.HasControl(env[name]) {
 			v.Refuse(here, "the value holds a control character")

@@ -22,7 +22,7 @@ func (m Member) PeerURL() string {
 	return addressURL(m.scheme(), m.Addresses[0], m.withDefaults().Etcd.PeerPort)
 }
 
-// JoinFile gives the drop-in that starts the member as one that has been added
+// JoinFile returns the drop-in that starts the member as one that has been added
 // to a running cluster: with State Existing and the Peers that the cluster has
 // now, which need not be those of its unit. etcd heeds neither once it has data,
 // so the member goes on with the unit's own command at its next start. It is

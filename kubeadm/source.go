@@ -69,7 +69,7 @@ func splitDocuments(data []byte) (docs []rawDoc) {
 			end = at + i + 1
 		}
 		if text := data[at:end]; bytes.HasPrefix(text, []byte("---")) && (len(bytes.TrimSpace(text)) == 3 || text[3] == ' ' || text[3] == '\t') {
-			// What a file begins with is no document if it is empty.
+			// What a file starts with is no document if it is empty.
 			if len(docs) > 0 || !blank(data[begin:at]) {
 				add(at)
 			}

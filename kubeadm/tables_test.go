@@ -131,7 +131,7 @@ func TestTablesAgree(t *testing.T) {
 			}
 		}
 		if oldest != oldestMinor {
-			t.Errorf("%s begins with 1.%d, not 1.%d", name, oldest, oldestMinor)
+			t.Errorf("%s starts with 1.%d, not 1.%d", name, oldest, oldestMinor)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (a *Authority) String() string {
 // MarshalText writes what String gives: a key is never marshalled.
 func (a *Authority) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// GoString gives what String gives.
+// GoString returns the same as String.
 func (a *Authority) GoString() string { return a.String() }
 
 // checkAuthority checks what does not depend on the time.

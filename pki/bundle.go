@@ -69,7 +69,7 @@ const (
 	kubernetesDir = hostpath.KubernetesPKI + "/"
 )
 
-// EtcdMember gives the files of a control plane's etcd member, ordered by path,
+// EtcdMember returns the files of a control plane's etcd member, ordered by path,
 // in /etc/etcd/pki: ca.crt, peer.crt, peer.key, server.crt and server.key; none
 // with Etcd.Stacked, whose members find all in ControlPlane's. Any other node is
 // an *UnknownNodeError.
@@ -98,7 +98,7 @@ func (b *Bundle) EtcdMember(_ context.Context, node string) ([]quorate.File, err
 	), nil
 }
 
-// ControlPlane gives the files that kubeadm expects on a control plane with
+// ControlPlane returns the files that kubeadm expects on a control plane with
 // etcd outside its care, ordered by path, in /etc/kubernetes/pki: the two
 // Kubernetes authorities with their keys, the service accounts' key pair, and
 // the API server's client pair for etcd with etcd's trust file. Any other node
@@ -160,7 +160,7 @@ func (b *Bundle) CAHashes(context.Context) ([]string, error) {
 	return hashes, nil
 }
 
-// EtcdClient gives a TLS configuration with the operator's client certificate,
+// EtcdClient returns a TLS configuration with the operator's client certificate,
 // for a program that reads etcd's health or changes its membership. Each call
 // gives a fresh one, which the caller may change.
 //
@@ -190,7 +190,7 @@ func (b *Bundle) EtcdClient(context.Context) (*tls.Config, error) {
 	}, nil
 }
 
-// CA gives a copy of an authority's certificate, nil for a name that is none of
+// CA returns a copy of an authority's certificate, nil for a name that is none of
 // the three.
 func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
 	h, err := b.get()
@@ -203,7 +203,7 @@ func (b *Bundle) CA(name AuthorityName) *x509.Certificate {
 	return nil
 }
 
-// Leaf gives a copy of a leaf's certificate. The node is empty for
+// Leaf returns a copy of a leaf's certificate. The node is empty for
 // OperatorEtcdClient. A node without it is an *UnknownNodeError, and a control
 // plane whose leaves kubeadm issues a *StackedError.
 func (b *Bundle) Leaf(node string, kind LeafKind) (*x509.Certificate, error) {
@@ -253,7 +253,7 @@ func (b *Bundle) String() string {
 	return "certificates of cluster " + h.cluster
 }
 
-// GoString gives what String gives.
+// GoString returns the same as String.
 func (b *Bundle) GoString() string { return b.String() }
 
 // MarshalText writes what String gives. Store gives what there is to keep.

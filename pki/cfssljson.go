@@ -8,7 +8,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// CFSSL gives what the cfssl command needs to issue etcd's certificates itself,
+// CFSSL returns what the cfssl command needs to issue etcd's certificates itself,
 // as files of its own JSON ordered by path:
 //
 //	ca-config.json   the signing policy, every profile of the configuration
@@ -50,7 +50,7 @@ func CFSSL(cluster quorate.Cluster, cfg Config) ([]quorate.File, error) {
 	return byPath(files...), nil
 }
 
-// CFSSLDefaultRequest gives config.json: what `cfssl print-defaults csr` prints,
+// CFSSLDefaultRequest returns config.json: what `cfssl print-defaults csr` prints,
 // with a node's name and first address in the place of its examples, as
 // walk-throughs make it on each host with sed. It asks for the node's server and
 // peer certificates, which do not answer to loopback and say that the node is in

@@ -106,7 +106,7 @@ type Profile struct {
 // DefaultExpiry of leaves: 43800h, five years.
 const DefaultExpiry = 43800 * time.Hour
 
-// DefaultProfiles gives a fresh map of the profiles server, peer (both for
+// DefaultProfiles returns a fresh map of the profiles server, peer (both for
 // server and client authentication) and client (client only), each of
 // DefaultExpiry. A server's leaf is a client's too because etcd's own gateway
 // connects to its server with it.

@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// FileError tells that a file of a store cannot be used. Load joins one for
+// FileError reports that a file of a store cannot be used. Load joins one for
 // every such file. It never holds the file's content.
 type FileError struct {
 	// File is its path in the store.
@@ -20,7 +20,7 @@ func (e *FileError) Error() string {
 	return termsafe.Text("stored certificates: " + e.File + ": " + e.Err.Error())
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
 // AuthorityReason tells the kinds of an AuthorityError apart.
@@ -41,7 +41,7 @@ const (
 	Lapsed AuthorityReason = "not valid now"
 )
 
-// AuthorityError tells that a certificate authority cannot be used.
+// AuthorityError reports that a certificate authority cannot be used.
 type AuthorityError struct {
 	// Authority is "etcd", "kubernetes" or "front-proxy", empty if it is not
 	// known yet what the authority is for.
@@ -59,10 +59,10 @@ func (e *AuthorityError) Error() string {
 	return termsafe.Text(s)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *AuthorityError) Unwrap() error { return e.Err }
 
-// VerifyError tells that a certificate of a bundle does not hold.
+// VerifyError reports that a certificate of a bundle does not hold.
 type VerifyError struct {
 	// File is the certificate's path in the store.
 	File string
@@ -71,10 +71,10 @@ type VerifyError struct {
 
 func (e *VerifyError) Error() string { return termsafe.Text("verify " + e.File + ": " + e.Err.Error()) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *VerifyError) Unwrap() error { return e.Err }
 
-// StackedError tells that a bundle has no such leaf for a control plane, since
+// StackedError reports that a bundle has no such leaf for a control plane, since
 // kubeadm issues those of stacked members on their hosts.
 type StackedError struct {
 	Node string
@@ -85,7 +85,7 @@ func (e *StackedError) Error() string {
 	return termsafe.Text(fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node))
 }
 
-// UnknownNodeError tells that a bundle has nothing for a node: it is no control
+// UnknownNodeError reports that a bundle has nothing for a node: it is no control
 // plane of the cluster that the bundle was made for.
 type UnknownNodeError struct {
 	Node string

@@ -44,7 +44,7 @@ func (s leafSpec) name() string {
 	return "nodes/" + s.node + "/" + string(s.kind)
 }
 
-// leafSpecs gives every leaf of a cluster, in the order in which they are issued.
+// leafSpecs returns every leaf of a cluster, in the order in which they are issued.
 func leafSpecs(c quorate.Cluster, cfg Config) []leafSpec {
 	specs := []leafSpec{{kind: OperatorEtcdClient, commonName: operatorName, profile: ProfileClient}}
 	if c.Etcd.Stacked {
@@ -85,7 +85,7 @@ const maxCommonName = 64
 // whole.
 func commonName(name string) string { return name[:min(len(name), maxCommonName)] }
 
-// certHosts gives the SANs of a certificate in the form of leafSpec.hosts.
+// certHosts returns the SANs of a certificate in the form of leafSpec.hosts.
 func certHosts(c *x509.Certificate) []string {
 	var hosts []string
 	for _, ip := range c.IPAddresses {

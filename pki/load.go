@@ -27,7 +27,7 @@ type Change struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// String gives "file: reason (detail)".
+// String returns "file: reason (detail)".
 func (c Change) String() string {
 	s := c.File + ": " + string(c.Reason)
 	if c.Detail != "" {
@@ -36,7 +36,7 @@ func (c Change) String() string {
 	return s
 }
 
-// Reason tells why something was issued.
+// Reason reports why something was issued.
 type Reason string
 
 const (

@@ -156,7 +156,7 @@ func clock(after time.Duration) func(*pki.Config) {
 	return func(c *pki.Config) { c.Now = at(epoch.Add(after)).Now }
 }
 
-// short gives leaves of three hours.
+// short returns leaves of three hours.
 func short(now time.Time) pki.Config {
 	cfg := at(now)
 	cfg.Profiles = pki.DefaultProfiles()

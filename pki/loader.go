@@ -36,7 +36,7 @@ func (l *loader) load() error {
 	return l.leaves()
 }
 
-// authority gives the brought, the stored or a new one.
+// authority returns the brought, the stored or a new one.
 func (l *loader) authority(name AuthorityName, commonName string, alg KeyAlgorithm, brought *Authority) (*pair, error) {
 	kept, err := l.storedAuthority(name)
 	switch {

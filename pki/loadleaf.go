@@ -34,7 +34,7 @@ func (l *loader) leaf(s leafSpec) (*pair, error) {
 	return made, nil
 }
 
-// storedLeaf gives the stored leaf, and the reason to issue it anew if there is
+// storedLeaf returns the stored leaf, and the reason to issue it anew if there is
 // one.
 func (l *loader) storedLeaf(s leafSpec) (kept *pair, reason Reason, detail string, err error) {
 	certPath, keyPath := s.name()+".crt", s.name()+".key"
@@ -63,7 +63,7 @@ func (l *loader) storedLeaf(s leafSpec) (kept *pair, reason Reason, detail strin
 	return p, reason, detail, nil
 }
 
-// lapsing tells whether a leaf's time is over or nearly so, and a new one would
+// lapsing reports whether a leaf's time is over or nearly so, and a new one would
 // last longer: at the end of its authority's life it would not.
 func (l *loader) lapsing(p *pair, profile string) (Reason, string) {
 	end := p.cert.NotAfter

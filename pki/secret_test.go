@@ -48,7 +48,7 @@ func secretsOf(t *testing.T, files map[string][]byte) []string {
 	return secrets
 }
 
-// numbers gives a private key's secret number in decimal and hexadecimal.
+// numbers returns a private key's secret number in decimal and hexadecimal.
 func numbers(t *testing.T, path string, content []byte) []string {
 	t.Helper()
 	block, _ := pem.Decode(content)

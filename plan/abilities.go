@@ -22,7 +22,7 @@ type Describer interface {
 type Description struct {
 	// Kind names what the Action does, the same in every program and version that
 	// does the same: "example.com/motd". Saved previews and journals know an Action
-	// by it. Those of this module begin with "quorate/".
+	// by it. Those of this module start with "quorate/".
 	Kind string
 	// Files are those that the Action keeps as they are here: its Check names
 	// in its Diff, by their paths, those that differ.

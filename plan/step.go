@@ -49,7 +49,7 @@ type Retry struct {
 	Attempts int
 	// Wait before the next attempt. Default 1s.
 	Wait time.Duration
-	// If tells which failures are worth another attempt. Default: Transient.
+	// If reports which failures are worth another attempt. Default: Transient.
 	If func(error) bool
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// ExitError tells that a command ran and did not succeed.
+// ExitError reports that a command ran and did not succeed.
 type ExitError struct {
 	Host string
 	Argv []string
@@ -71,7 +71,7 @@ const (
 	Lost DialReason = "connection lost"
 )
 
-// DialError tells that a host could not be reached, or no longer.
+// DialError reports that a host could not be reached, or no longer.
 type DialError struct {
 	Host string
 	// Addr that was dialled, empty if the transport has no addresses.
@@ -97,5 +97,5 @@ func (e *DialError) Error() string {
 	return termsafe.Text(s)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.Err }

@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// FileError tells which operation of a Filer failed on which path. It wraps
+// FileError reports which operation of a Filer failed on which path. It wraps
 // fs.ErrNotExist, fs.ErrPermission, ErrTooLarge, an *ExitError or what else
 // was the cause.
 type FileError struct {
@@ -34,7 +34,7 @@ func (e *FileError) Error() string {
 	return termsafe.Text(s + ": " + e.Err.Error())
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
 // ownerName is what useradd and chown take for a name, or a number.

@@ -79,7 +79,7 @@ func FuzzParseStat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		info, err := parseStat("/p", line)
 		if err == nil && line != "-" && !info.Exists {
-			t.Errorf("%q gave %+v", line, info)
+			t.Errorf("%q returned %+v", line, info)
 		}
 	})
 }

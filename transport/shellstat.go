@@ -84,7 +84,7 @@ func mergeStats(parts []string, n int) []string {
 		if !strings.HasPrefix(line, "f ") {
 			continue
 		}
-		// sha256sum's line goes on with the name, and begins with a backslash
+		// sha256sum's line goes on with the name, and starts with a backslash
 		// where the name holds one.
 		if len(rest) == 0 {
 			return nil

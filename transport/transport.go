@@ -71,7 +71,7 @@ type Filer interface {
 	// Stat describes the files at the paths, in their order, in one round
 	// trip. A path at which nothing stands has Exists false and is no error.
 	Stat(ctx context.Context, paths ...string) ([]FileInfo, error)
-	// Read gives the content of one regular file, at most limit bytes
+	// Read returns the content of one regular file, at most limit bytes
 	// (a larger file is an error). A file that is not there is an error that
 	// wraps fs.ErrNotExist.
 	Read(ctx context.Context, path string, limit int64) ([]byte, error)

@@ -54,7 +54,7 @@ func haproxies(t *testing.T, c quorate.Cluster) []vip.HAProxy {
 	return out
 }
 
-// haproxyFiles gives the configuration and the drop-in.
+// haproxyFiles returns the configuration and the drop-in.
 func haproxyFiles(t *testing.T, h vip.HAProxy) (config, dropIn quorate.File) {
 	t.Helper()
 	out, err := h.Files()

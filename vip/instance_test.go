@@ -111,7 +111,7 @@ func instances(t *testing.T, c quorate.Cluster) []vip.Instance {
 	return out
 }
 
-// files gives the check script and the configuration.
+// files returns the check script and the configuration.
 func files(t *testing.T, i vip.Instance) (check, config quorate.File) {
 	t.Helper()
 	out, err := i.Files()

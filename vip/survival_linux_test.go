@@ -138,7 +138,7 @@ func (l *supervisedLab) canHold(t *testing.T, host int) {
 	l.stays(t, host, 5*time.Second)
 }
 
-// link gives a host an interface that is up, address its address.
+// link adds an interface that is up to a host, address its address.
 func (l *supervisedLab) link(t *testing.T, host int) {
 	t.Helper()
 	inside(t, l.middle, "link", "add", l.segment.port(host), "type", "veth", "peer", "name", "eth0", "netns", l.hosts[host].name)

@@ -95,7 +95,7 @@ func (all fakes) start(t *testing.T) {
 }
 
 // dial reaches a fake, refuses an address that has none, and hangs at one that
-// begins with "hang".
+// starts with "hang".
 func (all fakes) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if strings.HasPrefix(address, "hang") {
 		<-ctx.Done()

@@ -61,7 +61,7 @@ func knowsLearners(ctx context.Context, client *clientv3.Client) error {
 	return nil
 }
 
-// PromoteMember gives a learner its vote. Until it has caught up with the leader
+// PromoteMember makes a learner a voter. Until it has caught up with the leader
 // the error is an *EndpointError with ErrLearnerNotReady, which NotReady reports;
 // before etcd 3.4 with an *UnsupportedError.
 func (c *Client) PromoteMember(ctx context.Context, id uint64) error {

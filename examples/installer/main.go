@@ -417,7 +417,7 @@ func (o options) hostKeys() []string {
 	return inHome(".ssh/known_hosts")
 }
 
-// inHome gives those of the names that stand in the home directory.
+// inHome returns those of the names that stand in the home directory.
 func inHome(names ...string) []string {
 	home, err := os.UserHomeDir()
 	if err != nil {

@@ -88,7 +88,7 @@ func installAgain(t *testing.T, l *machines.Lab, installer string) {
 	t.Logf("the installer, run again:\n%s", out)
 }
 
-// buildInstaller gives the path of the installer's binary.
+// buildInstaller returns the path of the installer's binary.
 func buildInstaller(t *testing.T) string {
 	t.Helper()
 	installer := filepath.Join(t.TempDir(), "installer")
@@ -100,7 +100,7 @@ func buildInstaller(t *testing.T) string {
 	return installer
 }
 
-// labOptions gives the options of a lab that a test boots, or skips it.
+// labOptions returns the options of a lab that a test boots, or skips it.
 func labOptions(t *testing.T) options {
 	t.Helper()
 	if os.Getenv("QUORATE_E2E") == "" {

@@ -131,7 +131,7 @@ func TestE2EPackages(t *testing.T) {
 	})
 }
 
-// packagesRoot gives the lab's root file system. Where the test cannot run it
+// packagesRoot returns the lab's root file system. Where the test cannot run it
 // is skipped, which in CI is a failure.
 func packagesRoot(t *testing.T, programs ...string) string {
 	t.Helper()
@@ -314,7 +314,7 @@ func (c chroot) prepare(t *testing.T, p software.Source, version string, names .
 	return diff, err
 }
 
-// preinstall gives the host an earlier history.
+// preinstall installs the packages of an earlier version.
 func (c chroot) preinstall(t *testing.T, version string) {
 	t.Helper()
 	list := fromRepository().Repositories[0]
@@ -368,7 +368,7 @@ func debs() (first, later []deb) {
 	), []deb{newer}
 }
 
-// prints gives a program that prints a line.
+// prints returns a program that prints a line.
 func prints(path, line string) map[string]string {
 	return map[string]string{path: "#!/bin/sh\necho '" + line + "'\n"}
 }

@@ -167,7 +167,7 @@ func checkEtcd(ctx context.Context, r *rendered, h renderedHost, path string) er
 	return accepted(path, "etcd", out, err)
 }
 
-// execStart gives the words of a unit's ExecStart. The words of these units
+// execStart returns the words of a unit's ExecStart. The words of these units
 // need no quoting; one that has some is an error rather than misread.
 func (h renderedHost) execStart(path string) ([]string, error) {
 	b, err := os.ReadFile(filepath.Join(h.dir, path))

@@ -233,7 +233,7 @@ func newRenderedHost(out string, c quorate.Cluster, n quorate.Node) renderedHost
 	}
 }
 
-// checkHost gives everything that is wrong with a host's files.
+// checkHost returns everything that is wrong with a host's files.
 func (r *rendered) checkHost(ctx context.Context, h renderedHost) (faults []error) {
 	r.count("hosts")
 	files, err := h.files()

@@ -67,7 +67,7 @@ func install(ctx context.Context, t *testing.T, l *machines.Lab, installer, what
 	}
 }
 
-// etcdLeader gives the host whose member leads.
+// etcdLeader returns the host whose member leads.
 func etcdLeader(ctx context.Context, t *testing.T, l *machines.Lab) string {
 	t.Helper()
 	out, err := etcdctl(ctx, l, l.Hosts()[2].Name, "endpoint status --cluster -w json")

@@ -70,7 +70,7 @@ func poll(ctx context.Context, client *etcdclient.Client, wanted func(etcdclient
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// throughTunnel gives use connections as seen from the door.
+// throughTunnel calls use with connections as seen from the door.
 func (d *demo) throughTunnel(ctx context.Context, use func(dialer) error) error {
 	conn, err := d.ssh.Dial(ctx, d.door())
 	if err != nil {
@@ -126,7 +126,7 @@ func (d *demo) getFrom(ctx context.Context, name, key string) (value string, err
 	return value, err
 }
 
-// keyValues gives use etcd's own client, through the tunnel.
+// keyValues calls use with etcd's own client, through the tunnel.
 func (d *demo) keyValues(ctx context.Context, endpoints []string, use func(context.Context, *clientv3.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

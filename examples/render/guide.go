@@ -41,7 +41,7 @@ type guide struct {
 	requests  []quorate.File
 }
 
-// guideExact gives the walk-through's files and commands with its paths and
+// guideExact returns the walk-through's files and commands with its paths and
 // values. What could not work is as docs/guide.md says. The renderers check the
 // description and compute every value; only the texts that they would write
 // otherwise (the unit, keepalived's configuration and check) are written here.
@@ -107,7 +107,7 @@ func newGuide(ctx context.Context, cfg ha.Config) (g guide, err error) {
 	return g, err
 }
 
-// cfssl gives the policy and the requests. The policy is on every master, since
+// cfssl returns the policy and the requests. The policy is on every master, since
 // each signs its own certificates.
 func (g guide) cfssl(i int) ([]quorate.File, error) {
 	var out []quorate.File
@@ -198,7 +198,7 @@ func fill(name string, values map[string]any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// authorities gives the four files that kubeadm must find alike on all masters.
+// authorities returns the four files that kubeadm must find alike on all masters.
 // The walk-through has the first master make them; here they are there before,
 // since what the workers' command says of them is.
 func (g guide) authorities(ctx context.Context, i int) ([]quorate.File, error) {
@@ -208,7 +208,7 @@ func (g guide) authorities(ctx context.Context, i int) ([]quorate.File, error) {
 	}), err
 }
 
-// kubeadm gives a master's config.yaml and the kubelet's drop-in.
+// kubeadm returns a master's config.yaml and the kubelet's drop-in.
 func (g guide) kubeadm(i int) ([]quorate.File, error) {
 	at := slices.IndexFunc(g.nodes, func(n kubeadm.Node) bool { return n.Name == g.members[i].Name })
 	n := g.nodes[at]
@@ -267,7 +267,7 @@ func (g guide) masterCommands(i int) quorate.File {
 	return commands(lines...)
 }
 
-// worker gives the drop-in and the command that joins. The token in it is why
+// worker returns the drop-in and the command that joins. The token in it is why
 // nobody else may read it.
 func (g guide) worker(n kubeadm.Node) ([]quorate.File, error) {
 	dropIn, err := n.Config.DropIn()

@@ -37,12 +37,12 @@ const (
 	guideAuth  = "velotiot"
 )
 
-// isCertificate tells what is not golden.
+// isCertificate reports whether a file differs at each run, and so has no golden.
 func isCertificate(p string) bool {
 	return slices.Contains([]string{".crt", ".key", ".pub"}, path.Ext(p))
 }
 
-// rendered gives a form of the walk-through's cluster, by path below the output.
+// rendered returns a form of the walk-through's cluster, by path below the output.
 func rendered(t *testing.T, form string) map[string]quorate.File {
 	t.Helper()
 	c, err := operator.ReadCluster("../clusters/guide.yaml")
@@ -167,7 +167,7 @@ func TestGuideExactEtcd(t *testing.T) {
 	require.Equal(t, wantFlags, gotFlags)
 }
 
-// readUnit gives a unit's directives without its ExecStart, and that one's flags.
+// readUnit returns a unit's directives without its ExecStart, and that one's flags.
 func readUnit(t *testing.T, content string) (directives []string, flags map[string]string) {
 	t.Helper()
 	options, err := unit.DeserializeOptions(strings.NewReader(content))

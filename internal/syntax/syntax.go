@@ -16,7 +16,7 @@ const (
 	WantLabel     = "want at most 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
 	WantSubdomain = "want lower-case letters, digits, hyphens and dots, each label at most 63 characters and beginning and ending with a letter or digit"
 	WantPath      = "want an absolute path without . or .. or a slash at its end, of letters, digits and / . _ @ + : -"
-	WantInterface = "want at most 15 letters, digits and . _ -, not beginning with . or -"
+	WantInterface = "want at most 15 letters, digits and . _ -, not starting with . or -"
 	WantFlag      = "want its name in lower case, without leading dashes"
 	WantQualified = "want at most 63 letters, digits and - _ ., beginning and ending with a letter or digit"
 )

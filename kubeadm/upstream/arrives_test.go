@@ -84,7 +84,7 @@ func everythingArrives(t *testing.T, data []byte, result *Result) {
 	}
 }
 
-// effective gives what a kind's component acts on, in the form of the file.
+// effective returns what a kind's component acts on, in the form of the file.
 func effective(t *testing.T, kind string, result *Result) any {
 	t.Helper()
 	external := func(internal, into runtime.Object) any {

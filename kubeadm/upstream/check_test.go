@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files of testdata/refused")
 
-// readAll gives the contents of the .yaml files of dir.
+// readAll returns the contents of the .yaml files of dir.
 func readAll(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))

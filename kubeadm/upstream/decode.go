@@ -71,7 +71,7 @@ func (g *Given) keep(obj runtime.Object) {
 	}
 }
 
-// schemeOf gives the scheme that decodes a kind, nil for a kind that kubeadm
+// schemeOf returns the scheme that decodes a kind, nil for a kind that kubeadm
 // does not take in a configuration file.
 func schemeOf(gvk schema.GroupVersionKind) *runtime.Scheme {
 	switch gvk {

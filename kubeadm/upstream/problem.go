@@ -22,7 +22,7 @@ type Problem struct {
 	Message string
 }
 
-// String gives "Kind.path: message".
+// String returns "Kind.path: message".
 func (p Problem) String() string {
 	where := strings.Trim(p.Kind+"."+p.Path, ".")
 	if where == "" {
@@ -56,7 +56,7 @@ func (c *checker) refuse(kind, path string, err error) {
 func (c *checker) refuseFields(kindOf func(path string) string, errs field.ErrorList) {
 	for _, e := range errs {
 		kind := kindOf(e.Field)
-		path := strings.TrimPrefix(e.Field, kind+".") // kube-proxy's paths begin with it
+		path := strings.TrimPrefix(e.Field, kind+".") // kube-proxy's paths start with it
 		c.problems = append(c.problems, Problem{Kind: kind, Path: path, Message: e.ErrorBody()})
 	}
 }

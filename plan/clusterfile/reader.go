@@ -21,7 +21,7 @@ import (
 type reader struct {
 	quorate.Problems
 	cluster *quorate.Cluster
-	// lines tells where each path stands in the file.
+	// lines has the line of each path in the file.
 	lines map[string]int
 }
 

@@ -86,13 +86,13 @@ type Checker interface {
 type PowerBreaker interface {
 	// PowerOff returns when the host is off. It must not shut it down in order.
 	PowerOff(ctx context.Context, h Host) error
-	// PowerOn gives a host its power back and may return before it is up. On
+	// PowerOn switches a host on and may return before it is up. On
 	// one that is on it does nothing and succeeds. It is tried again when it
 	// fails.
 	PowerOn(ctx context.Context, h Host) error
 }
 
-// BreakError tells that a break, or healing it, did not work.
+// BreakError reports that a break, or healing it, did not work.
 type BreakError struct {
 	// Op is check, break or heal.
 	Op    string
@@ -106,5 +106,5 @@ func (e *BreakError) Error() string {
 	return visible(fmt.Sprintf("%s: %s %s: ", e.Host, e.Op, e.Fault)) + " " + said(e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *BreakError) Unwrap() error { return e.Err }

@@ -244,7 +244,7 @@ func (p *tab) load(path string) {
 	}
 }
 
-// evaluate gives the value of a script, for the page's own policy forbids the
+// evaluate returns the value of a script, for the page's own policy forbids the
 // page scripts, not its debugger.
 func (p *tab) evaluate(script string, result any) {
 	p.t.Helper()
@@ -260,7 +260,7 @@ func (p *tab) evaluate(script string, result any) {
 	}
 }
 
-// screenshot gives a PNG of what is in view.
+// screenshot returns a PNG of what is in view.
 func (p *tab) screenshot() []byte {
 	p.t.Helper()
 	var shot struct{ Data []byte }

@@ -63,7 +63,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// ForCluster gives the Config for a cluster that ha.Cluster.Plan made, and what an
+// ForCluster returns the Config for a cluster that ha.Cluster.Plan made, and what an
 // administrator's kubeconfig says of its API: see ha.Kubeconfig. Power, and
 // whatever else is not default, is the caller's to add.
 func ForCluster(c quorate.Cluster, t transport.Transport, kubeconfig quorate.Content) (Config, error) {

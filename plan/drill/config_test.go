@@ -133,7 +133,7 @@ func FuzzFromKubeconfig(f *testing.F) {
 	})
 }
 
-// ForCluster gives what a cluster's description says.
+// ForCluster returns what a cluster's description says.
 func TestForCluster(t *testing.T) {
 	c := quorate.Cluster{
 		Name: "lab", Version: quorate.Version{}, Endpoint: quorate.Endpoint{Host: "192.0.2.100", VIP: quorate.VIP{Interface: "eth0", Subnet: netip.MustParsePrefix("192.0.2.0/24")}},

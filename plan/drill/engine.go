@@ -49,7 +49,7 @@ type Event struct {
 	Result   *Result
 }
 
-// NotRedundantError tells that a drill did not begin, since the cluster is not
+// NotRedundantError reports that a drill did not begin, since the cluster is not
 // in a state in which it could lose anything. Nothing was broken.
 type NotRedundantError struct {
 	// Problems are all that is not as it must be.
@@ -184,7 +184,7 @@ func (d *drill) scenarios(ctx, background context.Context) error {
 	return nil
 }
 
-// asker gives the way to ask etcd's members.
+// asker returns the way to ask etcd's members.
 func (d *drill) asker(ctx context.Context) (ask askFunc, closeAll func(), err error) {
 	if d.Etcd.Ask != nil {
 		return d.Etcd.Ask, func() {}, nil

@@ -179,7 +179,7 @@ func (a *answer) take(status etcdclient.Status, err error, hosts []Host) {
 	}
 }
 
-// hostOf gives the host that a member is on, by name or by address, or the
+// hostOf returns the host that a member is on, by name or by address, or the
 // member's own name.
 func hostOf(m etcdclient.Member, hosts []Host) string {
 	for _, h := range hosts {

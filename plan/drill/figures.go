@@ -16,7 +16,7 @@ import (
 // unknown stands where something was not measured or did not happen.
 const unknown = "-"
 
-// inMS gives a span in whole milliseconds, rounded up: a span without service is
+// inMS returns a span in whole milliseconds, rounded up: a span without service is
 // never told too short. Beyond 27 hours, which is no failover any more, hours.
 func inMS(d time.Duration) string {
 	if d <= 0 {
@@ -32,7 +32,7 @@ func inMS(d time.Duration) string {
 	return strconv.FormatInt(ms, 10)
 }
 
-// rough gives a span to a tenth of a second, a second or a minute: 34.2 s,
+// rough rounds a span to a tenth of a second, a second or a minute: 34.2 s,
 // 12 min 34 s, 2 h 03 min.
 func rough(d time.Duration) string {
 	switch {
@@ -53,7 +53,7 @@ func compact(d time.Duration) string {
 	return strings.NewReplacer(" min", "m", " h", "h", " s", "s", " ", "").Replace(rough(d))
 }
 
-// elapsed gives how far into a scenario something happened: 0:05.2, 1:02:03.4.
+// elapsed returns how far into a scenario something happened: 0:05.2, 1:02:03.4.
 func elapsed(d time.Duration) string {
 	sign := ""
 	if d < 0 {
@@ -105,7 +105,7 @@ func (r *Result) redundancy() (time.Duration, bool) {
 	return r.TimeToRedundancy(), !r.HealedAt.IsZero() && !r.Redundant.Before(r.HealedAt)
 }
 
-// count gives "1 gap", "2 gaps"; other plurals are said.
+// count returns "1 gap", "2 gaps"; other plurals are said.
 func count(n int, one string, many ...string) string {
 	if n == 1 {
 		return "1 " + one

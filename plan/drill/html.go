@@ -155,7 +155,7 @@ func (r *Report) view() *pageView {
 // unbroken keeps a figure on one line.
 func unbroken(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") }
 
-// inSeconds gives a span and its unit, for a tile.
+// inSeconds returns a span and its unit, for a tile.
 func inSeconds(d time.Duration) (value, unit string) {
 	if d >= 1000*time.Second {
 		return strconv.FormatInt(int64(d/time.Minute), 10), "min"

@@ -12,7 +12,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// JSON gives the report in the form that Schema names, indented, with a final
+// JSON returns the report in the form that Schema names, indented, with a final
 // newline; DecodeReport reads it. Schema is written whatever the field holds. The
 // same report gives the same bytes. It fails only if a time's year is none of
 // four digits.
@@ -57,7 +57,7 @@ func (e *ReportSchemaError) Error() string {
 	return fmt.Sprintf("no drill report: its schema is %q, this release reads %q", cut(e.Got, maxHostText, "..."), Schema)
 }
 
-// Unwrap gives what the decoder says.
+// Unwrap returns what the decoder says.
 func (e *ReportSchemaError) Unwrap() error { return e.Err }
 
 // MaxReport is the longest report in bytes that DecodeReport reads: a hundred

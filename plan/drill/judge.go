@@ -105,7 +105,7 @@ type observation struct {
 	began time.Time
 }
 
-// lost gives the acknowledged writes that observations contradict: the object
+// lost returns the acknowledged writes that observations contradict: the object
 // is not there, holds an older write's value, or one that was never written.
 // Each is given once, with what the first read to miss it found.
 func lost(writes []write, seen []observation) []LostWrite {
@@ -142,7 +142,7 @@ type holding struct {
 // span is a time.
 type span struct{ from, to time.Time }
 
-// ownerSpans gives when a host held the VIP until a moment. What a host said
+// ownerSpans returns when a host held the VIP until a moment. What a host said
 // holds until it says something else, or until it was off: a host without power
 // has no address.
 func ownerSpans(host string, said []holding, off []span, end time.Time) []HostSpan {
@@ -174,7 +174,7 @@ func ownerSpans(host string, said []holding, off []span, end time.Time) []HostSp
 	return out
 }
 
-// doubleOwners gives the times in which two hosts held the VIP and neither was
+// doubleOwners returns the times in which two hosts held the VIP and neither was
 // cut off from the clients. Two clocks cannot be compared more exactly than the
 // sum of what each is uncertain by: a shorter overlap is none.
 func doubleOwners(owners, cut []HostSpan, uncertain map[string]time.Duration) []DoubleOwner {
@@ -219,7 +219,7 @@ func without(o, c HostSpan) []HostSpan {
 	return out
 }
 
-// clip gives the parts of spans that lie in a time, in the order of their
+// clip returns the parts of spans that lie in a time, in the order of their
 // beginnings.
 func clip(all []HostSpan, from, to time.Time) []HostSpan {
 	var out []HostSpan

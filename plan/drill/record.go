@@ -71,7 +71,7 @@ func (r *record) lastWord(host string, before time.Time) time.Time {
 	return last
 }
 
-// offSpans are a host's outages until a moment. One begins with the beat that the
+// offSpans are a host's outages until a moment. One starts with the beat that the
 // host no longer gives, at the earliest when it was asked for and at the latest
 // when it was certain, and ends when the host speaks again.
 func (r *record) offSpans(host string, end time.Time) []span {
@@ -141,7 +141,7 @@ func (r *record) horizon(hosts []Host, now time.Time) time.Time {
 	return end
 }
 
-// owners gives who held the VIP until a moment.
+// owners returns who held the VIP until a moment.
 func (r *record) owners(hosts []Host, end time.Time) []HostSpan {
 	var out []HostSpan
 	for _, h := range hosts {

@@ -205,7 +205,7 @@ func (r *Result) TimeToRedundancy() time.Duration {
 // Elections is by how much the raft term rose.
 func (e EtcdRecord) Elections() int { return int(e.TermAfter - e.TermBefore) }
 
-// withDefaults gives the limits with what was left zero.
+// withDefaults returns the limits with what was left zero.
 func (t Thresholds) withDefaults() Thresholds {
 	t.WriteGap = cmp.Or(t.WriteGap, 10*time.Second)
 	t.ReadGap = cmp.Or(t.ReadGap, 10*time.Second)

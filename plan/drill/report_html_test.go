@@ -26,7 +26,7 @@ func TestHTMLGolden(t *testing.T) {
 	golden(t, "sample.html", []byte(page(t, sample())))
 }
 
-// markup gives every kind of tag in a page, with the names of its attributes.
+// markup returns every kind of tag in a page, with the names of its attributes.
 func markup(t require.TestingT, page string) []string {
 	page = regexp.MustCompile(`(?s)<style>.*?</style>`).ReplaceAllString(page, "<style></style>")
 	var out []string

@@ -160,7 +160,7 @@ func (s Scenario) holds(t Thresholds) []string {
 	return holds
 }
 
-// pick gives the rounds of a scenario: hosts that are broken at once, one round
+// pick returns the rounds of a scenario: hosts that are broken at once, one round
 // after the other.
 func (s Scenario) pick(hosts []Host, holder, leader string) ([][]Host, error) {
 	byName := func(name string) (Host, bool) {

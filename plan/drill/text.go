@@ -99,7 +99,7 @@ func (r *Report) table(b *strings.Builder) {
 	}
 }
 
-// few gives a number that fits a narrow column.
+// few returns a number that fits a narrow column.
 func few(n int) string {
 	if n < 0 || n > 9999 {
 		return ">9999"
@@ -115,7 +115,7 @@ func (s Series) spans() [2]string {
 	return [2]string{inMS(s.Longest), inMS(s.Total)}
 }
 
-// text tells what a scenario's line in the table does not.
+// text reports what a scenario's line in the table does not.
 func (r *Result) text(line func(indent, hanging int, format string, args ...any)) {
 	if r.Verdict == Passed && len(r.Notes) == 0 {
 		return
@@ -162,7 +162,7 @@ func (r *Result) moments() string {
 	return strings.Join(out, ", ")
 }
 
-// at gives a moment as seen from the scenario's beginning.
+// at returns a moment as seen from the scenario's beginning.
 func (r *Result) at(t time.Time) string {
 	if t.IsZero() || r.Began.IsZero() {
 		return "an unknown time"

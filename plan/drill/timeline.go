@@ -55,12 +55,12 @@ func (a axis) known() bool { return !a.from.IsZero() && a.to.After(a.from) }
 
 func (a axis) length() time.Duration { return a.to.Sub(a.from) }
 
-// percent gives where on the axis a moment is, its ends for what is outside.
+// percent returns where on the axis a moment is, its ends for what is outside.
 func (a axis) percent(t time.Time) float64 {
 	return min(100, max(0, 100*float64(t.Sub(a.from))/float64(a.length())))
 }
 
-// clip gives a span's part on the axis; an end that is not known is the axis'.
+// clip returns a span's part on the axis; an end that is not known is the axis'.
 func (a axis) clip(from, to time.Time) (start, end float64, ok bool) {
 	if from.IsZero() {
 		from = a.from
@@ -270,7 +270,7 @@ func (r *Result) expected(host string) func(Gap) bool {
 		return nil
 	}
 	return func(g Gap) bool {
-		// The gap begins with the last answer before the break.
+		// The gap starts with the last answer before the break.
 		return !g.To.Before(r.BrokeAt) && (r.Redundant.IsZero() || !g.From.After(r.Redundant))
 	}
 }
@@ -585,7 +585,7 @@ func (r *Report) roster() roster {
 	return out
 }
 
-// of gives hosts in the report's order.
+// of returns hosts in the report's order.
 func (r roster) of(hosts []string) []string {
 	out := slices.Clone(hosts)
 	slices.SortStableFunc(out, func(x, y string) int {
@@ -722,7 +722,7 @@ func (l label) inside(part float64, texts ...string) []label {
 	return []label{out(wide, " wide"), out(narrow, " narrow")}
 }
 
-// commonPrefix is what every name begins with; empty if there is but one.
+// commonPrefix is what every name starts with; empty if there is but one.
 func commonPrefix(hosts []string) string {
 	if len(hosts) < 2 {
 		return ""

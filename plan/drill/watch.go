@@ -185,7 +185,7 @@ func clock(ctx context.Context, conn transport.Conn, now func() time.Time) (ahea
 type lineWriter struct {
 	mu   sync.Mutex
 	rest []byte
-	long bool // the line that rest begins with is too long, and nothing of it kept
+	long bool // the line that rest starts with is too long, and nothing of it kept
 	line func(string)
 }
 

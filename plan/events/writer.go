@@ -222,7 +222,7 @@ func eventSchemaKnown(schema string) bool {
 	return ok && err == nil
 }
 
-// ReadError tells where a stream of events cannot be read any further.
+// ReadError reports where a stream of events cannot be read any further.
 type ReadError struct {
 	// Line, from 1.
 	Line int

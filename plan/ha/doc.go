@@ -11,7 +11,7 @@
 //   - PlanReset takes nodes, or the whole cluster, back to clean hosts, and
 //     refuses what would cost the cluster its quorum.
 //   - Preflight looks at the hosts and says what stands in the way
-//     (docs/preflight.md); every plan begins with the same checks.
+//     (docs/preflight.md); every plan starts with the same checks.
 //   - Files returns what would be written, with no host involved.
 //
 // Config.Prerequisites says where programs and images come from: plan/ha/software

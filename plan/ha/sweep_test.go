@@ -25,7 +25,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// sweep is a plan on one cluster, from a state to begin with to the end of a run
+// sweep is a plan on one cluster, from a state to start with to the end of a run
 // that nothing disturbs.
 type sweep struct {
 	cluster quorate.Cluster

@@ -11,7 +11,7 @@
 // A run's span is called "quorate run", a step's by its title, an attempt's
 // "attempt". Attributes are those of OpenTelemetry's semantic conventions where
 // there are any, host.name, error.type, exception.type and exception.message, and
-// else begin with "quorate.":
+// else start with "quorate.":
 //
 //	quorate.run.id                  run: its random ID, the same in its journal
 //	quorate.run.steps, .dry_run     run: the plan's steps, and whether nothing is changed

@@ -88,7 +88,7 @@ func (h *Host) now() time.Time {
 	return time.Now().Add(h.clock)
 }
 
-// Calls gives the calls to this host so far.
+// Calls returns the calls to this host so far.
 func (h *Host) Calls() []Call {
 	return slices.DeleteFunc(h.owner.Calls(), func(c Call) bool { return c.Host != h.name })
 }
@@ -156,7 +156,7 @@ func (h *Host) dismiss(c *conn) {
 	delete(h.conns, c)
 }
 
-// handler gives the scripted handler for a command, nil if there is none.
+// handler returns the scripted handler for a command, nil if there is none.
 func (h *Host) handler(argv []string) Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Match tells which commands a Handler is for.
+// Match reports which commands a Handler is for.
 type Match struct {
 	matches func(argv []string) bool
 	shown   string
@@ -24,7 +24,7 @@ func Exact(argv ...string) Match {
 	return Match{func(a []string) bool { return slices.Equal(a, argv) }, shellescape.QuoteCommand(argv), first(argv)}
 }
 
-// Prefix matches argument vectors that begin with these words.
+// Prefix matches argument vectors that start with these words.
 func Prefix(words ...string) Match {
 	return Match{
 		func(a []string) bool { return len(a) >= len(words) && slices.Equal(a[:len(words)], words) },

@@ -40,7 +40,7 @@ type Op struct {
 	Files []transport.File
 }
 
-// String gives one line: kind, then words quoted as a shell would take them.
+// String returns one line: kind, then words quoted as a shell would take them.
 // Lines of a script after the first are left out; files show mode and owner.
 func (o Op) String() string {
 	words := []string{string(o.Kind)}

@@ -22,7 +22,7 @@ type Transport struct {
 // New has no hosts yet.
 func New() *Transport { return &Transport{hosts: map[string]*Host{}} }
 
-// Host gives the host of that name, made when it is first asked for.
+// Host returns the host of that name, made when it is first asked for.
 func (t *Transport) Host(name string) *Host {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -60,7 +60,7 @@ func (t *Transport) Dial(ctx context.Context, name string) (transport.Conn, erro
 	return c, nil
 }
 
-// Calls gives every call to any host so far, in the order they began.
+// Calls returns every call to any host so far, in the order they began.
 func (t *Transport) Calls() []Call {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -121,7 +121,7 @@ func hostMatcher(hosts string) (func(name string) bool, error) {
 }
 
 // matchList reports whether a name matches one of the patterns and none that
-// begins with "!".
+// starts with "!".
 func matchList(name string, patterns []string) bool {
 	matched := false
 	for _, p := range patterns {

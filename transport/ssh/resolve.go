@@ -27,7 +27,7 @@ func (c Config) lookup(name string) (hop, error) {
 	return hop{name: name, target: target, user: or(target.User, c.User)}, nil
 }
 
-// jumps gives the names to go through before name.
+// jumps returns the names to go through before name.
 func (c Config) jumps(name string) []string {
 	jump := c.Jump
 	if t, ok := c.Targets[name]; ok && t.Jump != nil {
@@ -41,7 +41,7 @@ func (c Config) jumps(name string) []string {
 	return jump
 }
 
-// route gives the hops to a host, the host itself last. A jump host's own
+// route returns the hops to a host, the host itself last. A jump host's own
 // Jump is not asked: the chain is written out where it is used.
 func (c Config) route(name string) ([]hop, error) {
 	var route []hop

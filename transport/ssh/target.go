@@ -53,7 +53,7 @@ func ParseTarget(s string) (Target, error) {
 	return t, nil
 }
 
-// splitPort gives port 0 where there is none.
+// splitPort returns port 0 where there is none.
 func splitPort(s string) (string, int, error) {
 	inner, bracketed := strings.CutPrefix(s, "[")
 	if !bracketed && strings.Count(s, ":") != 1 {
@@ -121,7 +121,7 @@ func isHostName(s string) bool {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// String gives what ParseTarget reads, without jumps and alias.
+// String returns what ParseTarget reads, without jumps and alias.
 func (t Target) String() string {
 	s := t.Addr
 	if t.Port != 0 {

@@ -23,7 +23,7 @@ func TestParseTarget(t *testing.T) {
 	}
 	for _, in := range []string{"", "@host", "host:", "host:0", "host:65536", "host:x", "[::1", "[host]", "[::1]:", "a b", "-oProxyCommand=x", "host:1:2", "u\n@host"} {
 		if got, err := ssh.ParseTarget(in); err == nil {
-			t.Errorf("%q gave %+v", in, got)
+			t.Errorf("%q returned %+v", in, got)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), g.err
 }
 
-// pass gives text to the frame. Its first failure ends the command.
+// pass writes text to the frame. Its first failure ends the command.
 func (g *gate) pass(text []byte) {
 	if g.err != nil || len(text) == 0 {
 		return

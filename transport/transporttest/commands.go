@@ -96,10 +96,10 @@ func commands(t *testing.T, h Harness) {
 			r := run(t, conn, "", argv...)
 			var exit *transport.ExitError
 			if !errors.As(r.err, &exit) {
-				t.Fatalf("status %d gave %v", code, r.err)
+				t.Fatalf("status %d returned %v", code, r.err)
 			}
 			if exit.Code != code || exit.Signal != "" || exit.Stderr != "why\n" || exit.Host != h.Host {
-				t.Errorf("status %d gave %+v", code, exit)
+				t.Errorf("status %d returned %+v", code, exit)
 			}
 			if strings.Join(exit.Argv, "\x00") != strings.Join(argv, "\x00") {
 				t.Errorf("Argv %q, want %q", exit.Argv, argv)

@@ -88,7 +88,7 @@ func files(t *testing.T, h Harness) {
 		check(t, f.Write(ctx, transport.File{Path: d + "/target", Data: transport.Bytes([]byte("old"))}))
 		mustRun(t, conn, "ln", "-s", d+"/target", d+"/link")
 		if info := stat(t, f, d+"/link")[0]; !info.Exists || info.Size != 3 {
-			t.Errorf("stat of a link gave %+v", info)
+			t.Errorf("stat of a link returned %+v", info)
 		}
 		check(t, f.Write(ctx, transport.File{Path: d + "/link", Data: transport.Bytes([]byte("new"))}))
 		if got := read(t, f, d+"/target"); got != "old" {
@@ -113,7 +113,7 @@ func files(t *testing.T, h Harness) {
 	t.Run("nothing asked", func(t *testing.T) {
 		infos, err := f.Stat(ctx)
 		if len(infos) != 0 || err != nil {
-			t.Errorf("Stat gave %v, %v", infos, err)
+			t.Errorf("Stat returned %v, %v", infos, err)
 		}
 		check(t, f.Write(ctx))
 		check(t, f.Remove(ctx))

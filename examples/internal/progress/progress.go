@@ -68,7 +68,7 @@ func New(w io.Writer, p *plan.Plan) *View {
 	return v
 }
 
-// terminal gives what tells the size of a terminal that can be drawn on, or nil.
+// terminal returns a function for the size of a terminal that can be drawn on, or nil.
 func terminal(w io.Writer, getenv func(string) string) func() (width, height int) {
 	f, ok := w.(*os.File)
 	if !ok || getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
@@ -190,7 +190,7 @@ func (v *View) flush() {
 	}
 }
 
-// line gives what stays on the screen: steps that changed or failed, what they
+// line returns what stays on the screen: steps that changed or failed, what they
 // said meanwhile, retries, and what earlier runs have left. Unchanged steps are
 // counted, not told.
 func (v *View) line(e plan.Event) string {
@@ -230,7 +230,7 @@ func (v *View) line(e plan.Event) string {
 // row is one of the terminal's; its end may have a colour.
 type row struct{ text, colour, end string }
 
-// rows gives the hosts as they are, at most so many rows: those at work first.
+// rows returns the hosts as they are, at most so many rows: those at work first.
 func (v *View) rows(now time.Time, most int) []row {
 	rank := func(h string) int {
 		switch s := v.state[h]; {
@@ -276,7 +276,7 @@ func (v *View) rows(now time.Time, most int) []row {
 	return rows
 }
 
-// fit gives a row's two parts within a width. What is not ASCII may be two
+// fit returns a row's two parts within a width. What is not ASCII may be two
 // columns wide.
 func (r row) fit(width int) (text, end string) {
 	text, room := cut(r.text, max(width, 0))

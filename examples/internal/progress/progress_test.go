@@ -97,7 +97,7 @@ func (s *screen) put(c rune) {
 	s.col++
 }
 
-// text gives all rows, those that scrolled off too.
+// text returns all rows, those that scrolled off too.
 func (s *screen) text() []string {
 	var out []string
 	for _, l := range s.lines {

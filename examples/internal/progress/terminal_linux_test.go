@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal gives one end of a pseudo-terminal; what is written to it is
+// openTerminal returns one end of a pseudo-terminal; what is written to it is
 // kept by the kernel, and nobody reads it.
 func openTerminal(t *testing.T) *os.File {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 // binaryName is the file's name in a release's directory of the cache.
 const binaryName = "oracle"
 
-// Path gives where a release's binary is, or would be, in a cache directory. It
+// Path returns where a release's binary is, or would be, in a cache directory. It
 // differs for other sources, other versions of modules and another Go.
 func Path(cacheDir string, r Release) (string, error) {
 	key, err := r.key()
@@ -54,7 +54,7 @@ func (r Release) allFiles() ([]file, error) {
 	return append(sources, mod...), err
 }
 
-// Build gives the path of a release's binary below a cache directory and builds
+// Build returns the path of a release's binary below a cache directory and builds
 // it there if it is missing. A build that is cut off leaves nothing that a later
 // one would take for a binary; two at a time do not disturb each other.
 func Build(ctx context.Context, cacheDir string, r Release) (binary string, err error) {

@@ -25,7 +25,7 @@ type file struct {
 	data []byte
 }
 
-// programFiles gives the program's source for a release.
+// programFiles returns the program's source for a release.
 func (r Release) programFiles() ([]file, error) {
 	files := []file{{"release.go", fmt.Appendf(nil, "package main\n\n// release is what the program is linked with.\nconst release = %q\n", r.String())}}
 	for _, name := range r.sources() {
@@ -38,7 +38,7 @@ func (r Release) programFiles() ([]file, error) {
 	return files, nil
 }
 
-// moduleFiles gives the pinned go.mod and go.sum of a release.
+// moduleFiles returns the pinned go.mod and go.sum of a release.
 func (r Release) moduleFiles() ([]file, error) {
 	var files []file
 	for _, name := range []string{"mod", "sum"} {

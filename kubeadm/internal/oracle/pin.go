@@ -121,7 +121,7 @@ func addLine(name, line string) error {
 
 const modHeader = "module oracle\n\ngo 1.26\n"
 
-// goMod is what a release's module begins with; the go command completes it.
+// goMod is what a release's module starts with; the go command completes it.
 func (r Release) goMod(ctx context.Context, work string, want func(module string) bool) (string, error) {
 	source, err := r.download(ctx, work, "mod")
 	if err != nil {
@@ -222,7 +222,7 @@ var (
 	stagingRequire = regexp.MustCompile(`(?m)^\s*k8s\.io/(\S+) v0\.0\.0\b`)
 )
 
-// published gives a staging module at the release that belongs to r. Of some
+// published returns a staging module at the release that belongs to r. Of some
 // only the minor's first is served; types hardly change within a minor. Of one
 // that was first published later, a later one has to fill the place. "" if none
 // is: whoever needs more of it than its name fails to build.
@@ -239,7 +239,7 @@ func (r Release) published(ctx context.Context, work, name string) string {
 	return ""
 }
 
-// thirdParty gives the requirements of a go.mod that are not staging modules.
+// thirdParty returns the requirements of a go.mod that are not staging modules.
 func thirdParty(mod []byte) []string {
 	var lines []string
 	for _, match := range requirement.FindAllSubmatch(mod, -1) {
@@ -250,7 +250,7 @@ func thirdParty(mod []byte) []string {
 	return lines
 }
 
-// thirdPartyReplaces gives the replacements of a go.mod by which releases until
+// thirdPartyReplaces returns the replacements of a go.mod by which releases until
 // 1.2x settle what they vendor. They do not reach who requires Kubernetes.
 func thirdPartyReplaces(mod []byte) []string {
 	var lines []string

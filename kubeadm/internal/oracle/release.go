@@ -47,7 +47,7 @@ var Releases = []Release{
 	{"1.37.2", "v1beta4", false, []string{"v1beta4"}},
 }
 
-// Find gives a release by its version, with or without a v.
+// Find returns a release by its version, with or without a v.
 func Find(version string) (Release, error) {
 	i := slices.IndexFunc(Releases, func(r Release) bool { return r.Version == strings.TrimPrefix(version, "v") })
 	if i < 0 {
@@ -56,7 +56,7 @@ func Find(version string) (Release, error) {
 	return Releases[i], nil
 }
 
-// Minor gives 30 for 1.30.3.
+// Minor returns 30 for 1.30.3.
 func (r Release) Minor() int {
 	minor, err := strconv.Atoi(strings.Split(r.Version, ".")[1])
 	if err != nil {
@@ -65,7 +65,7 @@ func (r Release) Minor() int {
 	return minor
 }
 
-// String gives "v1.30.3", as the file's kubernetesVersion has it.
+// String returns "v1.30.3", as the file's kubernetesVersion has it.
 func (r Release) String() string { return "v" + r.Version }
 
 // stagedInTree tells releases whose module has no go.mod and brings its staging

@@ -30,7 +30,7 @@ type Verdict struct {
 	Objects map[string]json.RawMessage `json:"objects"`
 }
 
-// Accepted tells whether nothing refuses the file.
+// Accepted reports whether nothing refuses the file.
 func (v Verdict) Accepted() bool { return len(v.Errors) == 0 }
 
 // Migration is what a release's "kubeadm config migrate" makes of a file.

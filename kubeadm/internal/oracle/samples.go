@@ -10,7 +10,7 @@ import (
 // Sample is a file whose verdict is known beforehand.
 type Sample struct {
 	File
-	// Refused tells that the release must refuse it, with an error that contains
+	// Refused reports that the release must refuse it, with an error that contains
 	// Why.
 	Refused bool
 	Why     string
@@ -21,7 +21,7 @@ type Sample struct {
 
 // Samples reads those that are for a release: API/accepted and API/refused below
 // a tree, where RELEASE in a file stands for the release's version. A refused
-// file begins with a comment, "# refused: WHY", an accepted one with "# warns
+// file starts with a comment, "# refused: WHY", an accepted one with "# warns
 // 1.MINOR: WHAT" for each warning that releases of that minor give.
 func Samples(tree fs.FS, r Release) ([]Sample, error) {
 	var samples []Sample

@@ -86,7 +86,7 @@ func parse(dir string) map[string]declared {
 	return types
 }
 
-// importsOf gives the paths that a file imports by the names it calls them.
+// importsOf returns the paths that a file imports by the names it calls them.
 func importsOf(file *ast.File) map[string]string {
 	imports := map[string]string{}
 	for _, i := range file.Imports {

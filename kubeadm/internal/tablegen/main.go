@@ -87,7 +87,7 @@ type release struct {
 	klog string
 }
 
-// module gives the directory of a module in the module cache, "" if there is no
+// module returns the directory of a module in the module cache, "" if there is no
 // such version.
 func module(ctx context.Context, path, version string) string {
 	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", path+"@"+version).Output()

@@ -27,7 +27,7 @@ func (s *source) kubernetes() string {
 	return s.module("k8s.io/kubernetes", fmt.Sprintf("v1.%d.%d", s.minor, s.patch))
 }
 
-// module gives the directory of the first of the versions that there is.
+// module returns the directory of the first of the versions that there is.
 func (s *source) module(path string, versions ...string) string {
 	dir, known := s.dirs[path]
 	for i := 0; !known && dir == "" && i < len(versions); i++ {
@@ -48,7 +48,7 @@ const (
 	glogVersion = "v0.0.0-20141105023935-44145f04b68c"
 )
 
-// dir gives the directory of a package, "" if it is not read.
+// dir returns the directory of a package, "" if it is not read.
 func (s *source) dir(path string) string {
 	elements := strings.SplitN(path, "/", 3)
 	if len(elements) < 2 {

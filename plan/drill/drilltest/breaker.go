@@ -66,7 +66,7 @@ func (b breaker) PowerOff(ctx context.Context, host drill.Host) error {
 	return pause(ctx, 100*time.Millisecond)
 }
 
-// PowerOn gives it back.
+// PowerOn switches the host on.
 func (b breaker) PowerOn(_ context.Context, host drill.Host) error {
 	b.c.boot(b.c.byName(host.Name))
 	return nil

@@ -231,7 +231,7 @@ func (d *disk) read(name string) ([]byte, error) {
 }
 
 // strangers lists what is beside the cluster's directory, and was not there before
-// it: whatever does not begin with a dot, except the lock and what a file system
+// it: whatever does not start with a dot, except the lock and what a file system
 // brings along.
 func (d *disk) strangers() ([]string, error) {
 	entries, err := fs.ReadDir(d.root.FS(), ".")

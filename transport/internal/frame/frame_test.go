@@ -177,7 +177,7 @@ func FuzzLine(f *testing.F) {
 				continue
 			}
 			if out, said, _ := through(t, shell, line); out != "[m]"+a+"\x00"+b+"\x00" {
-				t.Errorf("%s: %q, %q gave %q, %s", shell[0], a, b, out, said)
+				t.Errorf("%s: %q, %q returned %q, %s", shell[0], a, b, out, said)
 			}
 		}
 	})

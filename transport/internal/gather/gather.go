@@ -17,7 +17,7 @@ type Conn interface {
 }
 
 // OneByOne is transport.Gatherer's Gather by a Stat and a Run for each query.
-// exists tells whether there is something at a path that a query Needs.
+// exists reports whether there is something at a path that a query Needs.
 func OneByOne(ctx context.Context, conn Conn, exists func(path string) bool, paths []string, queries []transport.Query) (transport.Gathered, error) {
 	out := transport.Gathered{Answers: make([]transport.Answer, len(queries))}
 	if len(paths)+len(queries) > 0 {

@@ -40,7 +40,7 @@ type Builder struct {
 // processors busy by itself; a second set fills the gap while one links.
 const sideBySide = 2
 
-// All gives the path of every binary by its name, building those that the
+// All returns the path of every binary by its name, building those that the
 // cache lacks. Cold, it takes some twelve minutes on two cores.
 func (b Builder) All(ctx context.Context) (map[string]string, error) {
 	if b.Versions == (Versions{}) {
@@ -77,7 +77,7 @@ func (b Builder) All(ctx context.Context) (map[string]string, error) {
 	return paths, nil
 }
 
-// unit gives the directory with a unit's binaries.
+// unit returns the directory with a unit's binaries.
 func (b Builder) unit(ctx context.Context, u unit) (string, error) {
 	key, err := u.key()
 	if err != nil {
@@ -142,7 +142,7 @@ func (b Builder) build(ctx context.Context, u unit, dir string) (err error) {
 	return os.Rename(out, dir)
 }
 
-// buildArgs gives the packages to build by output. Packages whose last element
+// buildArgs returns the packages to build by output. Packages whose last element
 // is the binary's name share one call of go build, which is much faster than
 // one each.
 func (u unit) buildArgs(out string) map[string][]string {

@@ -14,7 +14,7 @@ import (
 	securejoin "github.com/cyphar/filepath-securejoin"
 )
 
-// withLibraries gives entries for programs or plugins of a root file system
+// withLibraries returns entries for programs or plugins of a root file system
 // and for everything the dynamic loader will look for: their libraries, the
 // libraries' libraries, and the loader.
 func withLibraries(root string, files []string) ([]entry, error) {
@@ -38,7 +38,7 @@ func withLibraries(root string, files []string) ([]entry, error) {
 	return slices.SortedFunc(maps.Values(found), func(a, b entry) int { return strings.Compare(a.path, b.path) }), nil
 }
 
-// neededBy gives the paths, inside root, of the loader and the libraries that
+// neededBy returns the paths, inside root, of the loader and the libraries that
 // an ELF file names.
 func neededBy(root, file string) ([]string, error) {
 	f, err := elf.Open(file)

@@ -66,7 +66,7 @@ type image struct {
 	entries    []entry
 }
 
-// All gives the archives, writing them unless the cache has them.
+// All returns the archives, writing them unless the cache has them.
 func (b Builder) All(ctx context.Context) (Archives, error) {
 	tags, err := b.wanted(ctx)
 	if err != nil {

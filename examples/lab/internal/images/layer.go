@@ -20,7 +20,7 @@ type entry struct {
 	mode   fs.FileMode
 }
 
-// layerTar gives a layer with the entries and their parent directories, by
+// layerTar returns a layer with the entries and their parent directories, by
 // path, root's, and without times: same entries, same bytes.
 func layerTar(entries []entry) ([]byte, error) {
 	var out bytes.Buffer
@@ -61,7 +61,7 @@ func (e entry) write(w *tar.Writer) error {
 	return err
 }
 
-// parents gives every directory above the entries but the root, parents first.
+// parents returns every directory above the entries but the root, parents first.
 func parents(entries []entry) []string {
 	dirs := map[string]bool{}
 	for _, e := range entries {

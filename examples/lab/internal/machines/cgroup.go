@@ -21,7 +21,7 @@ import (
 // which processes belong to a host, whatever else is known of it.
 type cgroups []string
 
-// hostCgroups gives the directories for a host below the groups this process
+// hostCgroups returns the directories for a host below the groups this process
 // is in. Nothing is made yet.
 func hostCgroups(lab, host string) (cgroups, error) {
 	mounts, err := os.Open("/proc/self/mountinfo")
@@ -180,7 +180,7 @@ func delegate(dir string) error {
 	return nil
 }
 
-// processes gives every process in the groups and below them.
+// processes returns every process in the groups and below them.
 func (c cgroups) processes() ([]process, error) {
 	seen := map[int]bool{}
 	var out []process

@@ -108,7 +108,7 @@ func (l *delayLine) forward(from, to *os.File, i Impairment, way uint64) {
 	})
 }
 
-// packetSocket gives and takes every frame of an interface but those that it
+// packetSocket reads and writes every frame of an interface but those that it
 // sends itself.
 func packetSocket(name string) (*os.File, error) {
 	link, err := net.InterfaceByName(name)

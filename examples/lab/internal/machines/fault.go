@@ -42,7 +42,7 @@ const (
 // etcdPeerPort is where members of etcd talk to each other, by its defaults.
 const etcdPeerPort = 2380
 
-// Faults gives every fault there is.
+// Faults returns every fault there is.
 func Faults() []Fault {
 	return []Fault{
 		LostPower, Rebooted, CablePulled, Partitioned, PeersBlocked, PacketLoss,

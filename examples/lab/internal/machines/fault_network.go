@@ -126,7 +126,7 @@ type Impairment struct {
 	Seed uint64
 }
 
-// Validate gives every reason why a line cannot be so.
+// Validate returns every reason why a line cannot be so.
 func (i Impairment) Validate() error {
 	var errs []error
 	if i.Latency < 0 || i.Jitter < 0 {

@@ -54,7 +54,7 @@ func (f File) write(path string) error {
 	return writeFile(path, f.Content, mode)
 }
 
-// writeFile gives the file its mode from the first byte, whatever the umask.
+// writeFile creates the file with its mode from the first byte, whatever the umask.
 func writeFile(path string, content []byte, mode fs.FileMode) error {
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err != nil {

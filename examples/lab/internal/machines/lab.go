@@ -21,7 +21,7 @@ type Config struct {
 	Root string
 	// Layer, when set, is a read-only directory laid over Root on every host.
 	Layer string
-	// Files gives further files of one host. Optional.
+	// Files returns further files of one host. Optional.
 	Files func(Host) []File
 	// Binds are directories of the machine that every host sees read-only:
 	// from their path on the machine to their path in the host.
@@ -182,7 +182,7 @@ func (l *Lab) Dir() string { return l.dir }
 // Spec is what the hosts were made from, defaults filled in.
 func (l *Lab) Spec() Spec { return l.state.Spec }
 
-// Hosts gives every host, whether it runs or not.
+// Hosts returns every host, whether it runs or not.
 func (l *Lab) Hosts() []Host { return l.state.Spec.Hosts() }
 
 // KeyFile is the path of the SSH private key that root accepts on every host.
@@ -198,7 +198,7 @@ func (l *Lab) hostPath(host, name string) string {
 	return filepath.Join(l.dir, "hosts", host, name)
 }
 
-// host gives a host's state, or an error that names the hosts there are.
+// host returns a host's state, or an error that names the hosts there are.
 func (l *Lab) host(name string) (*hostState, error) {
 	if h, ok := l.state.Hosts[name]; ok {
 		return h, nil

@@ -73,7 +73,7 @@ func removeTree(ctx context.Context, dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// realPath gives a directory as the kernel names it in its table of mounts:
+// realPath returns a directory as the kernel names it in its table of mounts:
 // absolute and without symbolic links, as far as the path exists.
 func realPath(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)

@@ -126,7 +126,7 @@ func checkRoutes(ctx context.Context, s Spec) error {
 	return nil
 }
 
-// overlappingRoute gives the first destination but the default that shares
+// overlappingRoute returns the first destination but the default that shares
 // addresses with a network.
 func overlappingRoute(routesJSON []byte, network netip.Prefix) (string, error) {
 	var routes []struct {

@@ -108,7 +108,7 @@ ExecStart=/usr/local/lib/lab/network
 WantedBy=sysinit.target
 `
 
-// networkScript gives the host its address, a default route, without which
+// networkScript sets the host's address, a default route, without which
 // nothing on it reaches a Service, and the way to the other hosts' pods.
 func networkScript(s Spec, h Host) string {
 	var b strings.Builder

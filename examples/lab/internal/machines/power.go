@@ -161,7 +161,7 @@ func (l *Lab) startArgs(h *hostState) []string {
 	return args
 }
 
-// initOf gives the container's first process once systemd runs there, the zero
+// initOf returns the container's first process once systemd runs there, the zero
 // process before.
 func initOf(nspawn int) process {
 	children, err := os.ReadDir("/proc")

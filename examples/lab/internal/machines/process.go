@@ -19,7 +19,7 @@ type process struct {
 	Start uint64 `json:"start"`
 }
 
-// findProcess gives the process that has an id now.
+// findProcess returns the process that has an id now.
 func findProcess(pid int) (process, error) {
 	_, start, err := readStat(pid)
 	return process{PID: pid, Start: start}, err

@@ -34,7 +34,7 @@ var notWanted = []string{
 	"etc/systemd/system/multi-user.target.wants/haproxy.service",
 }
 
-// RootFS gives the directory of the hosts' common root file system, made by
+// RootFS returns the directory of the hosts' common root file system, made by
 // debootstrap below cache unless it is there already. Its name holds a hash of
 // what it is made from. Nothing writes to it afterwards.
 func RootFS(ctx context.Context, cache string) (string, error) {

@@ -73,7 +73,7 @@ func (s Spec) WithDefaults() Spec {
 	return s
 }
 
-// Validate gives every reason why hosts cannot be made from the Spec.
+// Validate returns every reason why hosts cannot be made from the Spec.
 func (s Spec) Validate() error {
 	s = s.WithDefaults()
 	var errs []error
@@ -107,7 +107,7 @@ const minEtcdDisk = 256
 // maxInterfaceName is the kernel's IFNAMSIZ less the terminating zero.
 const maxInterfaceName = 15
 
-// Hosts gives the control planes cp-1, cp-2 ... and the workers worker-1 ...,
+// Hosts returns the control planes cp-1, cp-2 ... and the workers worker-1 ...,
 // in this order.
 func (s Spec) Hosts() []Host {
 	s = s.WithDefaults()

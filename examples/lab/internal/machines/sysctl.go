@@ -17,7 +17,7 @@ var sysctlLeast = map[string]int{
 	"fs/inotify/max_user_watches":   524288,
 }
 
-// lowSysctls gives the present values of those that are below what is needed.
+// lowSysctls returns the present values of those that are below what is needed.
 func lowSysctls() (map[string]string, error) {
 	low := map[string]string{}
 	for name, least := range sysctlLeast {

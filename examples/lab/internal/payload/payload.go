@@ -43,7 +43,7 @@ var binDirs = map[string]string{
 	"etcdutl":                 "/usr/local/bin",
 }
 
-// Common gives the files that are the same on every host, always in the same
+// Common returns the files that are the same on every host, always in the same
 // order. Nothing is enabled
 // or started: that is for whoever brings the cluster up.
 func Common(c Config) ([]machines.File, error) {
@@ -64,7 +64,7 @@ func Common(c Config) ([]machines.File, error) {
 	return files, nil
 }
 
-// ForHost gives the files of one host: the pods' network.
+// ForHost returns the files of one host: the pods' network.
 func ForHost(h machines.Host) []machines.File {
 	return []machines.File{
 		{Path: "/etc/cni/net.d/10-lab.conflist", Content: []byte(conflist(h.Pods))},

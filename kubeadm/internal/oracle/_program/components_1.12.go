@@ -11,7 +11,7 @@ import (
 	kubeproxyvalidation "k8s.io/kubernetes/pkg/proxy/apis/config/validation"
 )
 
-// components gives what kubeadm writes for the kubelet and kube-proxy, and
+// components returns what kubeadm writes for the kubelet and kube-proxy, and
 // refuses what those refuse, which until 1.15 kubeadm does too. Until 1.16 it
 // holds their internal types.
 func components(cfg *kubeadm.InitConfiguration, objects map[string]interface{}) error {

@@ -7,7 +7,7 @@ import (
 	"k8s.io/kubernetes/cmd/kubeadm/app/componentconfigs"
 )
 
-// components gives what kubeadm writes for the kubelet and kube-proxy, and
+// components returns what kubeadm writes for the kubelet and kube-proxy, and
 // refuses what those refuse. 1.17 and 1.18 hold the types of the files.
 func components(cfg *kubeadm.InitConfiguration, objects map[string]interface{}) error {
 	for kind, registration := range componentconfigs.Known {

@@ -7,7 +7,7 @@ import (
 	"k8s.io/kubernetes/cmd/kubeadm/app/componentconfigs"
 )
 
-// components gives what kubeadm writes for the kubelet and kube-proxy, and
+// components returns what kubeadm writes for the kubelet and kube-proxy, and
 // refuses what those refuse.
 func components(cfg *kubeadm.InitConfiguration, objects map[string]interface{}) error {
 	for group, kind := range map[string]string{

@@ -110,7 +110,7 @@ func load(path string, docs []document, objects map[string]interface{}) error {
 		}
 	}
 	if !loaded {
-		return errors.New("no document that kubeadm begins with")
+		return errors.New("no document that kubeadm starts with")
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func loadOther(_, kind string, _ map[string]interface{}) error {
 	return errors.New(kind + " is not for a file")
 }
 
-// forLoader gives a worker that joins an address, which 1.12 does not use but
+// forLoader returns a worker that joins an address, which 1.12 does not use but
 // looks for on the host (reserved for documentation, RFC 5737).
 func forLoader(data string, docs []document) string {
 	const placeholder = "192.0.2.1"

@@ -147,7 +147,7 @@ func reasons(err error) []string {
 	return []string{err.Error()}
 }
 
-// captured gives what f, and every logger below it, printed.
+// captured returns what f, and every logger below it, printed.
 func captured(f func() []string) (string, []string) {
 	r, w, err := os.Pipe()
 	if err != nil {

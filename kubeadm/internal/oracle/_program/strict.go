@@ -77,7 +77,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// value gives the scalar at a path, "" where there is none.
+// value returns the scalar at a path, "" where there is none.
 func (d document) value(path string) string {
 	n := d.at(path)
 	if n == nil || n.Kind != yaml.ScalarNode {
@@ -167,7 +167,7 @@ func element(t reflect.Type, kind reflect.Kind) reflect.Type {
 	return t.Elem()
 }
 
-// fields gives the types of a struct's fields by the names they have in a file.
+// fields returns the types of a struct's fields by the names they have in a file.
 func fields(t reflect.Type) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for i := 0; i < t.NumField(); i++ {
@@ -192,7 +192,7 @@ func fields(t reflect.Type) map[string]reflect.Type {
 	return all
 }
 
-// asWritten gives an object as JSON would, and also the empty lists that JSON
+// asWritten returns an object as JSON would, and also the empty lists that JSON
 // leaves out of some types. To kubeadm no taints are not the default ones.
 func asWritten(object interface{}) (map[string]interface{}, error) {
 	data, err := json.Marshal(object)

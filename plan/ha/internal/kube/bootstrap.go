@@ -70,7 +70,7 @@ func (b Bootstrap) state(anyway bool) transport.Query {
 // kubeletConf is the kubelet's own kubeconfig, which kubeadm writes on every node.
 const kubeletConf = "/etc/kubernetes/kubelet.conf"
 
-// kubeadmMark tells how far kubeadm has come on a host: markBegun is written with
+// kubeadmMark records how far kubeadm has come on a host: markBegun is written with
 // its configuration, before it runs, and markDone once all that it is to leave
 // is there; markReset, before a reset of the node that somebody asked for. So a
 // node that was cut off half-way is told from a complete one whose API server does

@@ -25,7 +25,7 @@ type Join struct {
 	Deploy plan.Deploy
 }
 
-// memberScript tells how this host's member stands.
+// memberScript prints the state of this host's member.
 //
 //go:embed scripts/member.sh
 var memberScript string

@@ -16,7 +16,7 @@ type Info struct {
 	UID, GID     int
 	// Link is where a symbolic link points.
 	Link string
-	// Inode tells what is at a path from all else that was ever there.
+	// Inode differs from that of all else that was ever at the path.
 	Inode int64
 	// Changed grows with every change of any file: a time without a clock.
 	Changed int64

@@ -98,7 +98,7 @@ func (f *FS) resolve(p string, follow bool) (string, error) {
 	return at, nil
 }
 
-// lookup gives the node at p.
+// lookup returns the node at p.
 func (f *FS) lookup(p string, follow bool) (string, *node, error) {
 	at, err := f.resolve(p, follow)
 	if err != nil {
