@@ -7,7 +7,7 @@
 //   - a Conn runs commands; that is all it must be able to do;
 //   - a Cmd is an argument vector with streams, never a shell line;
 //   - abilities beyond that are separate interfaces, found by As: Filer reads and
-//     atomically writes files, Gatherer asks much in one round trip, Dialer opens
+//     atomically writes files, Gatherer reads much in one round trip, Dialer opens
 //     tunnels. FilesOf and GathererOf make them from commands where the Conn has
 //     none of its own.
 //

@@ -52,7 +52,7 @@ func shortArgv(argv []string) string {
 	return s
 }
 
-// DialReason tells the kinds of a DialError apart.
+// DialReason is the kind of a DialError.
 type DialReason string
 
 const (
@@ -65,7 +65,7 @@ const (
 	// Incompatible: what answers speaks no SSH, or none of the kind that is
 	// accepted. Not retried.
 	Incompatible DialReason = "incompatible"
-	// Refused: the connection stands, but the host grants no session over it.
+	// Refused: there is a connection, but the host allows no session over it.
 	Refused DialReason = "session refused"
 	// Lost: an established connection broke.
 	Lost DialReason = "connection lost"

@@ -18,7 +18,7 @@ type Gatherer interface {
 	// Gather describes the files at the paths, as Filer.Stat does, and runs the
 	// queries, in any order and some of them at the same moment. That one of them fails is no error, it only has
 	// no answer; the error is one of Conn.Run and reports that the host could not
-	// be asked, or not to the end: Gathered has what was answered until then.
+	// be reached, or the answer broke off: Gathered has what came until then.
 	Gather(ctx context.Context, paths []string, queries []Query) (Gathered, error)
 }
 
@@ -41,7 +41,7 @@ type Gathered struct {
 	Files []FileInfo
 	// Answers are in the order of the queries.
 	Answers []Answer
-	// RoundTrips is how many it took: one, or none if nothing was asked; GathererOf
+	// RoundTrips is how many it took: one, or none if nothing was requested; GathererOf
 	// says when it is two.
 	RoundTrips int
 }
@@ -50,14 +50,14 @@ type Gathered struct {
 type Answer struct {
 	// OK reports that the command ran and exited with status 0.
 	OK bool
-	// Stdout is its standard output, nil if not OK. It may hold secrets if what
-	// is asked does.
+	// Stdout is its standard output, nil if not OK. It may hold secrets if the
+	// command prints any.
 	Stdout []byte
 }
 
 // GathererOf returns the Gatherer of a connection: its own if it has one (see
 // As), else one made from commands, which needs on the host what FilesOf does. A
-// Filer that the connection has is asked for the files, in a round trip more.
+// Filer that the connection has reads the files, in one more round trip.
 func GathererOf(conn Conn) Gatherer {
 	if g, ok := As[Gatherer](conn); ok {
 		return g
@@ -66,7 +66,7 @@ func GathererOf(conn Conn) Gatherer {
 	return shellGatherer{conn, files}
 }
 
-// shellGatherer asks with one script by standard input to sh -s.
+// shellGatherer reads by one script on the standard input of sh -s.
 type shellGatherer struct {
 	conn  Conn
 	files Filer // nil: by the script too
@@ -125,7 +125,7 @@ func checkQueries(paths []string, queries []Query) error {
 	return nil
 }
 
-// batch is what one script asks, in two lanes side by side: the heavy ones of
+// batch is what one script reads, in two lanes side by side: the heavy ones of
 // the queries start a program each, and a host of Kubernetes has two CPUs at
 // least (kubeadm's preflight asks for them).
 type batch struct {
@@ -133,7 +133,7 @@ type batch struct {
 	paths []string
 }
 
-// lane is what is asked one after another: the numbers of queries, and -1 for
+// lane is what is read one after another: the numbers of queries, and -1 for
 // the files.
 type lane struct {
 	body    strings.Builder

@@ -41,7 +41,7 @@ func TestScriptsParse(t *testing.T) {
 				if os.Getenv("QUORATE_CI") != "" {
 					t.Fatal(err)
 				}
-				continue // the other judges are asked all the same
+				continue // the other shells run all the same
 			}
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Stdin = strings.NewReader(text)

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// sealedReader gives r's bytes followed by their SHA-256 in hex and a newline,
-// so that the host can tell a whole stream from one that a broken connection
+// sealedReader reads r's bytes followed by their SHA-256 in hex and a newline,
+// so that the host can distinguish a whole stream from one that a broken connection
 // cut short. If r fails or ctx ends, the hash is never sent.
 type sealedReader struct {
 	ctx  context.Context //nolint:containedctx // lives as long as the upload

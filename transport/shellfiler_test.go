@@ -68,7 +68,7 @@ var operations = map[string]func(ctx context.Context, conn transport.Conn, path 
 	},
 }
 
-// A host that answers with success in place of what it was asked is not
+// A host that reports success without an answer is not
 // believed, whatever it prints.
 func TestForgedAnswers(t *testing.T) {
 	for _, says := range []string{"", "ok\n", "-\n", ".\n", "f 600 root 0 root 0 0 " + strings.Repeat("ab", 32) + "\n", "\n\n"} {

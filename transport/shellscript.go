@@ -77,7 +77,7 @@ func runScript(ctx context.Context, conn Conn, s script) ([]byte, error) {
 }
 
 // notRun is the error of a host that answered with success and had not run
-// what it was asked to. Its name is the caller's to know.
+// what it was asked to. The caller knows its name.
 func notRun() error {
 	return &NotStartedError{Argv: []string{"sh"}, Err: errors.New("it answered with success, and not what the script prints")}
 }

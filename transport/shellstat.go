@@ -42,7 +42,7 @@ func parseStats(paths []string, out string) ([]FileInfo, error) {
 		infos = append(infos, some...)
 	}
 	if out != "" {
-		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered more than it was asked: %.100q", out))
+		return nil, fileError("stat", only(paths), fmt.Errorf("the host answered more than was requested: %.100q", out))
 	}
 	return infos, nil
 }

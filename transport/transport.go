@@ -69,7 +69,7 @@ type Cmd struct {
 // Filer is safe for concurrent use.
 type Filer interface {
 	// Stat describes the files at the paths, in their order, in one round
-	// trip. A path at which nothing stands has Exists false and is no error.
+	// trip. A path that does not exist has Exists false and is no error.
 	Stat(ctx context.Context, paths ...string) ([]FileInfo, error)
 	// Read returns the content of one regular file, at most limit bytes
 	// (a larger file is an error). A file that is not there is an error that
@@ -77,9 +77,9 @@ type Filer interface {
 	Read(ctx context.Context, path string, limit int64) ([]byte, error)
 	// Write puts the files in place in one round trip: each is written beside
 	// its path under a temporary name that only its owner may read from its
-	// first byte, given its mode and owner, synced and renamed, so that a
+	// first byte, then gets its mode and owner, is synced and renamed, so that a
 	// reader sees the old file or the new one, whole. Missing parent directories
-	// are made with mode 0755. Files are replaced in the order given; at the
+	// are made with mode 0755. Files are replaced in this order; at the
 	// first failure the rest is left alone and no temporary file remains.
 	Write(ctx context.Context, files ...File) error
 	// Upload is Write for one large file, streamed from r.
@@ -97,8 +97,8 @@ type File struct {
 	Path string
 	// Mode holds permission bits; 0 means 0600.
 	Mode fs.FileMode
-	// Owner and Group are names or numbers on the host; empty leaves what the
-	// command's user gives.
+	// Owner and Group are names or numbers on the host; empty leaves those that
+	// a new file of the command's user has.
 	Owner, Group string
 	// Data is the content; unused by Upload. It never appears in a command
 	// line, an error or a formatted File.

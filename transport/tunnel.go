@@ -9,7 +9,7 @@ import (
 )
 
 // Dialer is the ability to open connections from the host: a tunnel. Not every
-// Conn has it, and not every host lets it be used: CheckTunnels tells.
+// Conn has it, and not every host lets it be used: CheckTunnels finds out.
 type Dialer interface {
 	// DialContext connects to addr as seen from the host. Networks: "tcp" and
 	// "unix". A host that does not let connections be made through it is a

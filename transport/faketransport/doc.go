@@ -18,7 +18,7 @@
 //
 //	connection refused         Fault{On: OnKind(Dial), Before: Refuse}
 //	connection reset           Fault{Before: Reset}, nothing was done
-//	reset in mid-command       Fault{After: ResetAfter}, it was done and nobody is told
+//	reset in mid-command       Fault{After: ResetAfter}, it ran and its result is lost
 //	hang until ctx ends        Fault{Before: Hang}
 //	500 ms of latency          Fault{Before: Slow(500 * time.Millisecond)}
 //	packets lost               Fault{Before: Lossy(0.05, 1)}: a share of the calls resets

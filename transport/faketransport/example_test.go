@@ -141,7 +141,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := h.File("/etc/three"); err == nil {
-		t.Error("a file stands on a full disk")
+		t.Error("a file was written to a full disk")
 	}
 	h.Heal()
 

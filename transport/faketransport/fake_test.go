@@ -51,7 +51,7 @@ func prints(t *testing.T, script, want string) {
 	}
 }
 
-// stat tells a file from one that has replaced it, and before a change from after.
+// stat differs for a file and its replacement, and before and after a change.
 func TestStatKinds(t *testing.T) {
 	prints(t, `
 cd /tmp && echo one >a && cp a b

@@ -18,14 +18,14 @@ type Fault struct {
 	On func(Op) bool
 	// Nth of the picked calls since Inject is hit, from 1; 0 hits all.
 	Nth int
-	// Before runs instead of the call if it gives an error, which is then the
+	// Before runs instead of the call if it returns an error, which is then the
 	// call's; nil does nothing.
 	Before func(ctx context.Context, op Op) error
 	// After runs when the call has been done, and its error replaces the
 	// call's own: what was done stays done. nil does nothing.
 	After func(ctx context.Context, op Op, err error) error
 	// Files, if positive, lets that many files of a Write be put in place
-	// before its Before is asked.
+	// before its Before is called.
 	Files int
 }
 
@@ -43,7 +43,7 @@ func Hang(ctx context.Context, _ Op) error {
 	return ctx.Err()
 }
 
-// Fails is a Before that gives err.
+// Fails is a Before that returns err.
 func Fails(err error) func(context.Context, Op) error {
 	return func(context.Context, Op) error { return err }
 }
@@ -55,7 +55,7 @@ var ErrReset = errors.New("connection reset by the fake host")
 func Reset(context.Context, Op) error { return lostError() }
 
 // ResetAfter is an After that loses the connection: the call is carried out,
-// but nobody is told how it went.
+// but its result is lost.
 func ResetAfter(context.Context, Op, error) error { return lostError() }
 
 // ErrRefused is the cause in the errors of Refuse.
@@ -97,7 +97,7 @@ func Lossy(share float64, seed uint64) func(context.Context, Op) error {
 }
 
 // Dies is an After that is the operator's death, as far as a process can show its
-// own: the call is carried out, stop ends the operator's ctx, and nobody is told.
+// own: the call is carried out, stop ends the operator's ctx, and its result is lost.
 func Dies(stop context.CancelFunc) func(context.Context, Op, error) error {
 	return func(context.Context, Op, error) error {
 		stop()
@@ -124,7 +124,7 @@ type armed struct {
 }
 
 // Inject adds a fault. Where several hit one call, all run, in the order they
-// were injected, until one gives an error.
+// were injected, until one returns an error.
 func (h *Host) Inject(f Fault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +138,7 @@ func (h *Host) Heal() {
 	h.faults = nil
 }
 
-// hits counts the call and gives the faults that hit it.
+// hits counts the call and returns the faults that hit it.
 func (h *Host) hits(op Op) []Fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()

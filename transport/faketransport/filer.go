@@ -31,7 +31,7 @@ func withoutData(kind Kind, files ...transport.File) Op {
 	return op
 }
 
-// fileError keeps the cause's own text free of the path, which is told once.
+// fileError keeps the cause's own text free of the path, which is printed once.
 func (c *conn) fileError(op Kind, path string, err error) error {
 	if err == nil {
 		return nil

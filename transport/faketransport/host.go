@@ -58,7 +58,7 @@ func (h *Host) HandleDial(dial func(ctx context.Context, network, addr string) (
 	h.dial = dial
 }
 
-// SetDown cuts the host's power, or gives it back: while down its connections
+// SetDown cuts or restores the host's power: while down its connections
 // are lost and it cannot be dialled. Its files stay.
 func (h *Host) SetDown(down bool) {
 	h.mu.Lock()
@@ -75,7 +75,7 @@ func (h *Host) SetDown(down bool) {
 	}
 }
 
-// SetClock sets the host's clock off from this process's by an offset; date tells.
+// SetClock sets the offset of the host's clock from this process's; date prints the former.
 func (h *Host) SetClock(offset time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

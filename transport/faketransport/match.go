@@ -37,7 +37,7 @@ func Regexp(re *regexp.Regexp) Match {
 	return Match{func(a []string) bool { return re.MatchString(strings.Join(a, " ")) }, "/" + re.String() + "/", ""}
 }
 
-// MatchFunc matches what f says; shown stands for it in messages.
+// MatchFunc matches what f accepts; messages print shown.
 func MatchFunc(shown string, f func(argv []string) bool) Match { return Match{f, shown, ""} }
 
 func first(words []string) string {
@@ -57,7 +57,7 @@ type Invocation struct {
 }
 
 // Handler carries out a scripted command. nil is exit status 0; a
-// *transport.ExitError, such as Exit gives, is the command's end, and any
+// *transport.ExitError, such as Exit returns, is the command's end, and any
 // other error is returned by Run as it is. It must return when ctx ends.
 type Handler func(ctx context.Context, in Invocation) error
 

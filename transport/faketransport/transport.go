@@ -22,7 +22,7 @@ type Transport struct {
 // New has no hosts yet.
 func New() *Transport { return &Transport{hosts: map[string]*Host{}} }
 
-// Host returns the host of that name, made when it is first asked for.
+// Host returns the host of that name, made at its first use.
 func (t *Transport) Host(name string) *Host {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +77,7 @@ func (t *Transport) Log() string {
 	return b.String()
 }
 
-// begin records a call; the place it gives is filled in by end.
+// begin records a call; end fills in the record at the returned index.
 func (t *Transport) begin(host string, op Op) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

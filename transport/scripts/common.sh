@@ -1,4 +1,4 @@
-# What every script begins with. It is handed mark, a word that nothing on the
+# The start of every script. It is passed mark, a word that nothing on the
 # host can know beforehand; file is the number of the file that is worked on,
 # counted from 0.
 LC_ALL=C

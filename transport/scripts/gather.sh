@@ -6,8 +6,8 @@ frame() {
 	printf '\n%s %s\n' "$mark" "$?"
 }
 
-# none stands for a command that is not run.
+# none means that the command is not run.
 none() { printf '[%s]\n%s none\n' "$mark" "$mark"; }
 
-# run keeps this shell's functions and builtins from standing in for a program.
+# run keeps this shell's functions and builtins from replacing a program.
 run() { (exec "$@"); }

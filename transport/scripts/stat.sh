@@ -38,7 +38,7 @@ absent() (
 	done
 )
 
-# together asks one stat and one sha256sum about all of them: a process for each
+# together runs one stat and one sha256sum on all of them: a process for each
 # file is most of what this costs a host. It prints the kind of each, then what
 # stat says of those that are there, then the hashes of the regular files; or
 # nothing, and fails, where files come and go meanwhile, a name has two lines or

@@ -19,9 +19,9 @@ import (
 // Auth is what proves who we are, offered in this order until the host accepts:
 // the keys of Signers, Keys and KeyFiles, each after its certificates; the agent's keys that
 // Identities and KeyFiles name; the agent's other keys; answers; the password. A
-// host that wants several of them is given them in the order it asks for. What
+// host that wants several of them gets them in the order in which it asks. What
 // fails on this side, such as an agent that is not running, is left out and
-// told in the *AuthError if the host accepts nothing else.
+// reported in the *AuthError if the host accepts nothing else.
 //
 // sshd ends a connection after six failures (MaxAuthTries): where an agent
 // holds more keys, name the right one in Identities.
@@ -53,18 +53,18 @@ type Auth struct {
 	IdentitiesOnly bool
 
 	// Answer answers a host's questions (the method "keyboard-interactive"), such
-	// as one for a one-time code, in their order. It may wait for a person: DialTimeout stands
+	// as one for a one-time code, in their order. It may wait for a person: DialTimeout stops
 	// still meanwhile. ctx ends with Dial's.
 	Answer func(ctx context.Context, q Questions) ([]transport.Data, error)
 	// Password returns a user's password on a host. It is sent by the method
 	// "password", or where the host asks one hidden question instead and Answer is nil, as the answer to that. It is
-	// called at most once a connection, and DialTimeout stands still meanwhile.
+	// called at most once a connection, and DialTimeout is stopped meanwhile.
 	Password func(ctx context.Context, l Login) (transport.Data, error)
 }
 
 // Login is where and as whom somebody logs in.
 type Login struct {
-	// Host is the name given to Dial or in a Jump, Addr what is dialled.
+	// Host is the name passed to Dial or in a Jump, Addr what is dialled.
 	Host, Addr string
 	User       string
 }
@@ -161,10 +161,10 @@ func (a Auth) read(algorithms Algorithms) (*credentials, error) {
 	c.own, c.loose = withCertificates(keys, certificates)
 	if a.AgentSocket == "" && len(errs) == 0 {
 		for _, cert := range c.loose {
-			problem("Certificates", fmt.Errorf("the one of %s is for no key that is given, and there is no agent", describe(cert.Key)))
+			problem("Certificates", fmt.Errorf("the one of %s belongs to none of the keys, and there is no agent", describe(cert.Key)))
 		}
 		if len(c.wanted) > 0 {
-			problem("Identities", errors.New("public keys are given and no agent that could hold the private ones"))
+			problem("Identities", errors.New("set, and there is no agent that could hold the private keys"))
 		}
 	}
 	if len(a.Signers)+len(a.Keys)+len(a.KeyFiles) == 0 && a.AgentSocket == "" && a.Answer == nil && a.Password == nil {

@@ -65,7 +65,7 @@ func refused(t *testing.T, err error) *ssh.AuthError {
 
 // Keys come before the agent's, which is asked only when they have failed: one
 // that is dead, or does not answer, harms no good key. The agent's key that is named comes
-// first of its own, and sshd's limit of six is told as what it is.
+// first of its own, and sshd's limit of six is reported as such.
 func TestAgents(t *testing.T) {
 	good, goodPublic := newKey(t)
 	serve := sshtest.Config{AuthorizedKeys: []xssh.PublicKey{goodPublic}}
@@ -173,7 +173,7 @@ func TestEncryptedPKCS8(t *testing.T) {
 	require.ErrorContains(t, err, "Passphrase is not set")
 }
 
-// A user's certificate is offered before its key, whether it is given, lies
+// A user's certificate is offered before its key, whether it is passed, lies
 // beside the key's file, or is for a key of the agent.
 func TestUserCertificates(t *testing.T) {
 	ca, _ := newKey(t)

@@ -396,7 +396,7 @@ func (a *authentication) openAgent() ([]ssh.Signer, error) {
 }
 
 // parsedKey is an agent's key whose public key is of the library's own type, so that
-// it can be told from others and certificates be made for it.
+// it can be distinguished from others and certificates can be made for it.
 type parsedKey struct {
 	ssh.Signer
 	public ssh.PublicKey

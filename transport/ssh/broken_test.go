@@ -236,7 +236,7 @@ func (zeros) Read(p []byte) (int, error) {
 func TestBrokenServersAndCtx(t *testing.T) {
 	for _, fault := range sshtest.Faults() {
 		if fault == sshtest.FloodOfOutput {
-			continue // a clock stands still while something runs: TestFloodAndCtx
+			continue // a fake clock stops while something runs: TestFloodAndCtx
 		}
 		t.Run(string(fault), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -268,7 +268,7 @@ func (h through) DialContext(ctx context.Context, network, addr string) (net.Con
 	return h.to.DialContext(ctx, network, addr)
 }
 
-// A jump host that stands still, or that leads to a host that does, holds a Dial
+// A jump host that hangs, or that leads to a host that does, holds a Dial
 // no longer than its ctx and DialTimeout, also where nothing asks for signs of
 // life; and neither keeps a goroutine.
 func TestSilentJumpHost(t *testing.T) {

@@ -72,7 +72,7 @@ func (c *client) watch() {
 	c.lose(hostError{err})
 }
 
-// lose closes the connection, for the first reason given.
+// lose closes the connection, and keeps the first reason.
 func (c *client) lose(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *client) lost() error {
 	return c.err
 }
 
-// lostError prefers what is known about the connection to the given symptom.
+// lostError prefers what is known about the connection to the symptom.
 func (c *client) lostError(symptom error) error {
 	if err := c.lost(); err != nil {
 		symptom = err
@@ -100,7 +100,7 @@ func (c *client) lostError(symptom error) error {
 
 // alive asks for a sign of life, for no longer than patience. Sessions of a
 // connection that breaks end before the connection says so itself. One that
-// stands still is not judged here; that is for keepAlive.
+// hangs is not judged here; keepAlive does that.
 func (c *client) alive(symptom error, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

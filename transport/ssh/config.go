@@ -11,7 +11,7 @@ import (
 // Config says how hosts are reached. Auth and HostKeys must hold something;
 // every other zero value works.
 type Config struct {
-	// Targets by the names that Dial is given. A name that is not among them
+	// Targets by the names that are passed to Dial. A name that is not among them
 	// is read by ParseTarget.
 	Targets map[string]Target
 	// User for targets without one; empty means root.
@@ -54,7 +54,7 @@ type Config struct {
 // HostKeys is how hosts prove who they are. A host with a pin is held to it
 // alone; others need an entry in one of the rest.
 type HostKeys struct {
-	// Pinned maps a host, as given to Dial, to the public keys it may have:
+	// Pinned maps a host, as passed to Dial, to the public keys it may have:
 	// lines as in authorized_keys or fingerprints as "SHA256:...".
 	Pinned map[string][]string
 	// Authorities are public keys of host CAs, lines as in authorized_keys.
@@ -104,7 +104,7 @@ func or[T comparable](v, fallback T) T {
 	return v
 }
 
-// validate tells everything wrong with the plain values; keys and host keys
+// validate reports everything wrong with the plain values; keys and host keys
 // are judged where they are read.
 func (c Config) validate() error {
 	var errs []error

@@ -12,5 +12,5 @@
 // with it. The Conn is also a transport.Dialer, by direct-tcpip and
 // direct-streamlocal; transport.FilesOf makes it a Filer from commands.
 //
-// docs/ssh.md says what hosts need and what an operator can give.
+// docs/ssh.md says what hosts need and what an operator can set.
 package ssh

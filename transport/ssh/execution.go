@@ -165,7 +165,7 @@ func (e *execution) inputErr() error {
 	return nil
 }
 
-// begin is asked before the host is asked to run the command; false if it is
+// begin is called before the host is asked to run the command; it returns false if it is
 // not wanted any more.
 func (e *execution) begin(s *session) bool {
 	e.mu.Lock()
@@ -225,7 +225,7 @@ func (e *execution) stoppedError() error {
 	case e.session.hasEnded():
 		return errors.New("the host closed its session and did not say that it ended")
 	case e.frame.PID() == 0:
-		return errors.New("the host has not said that it started, and is told to end it when it does")
+		return errors.New("the host has not reported its start; if it still starts, it is ended")
 	}
 	return errors.New("it has not ended after SIGKILL")
 }

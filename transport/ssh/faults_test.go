@@ -22,7 +22,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
 )
 
-// reason fails the test unless err is a DialError of that reason; it gives its
+// reason fails the test unless err is a DialError of that reason; it returns its
 // text.
 func reason(t *testing.T, err error, want transport.DialReason) string {
 	t.Helper()
@@ -46,7 +46,7 @@ func newKey(t *testing.T) (ed25519.PrivateKey, xssh.PublicKey) {
 	return private, public
 }
 
-// Each way to know a host accepts the right key and refuses any other, telling
+// Each way to know a host accepts the right key and refuses any other, and distinguishes
 // unknown from changed with the fingerprints.
 func TestHostKeys(t *testing.T) {
 	ca, caPublic := newKey(t)
@@ -287,7 +287,7 @@ func TestOneConnectionAndReconnect(t *testing.T) {
 	}
 }
 
-// A connection that stands still is noticed by keepalive, and before that a
+// A connection that hangs is noticed by keepalive, and before that a
 // cancelled command returns all the same.
 func TestDeadConnection(t *testing.T) {
 	s := start(t, sshtest.Config{})
@@ -317,7 +317,7 @@ func TestDeadConnection(t *testing.T) {
 	}
 }
 
-// A host that grants no session any more gives an error that says so, and works
+// A host that allows no more sessions is an error that says so, and works
 // when it grants them again.
 func TestSessionsRefusedFromNowOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -238,7 +238,7 @@ func (w *wire) greeting() string {
 	return clip(string(w.first), 256)
 }
 
-// limit is a time limit that stands still while a person is asked.
+// limit is a time limit that is stopped while a person is asked.
 type limit struct {
 	ctx   context.Context //nolint:containedctx // is what it is about
 	end   context.CancelFunc

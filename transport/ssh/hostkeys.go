@@ -150,7 +150,7 @@ func (v *verifier) prefer(h hop) []string {
 	return append(first, last...)
 }
 
-// check returns a *transport.DialError that tells an unknown key from a
+// check returns a *transport.DialError that distinguishes an unknown key from a
 // changed one.
 func (v *verifier) check(h hop, key ssh.PublicKey) error {
 	plain := key
@@ -161,7 +161,7 @@ func (v *verifier) check(h hop, key ssh.PublicKey) error {
 	received := describe(plain)
 	if bits, ok := rsaBits(plain); ok && bits < v.minRSA {
 		return h.keyError(fmt.Errorf("the host showed %s of %d bits, fewer than the %d required", received, bits, v.minRSA),
-			"give the host an ed25519 key, or set Algorithms.MinRSABits")
+			"make an ed25519 key on the host, or set Algorithms.MinRSABits")
 	}
 	if p, ok := v.pins[h.name]; ok {
 		if slices.Contains(p.fingerprints, ssh.FingerprintSHA256(plain)) {
@@ -180,7 +180,7 @@ func (v *verifier) check(h hop, key ssh.PublicKey) error {
 		if l.err != nil {
 			return h.keyError(fmt.Errorf("%s revokes a key for it that cannot be read: %w", l.where, l.err), "mend the line")
 		}
-		return h.keyError(fmt.Errorf("the host showed %s, which %s marks as revoked", received, l.where), "give the host a new key")
+		return h.keyError(fmt.Errorf("the host showed %s, which %s marks as revoked", received, l.where), "make a new key on the host")
 	}
 	var want []string
 	var certErr error

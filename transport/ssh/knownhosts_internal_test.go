@@ -41,7 +41,7 @@ type knownHostsCase struct {
 	name  string
 	host  string
 	port  int
-	line  string // KEY and OTHER stand for keys
+	line  string // KEY and OTHER are replaced by keys
 	known bool
 }
 

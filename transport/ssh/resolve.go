@@ -15,7 +15,7 @@ type hop struct {
 	user   string
 }
 
-// lookup resolves a name given to Dial.
+// lookup resolves a name passed to Dial.
 func (c Config) lookup(name string) (hop, error) {
 	target, ok := c.Targets[name]
 	if !ok {
@@ -42,7 +42,7 @@ func (c Config) jumps(name string) []string {
 }
 
 // route returns the hops to a host, the host itself last. A jump host's own
-// Jump is not asked: the chain is written out where it is used.
+// Jump does not count: a chain is written out where it is used.
 func (c Config) route(name string) ([]hop, error) {
 	var route []hop
 	for _, n := range append(slices.Clone(c.jumps(name)), name) {
@@ -71,7 +71,7 @@ func (c Config) checkJumps(name string) error {
 	return errors.Join(errs...)
 }
 
-// routeKey tells connections apart: the same host by another way is another
+// routeKey identifies a connection: the same host by another way is another
 // connection.
 func routeKey(route []hop) string {
 	var parts []string

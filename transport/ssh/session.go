@@ -13,7 +13,7 @@ import (
 
 // session is one channel of the type "session". The library's own Session
 // stops reading requests at the first one that it cannot parse, and the whole
-// connection then stands still; this one reads them to the end.
+// connection then hangs; this one reads them to the end.
 type session struct {
 	channel ssh.Channel
 	ended   chan struct{} // closed when the host has closed the channel, or the connection ended

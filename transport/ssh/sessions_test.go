@@ -219,7 +219,7 @@ func (d delayed) Run(ctx context.Context, cmd transport.Cmd) error {
 	return d.Conn.Run(ctx, cmd)
 }
 
-// A command that the host starts only after Run has given it up is ended then,
+// A command that the host starts only after Run has returned is ended then,
 // gets no input, and the error says that it may still run.
 func TestStartAfterCancel(t *testing.T) {
 	served, err := (&local.Transport{Grace: patient}).Dial(t.Context(), "served")
@@ -243,7 +243,7 @@ func TestStartAfterCancel(t *testing.T) {
 	var running *transport.StillRunningError
 	require.ErrorAs(t, err, &running)
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "told to end it when it does")
+	require.ErrorContains(t, err, "if it still starts, it is ended")
 	close(d.let)
 	select {
 	case <-d.ended:

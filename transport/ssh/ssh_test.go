@@ -35,7 +35,7 @@ func TestConformanceInProcess(t *testing.T) {
 	}
 }
 
-// start serves this machine unless told otherwise.
+// start serves this machine by default.
 func start(t *testing.T, cfg sshtest.Config) *sshtest.Server {
 	t.Helper()
 	if cfg.Conn == nil {

@@ -333,7 +333,7 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// writeKey makes a key file and gives the public key.
+// writeKey makes a key file and returns the public key.
 func writeKey(t *testing.T, path string) xssh.PublicKey {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)

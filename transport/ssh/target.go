@@ -22,7 +22,7 @@ type Target struct {
 	// User is empty for Config.User.
 	User string
 	// Jump names the hosts to go through, the nearest to this program first,
-	// as they would be given to Dial. nil means Config.Jump; an empty, non-nil
+	// as they would be passed to Dial. nil means Config.Jump; an empty, non-nil
 	// slice means none.
 	Jump []string
 	// HostKeyAlias is the name that the host key is looked up under, in place
@@ -31,7 +31,7 @@ type Target struct {
 	HostKeyAlias string
 }
 
-// ParseTarget reads "[user@]host[:port]". An IPv6 address with a port stands
+// ParseTarget reads "[user@]host[:port]". An IPv6 address with a port is put
 // in brackets; without a port the brackets may be left out.
 func ParseTarget(s string) (Target, error) {
 	var t Target
@@ -85,7 +85,7 @@ func mustBeIPv6(addr string) error {
 	return nil
 }
 
-// validate tells everything that is wrong with a target.
+// validate reports everything that is wrong with a target.
 func (t Target) validate() error {
 	var errs []error
 	_, err := netip.ParseAddr(t.Addr)

@@ -54,14 +54,14 @@ func (c *conn) DialContext(ctx context.Context, network, addr string) (net.Conn,
 }
 
 // tunnel opens a connection from the host. Its near end is closed and has its
-// deadlines without the host's help, so that a host that stands still holds
+// deadlines without the host's help, so that a host that hangs holds
 // nobody up.
 func (c *client) tunnel(ctx context.Context, network, addr string) (*tunnel, error) {
 	far, err := c.ssh.DialContext(ctx, network, addr)
 	if err != nil {
 		if ctx.Err() != nil {
 			// The request is still open: it ends with the answer, or with a host that
-			// gives no sign of life.
+			// shows no sign of life.
 			c.spawn(func() { c.probe(c.cfg.sessionTimeout) })
 		}
 		return nil, err
@@ -92,7 +92,7 @@ func (t *tunnel) carry() {
 	var both sync.WaitGroup
 	both.Go(func() {
 		_, _ = io.Copy(t.far, t.inner)
-		// A host that stands still takes no close; it is asked for a sign of life.
+		// A host that hangs takes no close; it is asked for a sign of life.
 		unanswered := time.AfterFunc(t.client.cfg.sessionTimeout, func() { t.client.probe(t.client.cfg.sessionTimeout) })
 		context.AfterFunc(t.life, func() { unanswered.Stop() })
 		_ = t.far.Close()

@@ -40,7 +40,7 @@ func through(t *testing.T, script string, cfg sudo.Config) transport.Conn {
 	return conn
 }
 
-// Whatever stands in sudo's place, the error says what it refused and what to
+// Whatever runs in sudo's place, the error says what it refused and what to
 // do, and nothing is believed that did not come from the command.
 func TestRefusals(t *testing.T) {
 	var calls atomic.Int32

@@ -275,7 +275,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	return err
 }
 
-// argv calls sudo for a command that begins its frame.
+// argv calls sudo for a command that opens its frame.
 func (c *conn) argv(prompt, mark string, argv []string) []string {
 	inner := "locale=$1\nshift\n" + admittedScript + frame.Announce("$0")
 	call := callScript + "exec sudo" + frame.Words(c.flags(prompt)) + " -- sh -c " + frame.Quote(inner) + ` "$0" "$locale" "$@"` + "\n"
@@ -310,7 +310,7 @@ func (c *conn) kill(inner func(string, int) transport.Cmd, signal string, group 
 	return cmd
 }
 
-// result tells sudo's own failures from the command's, which is reported as if
+// result separates sudo's own failures from the command's, which is reported as if
 // there were no sudo.
 func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tail *stream.Tail, err error) error {
 	if failed := in.failure(); failed != nil {
@@ -389,7 +389,7 @@ func reason(code int, said string, prompts int) Reason {
 	return Failed
 }
 
-// said is what came instead of the command. Where sudo has been told the
+// said is what came instead of the command. Where sudo has been sent the
 // password, only what is sudo's own can be shown, and without it: what else is
 // printed may be a part of it.
 func (c *conn) said(f *frame.Frame, g *gate) string {

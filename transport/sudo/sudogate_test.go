@@ -36,7 +36,7 @@ func TestGatePromptsInPieces(t *testing.T) {
 	})
 }
 
-// A sudo that prints without an end before the command begins is cut off.
+// A sudo that prints without end before the command starts is cut off.
 func TestFloodingSudo(t *testing.T) {
 	ended := false
 	f := frame.New("m", nil, nil)

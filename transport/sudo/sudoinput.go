@@ -114,7 +114,7 @@ func (s *input) take() error {
 	return nil
 }
 
-// judge notes what is known of the password and gives the turn back.
+// judge notes what is known of the password and returns the turn.
 func (s *input) judge(right, wrong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

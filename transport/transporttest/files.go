@@ -361,7 +361,7 @@ show "$1"`
 
 	t.Run("owner", func(t *testing.T) {
 		if h.Owner == "" {
-			t.Skip("the harness has no owner to give")
+			t.Skip("the harness has no owner to set")
 		}
 		p := dir(t) + "/f"
 		check(t, f.Write(ctx, transport.File{Path: p, Mode: 0o640, Owner: h.Owner, Group: h.Group}))

@@ -147,7 +147,7 @@ func gathering(t *testing.T, h Harness) {
 			got, err := g.Gather(ctx, all, []transport.Query{{Argv: []string{"echo", "soon"}}, {Argv: sh(`>"$1"; exec sleep 300`, begun)}})
 			done <- result{got, err}
 		}()
-		h.eventually(t, "the slow query begins", func() bool { return stat(t, f, begun)[0].Exists })
+		h.eventually(t, "the slow query starts", func() bool { return stat(t, f, begun)[0].Exists })
 		cancel()
 		r := await(t, h, "Gather returns", done)
 		if !errors.Is(r.err, context.Canceled) {

@@ -28,13 +28,13 @@ type Harness struct {
 	// Dir is an absolute directory on the host that exists, is empty and may
 	// be written to.
 	Dir string
-	// Owner and Group are what a file is given in the test of ownership, which
+	// Owner and Group are set on a file in the test of ownership, which
 	// needs the right to do so; without an Owner the test is skipped.
 	Owner, Group string
 	// FullDir is a directory on a file system of the host with less than 1 MiB
 	// of room; without it the test of a full disk is skipped.
 	FullDir string
-	// Listen starts an echo server on the host and gives its address, for a
+	// Listen starts an echo server on the host and returns its address, for a
 	// Conn that is a transport.Dialer. nil listens on this machine's loopback,
 	// which is right for hosts that share its network.
 	Listen func(t *testing.T, network string) (addr string)

@@ -1,4 +1,4 @@
-// Package frame tells a command's output from everything else that a host may
+// Package frame separates a command's output from everything else that a host may
 // print on the way to it: the greetings of login shells, the sentence of a
 // nologin, the answer of a forced command, sudo's lecture. A command that has not
 // begun its frame has not run, whatever status the host reports.
@@ -32,18 +32,18 @@ func NewMark(r io.Reader) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// Script is POSIX shell that begins the frame and becomes the command.
+// Script is POSIX shell that opens the frame and becomes the command.
 func Script(mark string, argv []string) string {
 	return "set --" + Words(argv) + "\n" + Announce(mark)
 }
 
-// Announce is POSIX shell that begins the frame of the mark, which may be a
+// Announce is POSIX shell that opens the frame of the mark, which may be a
 // parameter such as $0, and becomes the command "$@".
 func Announce(mark string) string {
 	return "mark=" + mark + "\n" + announceScript
 }
 
-// Limit is how much a stream may hold before the frame begins. A host that
+// Limit is how much a stream may hold before the frame opens. A host that
 // prints more is not waited for.
 const Limit = 64 << 10
 

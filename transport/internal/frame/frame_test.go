@@ -126,7 +126,7 @@ func TestStreamCuts(t *testing.T) {
 	})
 }
 
-// A host that prints without an end before the command begins is cut off, and
+// A host that prints without end before the command starts is cut off, and
 // little of it is kept.
 func TestFloodBeforeTheCommand(t *testing.T) {
 	f := New("m", nil, nil)

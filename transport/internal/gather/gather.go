@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Conn is what OneByOne asks.
+// Conn is what OneByOne needs of a connection.
 type Conn interface {
 	transport.Conn
 	transport.Filer
@@ -46,8 +46,8 @@ func OneByOne(ctx context.Context, conn Conn, exists func(path string) bool, pat
 	return out, nil
 }
 
-// answered tells an error that is the host's answer from one that kept it from
-// answering.
+// answered reports whether an error is the host's answer, rather than a reason why
+// there is none.
 func answered(err error) bool {
 	var failed *transport.FileError
 	var exit *transport.ExitError

@@ -279,7 +279,7 @@ func TestRealSudoRules(t *testing.T) {
 	}
 }
 
-// A host that forbids tunnels can be told before they are needed.
+// A host that forbids tunnels is found before they are needed.
 func TestRealTunnels(t *testing.T) {
 	opensshtest.Need(t)
 	for line, want := range map[string]transport.TunnelReason{

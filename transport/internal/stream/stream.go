@@ -76,7 +76,7 @@ func (w *watch) Write(p []byte) (int, error) {
 
 // Gate passes writes on until it is shut, and drops them from then on: a
 // command that could not be stopped must not write into a buffer its caller
-// has taken back.
+// uses again.
 type Gate struct {
 	mu   sync.Mutex
 	to   io.Writer
@@ -116,7 +116,7 @@ type Pump struct {
 }
 
 // StartPump copies from r, nothing if nil, to w and closes w. The goroutine
-// ends when r gives its end or w fails; an r that blocks for ever holds it.
+// ends at the end of r or when w fails, and blocks as long as r does.
 func StartPump(w io.WriteCloser, r io.Reader) *Pump {
 	p := &Pump{done: make(chan struct{})}
 	go func() {

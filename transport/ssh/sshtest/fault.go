@@ -48,7 +48,7 @@ const (
 	ExitMissing      Fault = "no exit status"                   // the session ends without one
 	ExitMalformed    Fault = "a malformed exit status"          // and a flood of requests after it
 	DropsCommand     Fault = "dropped in a command"             // the connection breaks
-	HangsCommand     Fault = "hung in a command"                // the connection stands still
+	HangsCommand     Fault = "hung in a command"                // the connection hangs
 	InputUnread      Fault = "unread input"                     // the command reads none and ignores signals
 )
 

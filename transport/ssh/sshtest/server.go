@@ -209,7 +209,7 @@ func (s *Server) Drop() {
 	}
 }
 
-// Hang makes the connections there are stand still, as a pulled cable would:
+// Hang makes the present connections hang, as a pulled cable would:
 // nothing is read, nothing sent, nothing closed. New ones work.
 func (s *Server) Hang() {
 	s.mu.Lock()

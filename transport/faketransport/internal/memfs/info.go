@@ -45,7 +45,7 @@ func (i Info) IsDir() bool { return i.mode.IsDir() }
 func (i Info) Sys() any { return nil }
 
 // Stat describes what is at a path; a link that is its last element is followed
-// if so asked.
+// if it was requested.
 func (f *FS) Stat(p string, follow bool) (Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

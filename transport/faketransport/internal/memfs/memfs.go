@@ -34,7 +34,7 @@ type node struct {
 	uid, gid int
 	data     []byte
 	link     string
-	// inode tells the node from all others there have been, and changed is the
+	// inode is the node's own, of all there have been, and changed is the
 	// number of its last change among all of the file system's: a time without a clock.
 	inode, changed int64
 }
@@ -61,7 +61,7 @@ func New() *FS {
 func pathError(op, p string, err error) error { return &fs.PathError{Op: op, Path: p, Err: err} }
 
 // resolve follows links on the way to p, and at its end if follow is set. The
-// path it gives has a parent directory but need not exist.
+// path it returns has a parent directory but need not exist.
 func (f *FS) resolve(p string, follow bool) (string, error) {
 	const mostLinks = 40
 	links := 0
@@ -471,7 +471,7 @@ func (f *FS) Stage(p string) (string, *Handle, error) {
 	return at, h, err
 }
 
-// TempName returns a path that begins so and was never returned before. It
+// TempName returns a path with this prefix that it never returned before. It
 // counts instead of drawing: the same test has the same names.
 func (f *FS) TempName(prefix string) string {
 	f.mu.Lock()

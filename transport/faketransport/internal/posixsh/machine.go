@@ -23,12 +23,12 @@ type Machine struct {
 	Host string
 	FS   *memfs.FS
 	Now  func() time.Time
-	// Find returns the program that stands for a command, nil if none does: then
+	// Find returns the program behind a command, nil if there is none: then
 	// it is the shell, one of the tools here, or a failure with status 127.
 	Find func(Command) Program
 	// Knows reports whether Find has a program of that name.
 	Knows func(name string) bool
-	// Unknown is what is printed for a command that nothing stands for.
+	// Unknown is what is printed for an unknown command.
 	Unknown func(argv []string) string
 }
 
