@@ -9,6 +9,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/holder"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
 	"github.com/quorate-dev/quorate/plan/ha/software"
@@ -53,6 +54,9 @@ func (r *recipe) othersOf(name string) members.Others {
 //	                        all workers at once
 //	untaint                 on request
 //	ready                   every node Ready at the described version
+//	vip-look/NODE           reads what a control plane sees of the VIP
+//	vip-holder              exactly one control plane holds it, and the others reach
+//	                        it there; else a *VIPError
 //
 // Stacked members of etcd are kubeadm's: then there are no steps of etcd's own.
 //
@@ -77,6 +81,7 @@ func (c *Cluster) Plan() (*plan.Plan, error) {
 		steps = append(steps, r.bootstrap(n))
 	}
 	steps = append(steps, r.clusterSteps()...)
+	steps = append(steps, r.holderSteps()...)
 	p, err := plan.New(steps...)
 	if err != nil {
 		return nil, err
@@ -199,6 +204,25 @@ func (r *recipe) vipSteps() []plan.Step {
 
 func (r *recipe) vipDeploy(n quorate.Node) plan.Deploy {
 	return plan.Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []plan.Unit{{Name: "keepalived.service"}}}
+}
+
+// holderSteps see how the run leaves the VIP.
+func (r *recipe) holderSteps() []plan.Step {
+	if r.c.Endpoint.External {
+		return nil
+	}
+	vip, url := r.c.Endpoint.Address(), "https://"+r.c.Endpoint.HostPort()+quorate.ReadyPath(r.c.Version)
+	var steps []plan.Step
+	for _, n := range r.c.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: nodeID("vip-look", n), Title: "see who holds the VIP", Host: n.Name, Timeout: time.Minute, After: []plan.ID{"ready"},
+			Action: holder.Look{VIP: vip, URL: url},
+		})
+	}
+	return append(steps, plan.Step{
+		ID: "vip-holder", Title: "see that one host holds the VIP", Host: r.first.Name,
+		After: r.ids("vip-look", r.c.ControlPlanes()), Action: holder.Verdict{VIP: vip, Nodes: r.c.ControlPlanes()},
+	})
 }
 
 // initialises reports whether a node is told kubeadm init, and not join.

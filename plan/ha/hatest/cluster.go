@@ -33,6 +33,8 @@ type Cluster struct {
 	manifests   map[string]bool
 	tokens      map[string]token
 	archives    map[string][]string
+	// holder of the VIP, by name, see vipHolder.
+	holder string
 }
 
 // node is a registered node; it is silent when its kubelet is.
@@ -193,30 +195,6 @@ func (h *host) connect(in faketransport.Invocation, to string) error {
 		return err
 	}
 	return faketransport.Exit(7)
-}
-
-// ip answers "ip -o addr show", "ip link show dev NAME" and "ip neigh show to
-// ADDRESS": nobody answers there.
-func (h *host) ip(in faketransport.Invocation, args []string) error {
-	if slices.Contains(args, "neigh") {
-		return nil
-	}
-	if slices.Contains(args, "link") {
-		if name := args[len(args)-1]; name != h.interfaceName() {
-			return fail(in, "Device %q does not exist.", name)
-		}
-		return nil
-	}
-	for _, a := range h.node.Addresses {
-		family, bits := "inet", 24
-		if a.Is6() {
-			family, bits = "inet6", 64
-		}
-		if err := say(in, "2: %s    %s %s/%d scope global %s\n", h.interfaceName(), family, a, bits, h.interfaceName()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (h *host) interfaceName() string {

@@ -1,0 +1,32 @@
+# who holds the VIP, as this host sees it
+#
+#   VIP  the address
+#   URL  of the API server at the VIP
+LC_ALL=C
+export LC_ALL
+held=no
+for on in $(ip -o addr show to "$VIP" 2>/dev/null | while read -r _ dev _; do echo "$dev"; done); do
+	held=yes
+	echo "held=$on"
+done
+ip -o link show 2>/dev/null | while read -r line; do
+	case "$line" in *" link/ether "*)
+		line=${line#* link/ether }
+		echo "mac=${line%% *}"
+		;;
+	esac
+done
+[ "$held" = no ] || exit 0
+if said=$(curl --noproxy '*' --silent --show-error --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 2 --max-time 4 "$URL" 2>&1); then
+	echo answer=yes
+else
+	echo "answer=$(printf '%s' "$said" | tail -n 1)"
+fi
+# ADDRESS dev INTERFACE lladdr MAC STATE
+ip neigh show to "$VIP" 2>/dev/null | while read -r line; do
+	case "$line" in *" lladdr "*)
+		line=${line#* lladdr }
+		echo "neighbour=${line%% *}"
+		;;
+	esac
+done
