@@ -12,7 +12,6 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/internal/holder"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
-	"github.com/quorate-dev/quorate/plan/ha/software"
 )
 
 func (r *recipe) othersOf(name string) members.Others {
@@ -72,7 +71,7 @@ func (c *Cluster) Plan() (*plan.Plan, error) {
 	steps = append(steps, r.vipSteps()...)
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("certificates", n), Title: "place the cluster's authorities", Host: n.Name,
+			ID: StepCertificates.On(n.Name), Title: "place the cluster's authorities", Host: n.Name,
 			After: []plan.ID{r.prepared(n)}, Action: plan.Deploy{Name: "certificates", Files: r.controlPlaneCerts[n.Name]},
 		})
 	}
@@ -89,26 +88,20 @@ func (c *Cluster) Plan() (*plan.Plan, error) {
 	return p.WithSecrets(r.secrets()...), nil
 }
 
-func nodeID(what string, n quorate.Node) plan.ID { return plan.ID(what + "/" + n.Name) }
-
-func (r *recipe) ids(what string, nodes []quorate.Node) []plan.ID {
+func (r *recipe) ids(what NodeStep, nodes []quorate.Node) []plan.ID {
 	ids := make([]plan.ID, 0, len(nodes))
 	for _, n := range nodes {
-		ids = append(ids, nodeID(what, n))
+		ids = append(ids, what.On(n.Name))
 	}
 	return ids
 }
 
-func preparationID(n quorate.Node, p software.Preparation) plan.ID {
-	return plan.ID("prerequisites/" + n.Name + "/" + p.Name)
-}
-
 // prepare chains a node's preparations, all after the preflight of every host.
 func (r *recipe) prepare(n quorate.Node) []plan.Step {
-	after := []plan.ID{preflightStep}
+	after := []plan.ID{StepPreflight}
 	var steps []plan.Step
 	for _, p := range r.preparations[n.Name] {
-		id := preparationID(n, p)
+		id := StepPrerequisite(n.Name, p.Name)
 		steps = append(steps, plan.Step{
 			ID: id, Title: cmp.Or(p.Title, p.Name), Host: n.Name, After: after, Timeout: p.Timeout, Action: p.Action,
 		})
@@ -120,7 +113,7 @@ func (r *recipe) prepare(n quorate.Node) []plan.Step {
 // prepared is a node's last preparation.
 func (r *recipe) prepared(n quorate.Node) plan.ID {
 	all := r.preparations[n.Name]
-	return preparationID(n, all[len(all)-1])
+	return StepPrerequisite(n.Name, all[len(all)-1].Name)
 }
 
 // etcdSteps start the members once every control plane has what it needs: the
@@ -139,21 +132,21 @@ func (r *recipe) etcdSteps() []plan.Step {
 	}
 	for i, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("etcd-join", n), Title: "join etcd, if it runs without this member", Host: n.Name,
+			ID: StepEtcdJoin.On(n.Name), Title: "join etcd, if it runs without this member", Host: n.Name,
 			After: prepared, Locks: []string{etcdQuorum},
 			Action: members.Join{Others: r.othersOf(n.Name), Member: r.members[i], Deploy: r.etcdDeploy(n)},
 		})
 	}
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("etcd", n), Title: "run the etcd member", Host: n.Name,
-			After: r.ids("etcd-join", r.c.ControlPlanes()), Locks: []string{etcdQuorum},
+			ID: StepEtcd.On(n.Name), Title: "run the etcd member", Host: n.Name,
+			After: r.ids(StepEtcdJoin, r.c.ControlPlanes()), Locks: []string{etcdQuorum},
 			Action: r.etcdDeploy(n),
 		})
 	}
 	return append(steps, plan.Step{
-		ID: "etcd-health", Title: "wait for etcd's quorum", Host: r.first.Name, Timeout: 2 * time.Minute,
-		After:  r.ids("etcd", r.c.ControlPlanes()),
+		ID: StepEtcdHealth, Title: "wait for etcd's quorum", Host: r.first.Name, Timeout: 2 * time.Minute,
+		After:  r.ids(StepEtcd, r.c.ControlPlanes()),
 		Action: members.Healthy{TLS: r.etcdTLS, Members: r.members},
 	})
 }
@@ -167,7 +160,7 @@ func (r *recipe) haproxySteps() []plan.Step {
 	var steps []plan.Step
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("haproxy", n), Title: "run haproxy", Host: n.Name, After: []plan.ID{r.prepared(n)}, Locks: []string{"haproxy"},
+			ID: StepHAProxy.On(n.Name), Title: "run haproxy", Host: n.Name, After: []plan.ID{r.prepared(n)}, Locks: []string{"haproxy"},
 			Action: r.haproxyDeploy(n),
 		})
 	}
@@ -195,7 +188,7 @@ func (r *recipe) vipSteps() []plan.Step {
 	var steps []plan.Step
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("vip", n), Title: "run keepalived", Host: n.Name, After: []plan.ID{r.prepared(n)},
+			ID: StepVIP.On(n.Name), Title: "run keepalived", Host: n.Name, After: []plan.ID{r.prepared(n)},
 			Action: r.vipDeploy(n),
 		})
 	}
@@ -230,9 +223,9 @@ func (r *recipe) initialises(n quorate.Node) bool { return r.kubeadm[n.Name].Con
 
 func (r *recipe) bootstrapID(n quorate.Node) plan.ID {
 	if r.initialises(n) {
-		return nodeID("init", n)
+		return StepInit.On(n.Name)
 	}
-	return nodeID("join", n)
+	return StepJoin.On(n.Name)
 }
 
 // bootstrap is kubeadm init or join. The first control plane comes before all
@@ -245,15 +238,15 @@ func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 	}
 	s := plan.Step{ID: r.bootstrapID(n), Host: n.Name, Timeout: 10 * time.Minute, After: []plan.ID{r.prepared(n)}}
 	if n.Role == quorate.ControlPlane {
-		s.After = append(s.After, nodeID("certificates", n))
+		s.After = append(s.After, StepCertificates.On(n.Name))
 		if !r.c.Etcd.Stacked {
-			s.After = append(s.After, "etcd-health")
+			s.After = append(s.After, StepEtcdHealth)
 		}
 		if !r.c.Endpoint.External {
-			s.After = append(s.After, nodeID("vip", n))
+			s.After = append(s.After, StepVIP.On(n.Name))
 		}
 		if r.c.Endpoint.LoadBalancer == quorate.HAProxy {
-			s.After = append(s.After, nodeID("haproxy", n))
+			s.After = append(s.After, StepHAProxy.On(n.Name))
 		}
 	}
 	if n.Name != r.first.Name {
@@ -277,7 +270,7 @@ func (r *recipe) bootstrap(n quorate.Node) plan.Step {
 			}
 		}
 		b.Nodes, b.Token = r.listNodes(n), r.bootstrapToken(joining...)
-		s.After = append(s.After, r.ids("token", r.readmitters())...)
+		s.After = append(s.After, r.ids(StepToken, r.readmitters())...)
 	case b.Init:
 		s.Title, b.APIURL, b.Nodes = "initialise another control plane", r.localURL(n), r.listNodes(n)
 	default:
@@ -324,7 +317,7 @@ func (r *recipe) clusterSteps() []plan.Step {
 	var steps []plan.Step
 	after := []plan.ID{initialised}
 	for _, m := range r.Manifests {
-		id := plan.ID("manifest/" + m.Name)
+		id := StepManifest(m.Name)
 		steps = append(steps, plan.Step{
 			ID: id, Title: "apply " + m.Name, Host: host, After: after, Action: kube.Manifest{Name: m.Name, YAML: m.Content, Remember: !r.c.Version.Has(quorate.KubectlDiff)},
 		})
@@ -336,11 +329,11 @@ func (r *recipe) clusterSteps() []plan.Step {
 			names = append(names, n.Name)
 		}
 		steps = append(steps, plan.Step{
-			ID: "untaint", Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: quorate.ControlPlaneTaints(r.c.Version), List: list},
+			ID: StepUntaint, Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: quorate.ControlPlaneTaints(r.c.Version), List: list},
 		})
 	}
 	return append(steps, plan.Step{
-		ID: "ready", Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
+		ID: StepReady, Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
 		After: slices.Concat(after, all), Action: kube.Ready{Cluster: r.c, List: list},
 	})
 }
@@ -369,10 +362,10 @@ func (r *recipe) readmissions() []plan.Step {
 	for _, n := range r.readmitters() {
 		after := []plan.ID{r.prepared(n)}
 		if !r.c.Etcd.Stacked {
-			after = append(after, "etcd-health")
+			after = append(after, StepEtcdHealth)
 		}
 		steps = append(steps, plan.Step{
-			ID: nodeID("token", n), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
+			ID: StepToken.On(n.Name), Title: "see that " + r.first.Name + " could join again", Host: n.Name, After: after, Locks: []string{"token"},
 			Action: kube.Readmission{
 				Token: r.bootstrapToken(r.first), First: r.localURL(r.first) + quorate.ReadyPath(r.c.Version), URL: r.localURL(n), Nodes: r.listNodes(n),
 			},

@@ -24,25 +24,19 @@ func (r *recipe) preflightSteps() []plan.Step {
 		steps = append(steps, j.Look(n))
 	}
 	steps = append(steps, plan.Step{
-		ID: lookedStep, Title: "every host has been read", Host: r.first.Name, After: r.ids("preflight", r.c.Nodes), Action: milestone{},
+		ID: stepLooked, Title: "every host has been read", Host: r.first.Name, After: r.ids(StepRead, r.c.Nodes), Action: milestone{},
 	})
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{
-			ID: nodeID("surroundings", n), Title: "look around the host", Host: n.Name, Timeout: time.Minute,
-			After: []plan.ID{lookedStep}, Action: preflight.LookAround{Judge: &j, Node: n},
+			ID: stepSurroundings.On(n.Name), Title: "look around the host", Host: n.Name, Timeout: time.Minute,
+			After: []plan.ID{stepLooked}, Action: preflight.LookAround{Judge: &j, Node: n},
 		})
 	}
 	return append(steps, plan.Step{
-		ID: preflightStep, Title: "judge what was found", Host: r.first.Name,
-		After: r.ids("surroundings", r.c.Nodes), Action: preflight.Verdict{Judge: &j, Nodes: r.c.Nodes},
+		ID: StepPreflight, Title: "judge what was found", Host: r.first.Name,
+		After: r.ids(stepSurroundings, r.c.Nodes), Action: preflight.Verdict{Judge: &j, Nodes: r.c.Nodes},
 	})
 }
-
-// The steps that all others wait at. Without them each node's would name every node.
-const (
-	lookedStep    plan.ID = "looked"
-	preflightStep plan.ID = "preflight"
-)
 
 // milestone is for a step that only comes after others.
 type milestone struct{ plan.NothingToUndo }

@@ -189,7 +189,7 @@ func (r *recipe) renderPreparations() error {
 			return err
 		}
 		r.preparations[n.Name] = append(preparations, software.Preparation{
-			Name: "kernel", Title: "set what the kernel must do", Action: hostsetup.KernelOf(r.c),
+			Name: PrerequisiteKernel, Title: "set what the kernel must do", Action: hostsetup.KernelOf(r.c),
 		})
 	}
 	return nil

@@ -89,6 +89,11 @@ const KeptDir = hostpath.State + "/kept"
 // interfaces, and rules of iptables, nftables or IPVS, which a boot clears. What
 // Certs made is not touched where it is kept.
 //
+// Steps of your own that were composed into Plan are no part of this one, and what they
+// put on hosts stays: compose what undoes them, as Deploy.Removal for a Deploy, before
+// StepKubeadmReset or StepClean of their node. Rollback is the other way: it undoes what
+// one run did, own steps with the others.
+//
 // Like every plan it can be run again after any interruption, and a second run
 // changes nothing. A node that was reset comes back by Plan. A member of stacked
 // etcd is kubeadm's, whose reset removes its data: KeepData is refused there.
@@ -157,12 +162,12 @@ type reset struct {
 }
 
 // step adds one and gives its ID.
-func (rs *reset) step(what, title string, n quorate.Node, host string, a plan.Action, after ...plan.ID) plan.ID {
-	s := plan.Step{ID: nodeID(what, n), Title: title, Host: host, After: after, Action: a}
-	if what == "etcd-leave" || what == "etcd-reset" {
+func (rs *reset) step(what NodeStep, title string, n quorate.Node, host string, a plan.Action, after ...plan.ID) plan.ID {
+	s := plan.Step{ID: what.On(n.Name), Title: title, Host: host, After: after, Action: a}
+	if what == StepEtcdLeave || what == StepEtcdReset {
 		s.Locks = []string{etcdQuorum}
 	}
-	if what == "kubeadm-reset" {
+	if what == StepKubeadmReset {
 		s.Timeout = 10 * time.Minute
 	}
 	rs.steps = append(rs.steps, s)
@@ -180,9 +185,9 @@ func (rs *reset) preflights(nodes []quorate.Node) []plan.ID {
 		rs.steps = append(rs.steps, j.Look(n))
 	}
 	rs.steps = append(rs.steps, plan.Step{
-		ID: preflightStep, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids("preflight", nodes), Action: preflight.Verdict{Judge: &j, Nodes: nodes},
+		ID: StepPreflight, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids(StepRead, nodes), Action: preflight.Verdict{Judge: &j, Nodes: nodes},
 	})
-	return []plan.ID{preflightStep}
+	return []plan.ID{StepPreflight}
 }
 
 // some takes nodes out of a cluster that goes on.
@@ -211,9 +216,9 @@ func (rs *reset) some() {
 	guard := members.Survivors{Others: rs.othersOf(rs.via.Name), Going: going, VIP: !rs.c.Endpoint.External, API: rs.localURL(rs.via) + quorate.ReadyPath(rs.c.Version)}
 	after := rs.preflights(slices.Concat([]quorate.Node{rs.via}, workers, planes))
 	rs.steps = append(rs.steps, plan.Step{
-		ID: "survivors", Title: "see that the cluster can do without them", Host: rs.via.Name, Timeout: time.Minute, After: after, Action: guard,
+		ID: StepSurvivors, Title: "see that the cluster can do without them", Host: rs.via.Name, Timeout: time.Minute, After: after, Action: guard,
 	})
-	after = []plan.ID{"survivors"}
+	after = []plan.ID{StepSurvivors}
 	var ended []plan.ID
 	for _, n := range workers {
 		ended = append(ended, rs.leave(n, after...))
@@ -230,18 +235,18 @@ func (rs *reset) some() {
 func (rs *reset) leave(n quorate.Node, after ...plan.ID) plan.ID {
 	plane := n.Role == quorate.ControlPlane
 	if plane && !rs.c.Endpoint.External {
-		after = []plan.ID{rs.step("vip-leave", "hand over the VIP and remove keepalived", n, n.Name, rs.withoutVIP(n, true), after...)}
+		after = []plan.ID{rs.step(StepVIPLeave, "hand over the VIP and remove keepalived", n, n.Name, rs.withoutVIP(n, true), after...)}
 	}
-	last := rs.step("cordon", "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, after...)
-	last = rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
-	last = rs.step("forget", "delete the node "+n.Name, n, rs.via.Name, kube.Forget{Node: n.Name}, last)
+	last := rs.step(StepCordon, "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, after...)
+	last = rs.step(StepKubeadmReset, "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
+	last = rs.step(StepForget, "delete the node "+n.Name, n, rs.via.Name, kube.Forget{Node: n.Name}, last)
 	if plane {
-		last = rs.step("etcd-leave", "remove "+n.Name+" from etcd", n, rs.via.Name, members.Remove{Others: rs.othersOf(n.Name)}, last)
+		last = rs.step(StepEtcdLeave, "remove "+n.Name+" from etcd", n, rs.via.Name, members.Remove{Others: rs.othersOf(n.Name)}, last)
 		if !rs.c.Etcd.Stacked {
-			last = rs.step("etcd-reset", "remove the etcd member", n, n.Name, rs.withoutEtcd(n), last)
+			last = rs.step(StepEtcdReset, "remove the etcd member", n, n.Name, rs.withoutEtcd(n), last)
 		}
 	}
-	return rs.step("clean", "remove what else was placed", n, n.Name, rs.clean(n), last)
+	return rs.step(StepClean, "remove what else was placed", n, n.Name, rs.clean(n), last)
 }
 
 // whole ends the cluster.
@@ -250,7 +255,7 @@ func (rs *reset) whole() {
 	var workers []plan.ID
 	for _, n := range rs.c.Nodes {
 		if n.Role == quorate.Worker {
-			workers = append(workers, rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...))
+			workers = append(workers, rs.step(StepKubeadmReset, "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...))
 		}
 	}
 	if len(workers) > 0 {
@@ -261,14 +266,14 @@ func (rs *reset) whole() {
 	for i, n := range planes {
 		vipLeaves := func() {
 			if !rs.c.Endpoint.External {
-				after = []plan.ID{rs.step("vip-leave", "remove keepalived", n, n.Name, rs.withoutVIP(n, false), after...)}
+				after = []plan.ID{rs.step(StepVIPLeave, "remove keepalived", n, n.Name, rs.withoutVIP(n, false), after...)}
 			}
 		}
 		last := i == len(planes)-1
 		if !last {
 			vipLeaves()
 		}
-		after = []plan.ID{rs.step("kubeadm-reset", "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)}
+		after = []plan.ID{rs.step(StepKubeadmReset, "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)}
 		if last {
 			vipLeaves()
 		}
@@ -276,10 +281,10 @@ func (rs *reset) whole() {
 	for _, n := range rs.c.Nodes {
 		last := after
 		if n.Role == quorate.ControlPlane && !rs.c.Etcd.Stacked {
-			last = []plan.ID{rs.step("etcd-reset", "remove the etcd member", n, n.Name, rs.withoutEtcd(n), after...)}
+			last = []plan.ID{rs.step(StepEtcdReset, "remove the etcd member", n, n.Name, rs.withoutEtcd(n), after...)}
 			rs.steps[len(rs.steps)-1].Locks = nil // they stop together
 		}
-		rs.step("clean", "remove what else was placed", n, n.Name, rs.clean(n), last...)
+		rs.step(StepClean, "remove what else was placed", n, n.Name, rs.clean(n), last...)
 	}
 }
 

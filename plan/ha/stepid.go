@@ -1,0 +1,74 @@
+package ha
+
+import "github.com/quorate-dev/quorate/plan"
+
+// The steps that there is one of, whatever the nodes: for Plan.Before and After.
+const (
+	// StepPreflight judges what was read of all hosts. Nothing is done to any host before it.
+	StepPreflight plan.ID = "preflight"
+	// StepEtcdHealth waits for etcd's quorum; not with stacked members.
+	StepEtcdHealth plan.ID = "etcd-health"
+	// StepUntaint lets pods run on control planes, with Config.Untaint.
+	StepUntaint plan.ID = "untaint"
+	// StepReady is Plan's last: every node is Ready.
+	StepReady plan.ID = "ready"
+	// StepSurvivors is PlanReset's, where a cluster goes on: it can do without the nodes that leave.
+	StepSurvivors plan.ID = "survivors"
+
+	stepLooked plan.ID = "looked"
+)
+
+// NodeStep is a kind of step of which each node that needs it has one: StepInit.On("cp-1").
+type NodeStep string
+
+// The steps that nodes have. Plan and PlanReset say what each does, in which order and
+// for which nodes.
+const (
+	StepRead         NodeStep = "preflight"
+	StepCertificates NodeStep = "certificates"
+	StepEtcdJoin     NodeStep = "etcd-join"
+	StepEtcd         NodeStep = "etcd"
+	StepHAProxy      NodeStep = "haproxy"
+	StepVIP          NodeStep = "vip"
+	StepToken        NodeStep = "token"
+	// StepInit is kubeadm's on the first control plane, and before Kubernetes 1.12 on
+	// every one; the other nodes have StepJoin. Cluster.StepBootstrap returns a node's.
+	StepInit NodeStep = "init"
+	StepJoin NodeStep = "join"
+
+	StepVIPLeave     NodeStep = "vip-leave"
+	StepCordon       NodeStep = "cordon"
+	StepKubeadmReset NodeStep = "kubeadm-reset"
+	StepForget       NodeStep = "forget"
+	StepEtcdLeave    NodeStep = "etcd-leave"
+	StepEtcdReset    NodeStep = "etcd-reset"
+	StepClean        NodeStep = "clean"
+
+	stepSurroundings NodeStep = "surroundings"
+)
+
+// On returns the ID of a node's step. A plan that has none refuses it where it is used.
+func (s NodeStep) On(node string) plan.ID { return plan.ID(string(s) + "/" + node) }
+
+// StepPrerequisite returns the ID of a node's preparation, by the name that Prerequisites
+// has for it. PrerequisiteKernel is the last of every node.
+func StepPrerequisite(node, preparation string) plan.ID {
+	return plan.ID("prerequisites/" + node + "/" + preparation)
+}
+
+// PrerequisiteKernel is the preparation that every node has, after those of
+// Config.Prerequisites: what the kernel must do.
+const PrerequisiteKernel = "kernel"
+
+// StepManifest returns the ID of the step that applies a Manifest, by its name.
+func StepManifest(name string) plan.ID { return plan.ID("manifest/" + name) }
+
+// StepBootstrap returns the ID of the step by which a node comes into the cluster, which
+// is StepInit or StepJoin; empty if the cluster has no such node.
+func (c *Cluster) StepBootstrap(node string) plan.ID {
+	n, ok := c.recipe.c.Node(node)
+	if !ok {
+		return ""
+	}
+	return c.recipe.bootstrapID(n)
+}
