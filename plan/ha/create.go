@@ -208,13 +208,13 @@ func (r *recipe) holderSteps() []plan.Step {
 	var steps []plan.Step
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: nodeID("vip-look", n), Title: "see who holds the VIP", Host: n.Name, Timeout: time.Minute, After: []plan.ID{"ready"},
+			ID: StepVIPLook.On(n.Name), Title: "see who holds the VIP", Host: n.Name, Timeout: time.Minute, After: []plan.ID{StepReady},
 			Action: holder.Look{VIP: vip, URL: url},
 		})
 	}
 	return append(steps, plan.Step{
-		ID: "vip-holder", Title: "see that one host holds the VIP", Host: r.first.Name,
-		After: r.ids("vip-look", r.c.ControlPlanes()), Action: holder.Verdict{VIP: vip, Nodes: r.c.ControlPlanes()},
+		ID: StepVIPHolder, Title: "see that one host holds the VIP", Host: r.first.Name,
+		After: r.ids(StepVIPLook, r.c.ControlPlanes()), Action: holder.Verdict{VIP: vip, Nodes: r.c.ControlPlanes()},
 	})
 }
 

@@ -10,8 +10,10 @@ const (
 	StepEtcdHealth plan.ID = "etcd-health"
 	// StepUntaint lets pods run on control planes, with Config.Untaint.
 	StepUntaint plan.ID = "untaint"
-	// StepReady is Plan's last: every node is Ready.
+	// StepReady waits until every node is Ready: the cluster can be used.
 	StepReady plan.ID = "ready"
+	// StepVIPHolder sees that one host holds the VIP; not with an external endpoint.
+	StepVIPHolder plan.ID = "vip-holder"
 	// StepSurvivors is PlanReset's, where a cluster goes on: it can do without the nodes that leave.
 	StepSurvivors plan.ID = "survivors"
 
@@ -33,8 +35,9 @@ const (
 	StepToken        NodeStep = "token"
 	// StepInit is kubeadm's on the first control plane, and before Kubernetes 1.12 on
 	// every one; the other nodes have StepJoin. Cluster.StepBootstrap returns a node's.
-	StepInit NodeStep = "init"
-	StepJoin NodeStep = "join"
+	StepInit    NodeStep = "init"
+	StepJoin    NodeStep = "join"
+	StepVIPLook NodeStep = "vip-look"
 
 	StepVIPLeave     NodeStep = "vip-leave"
 	StepCordon       NodeStep = "cordon"
