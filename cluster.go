@@ -8,7 +8,7 @@ import (
 )
 
 // Cluster describes one highly available Kubernetes cluster. It is a value:
-// nothing in the SDK changes the Cluster it is given. The zero value of every
+// nothing in the SDK changes a Cluster that it is passed. The zero value of every
 // field without a comment to the contrary means the default that WithDefaults
 // fills in. Package plan/clusterfile reads it from YAML by the names in the
 // json tags.
@@ -34,8 +34,8 @@ type Cluster struct {
 	AllowEvenControlPlanes bool `json:"allowEvenControlPlanes,omitempty"`
 	// Etcd on the control planes.
 	Etcd Etcd `json:"etcd,omitzero"`
-	// Kubeadm is what kubeadm and the components it configures are told
-	// beyond what follows from the rest of the description.
+	// Kubeadm configures kubeadm and the components beyond what follows from
+	// the rest of the description.
 	Kubeadm Kubeadm `json:"kubeadm,omitzero"`
 }
 
@@ -142,13 +142,13 @@ func (e Endpoint) Address() netip.Addr {
 // controlPlaneEndpoint and URLs want it.
 func (e Endpoint) HostPort() string { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
 
-// VIP is how keepalived moves the endpoint's address. The figures' reasons
-// stand in package vip.
+// VIP is how keepalived moves the endpoint's address. Package vip has the
+// reasons for the figures.
 type VIP struct {
 	// Interface that carries the VIP on every control plane that names none of
 	// its own. Required unless every control plane does.
 	Interface string `json:"interface,omitempty"`
-	// Subnet of that interface. When given, the VIP and the control planes
+	// Subnet of that interface. When it is set, the VIP and the control planes
 	// must lie in it and the VIP takes its prefix length.
 	Subnet netip.Prefix `json:"subnet,omitzero"`
 	// RouterID is the VRID, 1 to 255, unique on the network segment. Default 51.
@@ -172,7 +172,7 @@ type VIP struct {
 	// With it a VIP always has a holder, if need be one of the dead: leave it
 	// at zero unless that is what you want.
 	Weight int `json:"weight,omitempty"`
-	// Fall is how many failed checks in a row give the VIP up. Default 3.
+	// Fall is how many failed checks in a row release the VIP. Default 3.
 	Fall int `json:"fall,omitempty"`
 	// Rise is how many good checks in a row make a node eligible. Default 2.
 	Rise int `json:"rise,omitempty"`
@@ -220,7 +220,7 @@ type Etcd struct {
 	SnapshotCount int64 `json:"snapshotCount,omitempty"`
 }
 
-// Kubeadm is what kubeadm is told beyond what follows from the description.
+// Kubeadm configures kubeadm beyond what follows from the description.
 type Kubeadm struct {
 	// APIVersion of kubeadm's configuration to write, "v1beta3", where the
 	// target takes more than one. Default: the newest that kubeadm of the
@@ -241,7 +241,7 @@ type Kubeadm struct {
 	// FeatureGates of kubeadm itself.
 	FeatureGates map[string]bool `json:"featureGates,omitempty"`
 	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are added to the
-	// components' command lines, names without leading dashes. Unless given here
+	// components' command lines, names without leading dashes. Unless set here
 	// the API server gets shutdown-delay-duration, as long as it takes to notice
 	// that it stops, from Kubernetes 1.16 on without an External endpoint; and
 	// goaway-chance 0.001 from 1.18 on with a LoadBalancer.
@@ -288,7 +288,7 @@ type Volume struct {
 }
 
 // KubeadmTimeouts are how long kubeadm waits. Zero means kubeadm's default,
-// given in brackets.
+// which is in brackets.
 type KubeadmTimeouts struct {
 	// ControlPlane to become healthy [4m]. Kubernetes 1.13 and later.
 	ControlPlane Duration `json:"controlPlane,omitempty"`

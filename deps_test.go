@@ -520,8 +520,8 @@ var _ = `+strings.TrimPrefix(source, "_ = "), 0)
 	}
 }
 
-// Which releases have what is said in releases.go, and asked by Version.Has: no
-// other code compares the version of Kubernetes or etcd with a number.
+// Facts about releases are in releases.go alone and read by Version.Has: no other code
+// compares the version of Kubernetes or etcd with a number.
 func TestFactsOfReleasesAreReadByName(t *testing.T) {
 	for path, p := range loadPackages(t) {
 		if !within(path, module) || path == module {
@@ -538,7 +538,7 @@ func TestFactsOfReleasesAreReadByName(t *testing.T) {
 				sel, ok := call.Fun.(*ast.SelectorExpr)
 				_, number := call.Args[1].(*ast.BasicLit)
 				if ok && number && sel.Sel.Name == "AtLeast" {
-					t.Errorf("%s/%s compares a version with a number: give the fact a name in releases.go", path, name)
+					t.Errorf("%s/%s compares a version with a number: name the fact in releases.go", path, name)
 				}
 				return true
 			})

@@ -59,7 +59,7 @@ var ownTexts = []any{
 	&quorate.Problem{}, &plan.Change{}, &plan.Finding{}, &plan.Operator{}, &plan.Holder{}, &plan.Unfinished{}, &ssh.Attempt{},
 }
 
-// Whatever stands in an error's fields, its text is text: this is the one place where
+// Whatever is in an error's fields, its text is safe to print: this is the one place where
 // what hosts send is escaped, see internal/termsafe.
 func TestErrorsAreText(t *testing.T) {
 	for _, err := range ownErrors {

@@ -11,7 +11,7 @@ import (
 type Severity string
 
 const (
-	// Refused means that nothing can be made from the input as it stands.
+	// Refused means that nothing can be made from the input as it is.
 	Refused Severity = "error"
 	// Warned means that it works but is unlikely to be what one wants.
 	Warned Severity = "warning"

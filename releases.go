@@ -44,7 +44,7 @@ const (
 	// there are only arguments.
 	KubeletConfigFile
 	// LeasedEndpoints: API servers share the endpoints of the service "kubernetes"
-	// by leases without being told to.
+	// by leases by default.
 	LeasedEndpoints
 	// KubectlWait: kubectl has the command wait.
 	KubectlWait
@@ -94,7 +94,7 @@ const (
 	KeysP384
 	// CgroupDriverFromRuntime: the kubelet asks the runtime for its cgroup driver.
 	CgroupDriverFromRuntime
-	// CgroupV1Refused: the kubelet does not start on cgroup v1 unless told to.
+	// CgroupV1Refused: the kubelet does not start on cgroup v1 unless configured to.
 	CgroupV1Refused
 	// IPVSDeprecated: kube-proxy's mode ipvs is on its way out.
 	IPVSDeprecated
@@ -244,7 +244,7 @@ var minEtcdOf = []struct {
 }
 
 // laterEtcd is what the last patch releases of the minors with LaterEtcd want;
-// 1.34 from this one on. Those of the others that do are not told apart, and
+// 1.34 from this one on. Those of the others that do are not distinguished, and
 // validation warns of them.
 var (
 	laterEtcd     = Version{Major: 3, Minor: 5, Patch: 24}
@@ -267,7 +267,7 @@ func minEtcd(kubernetes Version) Version {
 }
 
 // defaultEtcd is enough for every patch release of a Kubernetes minor, and new
-// enough to have every flag that is rendered without being asked for.
+// enough to have every flag that is rendered by default.
 func defaultEtcd(kubernetes Version) Version {
 	switch {
 	case !supported(kubernetes):

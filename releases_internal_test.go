@@ -32,9 +32,9 @@ func TestFactsHaveRows(t *testing.T) {
 		case row.name == "" || row.source == "" || row.major == 0 || seen[row.name]:
 			t.Errorf("fact %d: %+v", f, row)
 		case row.first == 0 && row.last == 0:
-			t.Errorf("%s is so at all times: it tells no releases apart", row.name)
+			t.Errorf("%s is so at all times: it is the same for all releases", row.name)
 		case row.last != 0 && row.first > row.last:
-			t.Errorf("%s begins after its end", row.name)
+			t.Errorf("%s starts after its end", row.name)
 		case row.major == kubernetesMajor && max(row.first, row.last) > MaxMinor:
 			t.Errorf("%s is of a minor that is not supported", row.name)
 		case row.major == kubernetesMajor && row.last != 0 && row.last < MinMinor || row.last == 0 && row.major == kubernetesMajor && row.first <= MinMinor:

@@ -139,8 +139,8 @@ func TestContradictions(t *testing.T) {
 		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("localhost") }},
 		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("localhost.localdomain") }},
 		{"endpoint.host", "every node itself", func(c *cluster) { c.Endpoint = external("api.localhost") }},
-		{"endpoint.host", "every node would ask itself", func(c *cluster) { c.Endpoint = external("127.0.0.1") }},
-		{"endpoint.host", "every node would ask itself", func(c *cluster) { c.Endpoint = external("::1") }},
+		{"endpoint.host", "every node would connect to itself", func(c *cluster) { c.Endpoint = external("127.0.0.1") }},
+		{"endpoint.host", "every node would connect to itself", func(c *cluster) { c.Endpoint = external("::1") }},
 		{"kubeadm.criSocket", "Docker's own API", func(c *cluster) { c.Kubeadm.CRISocket = "unix:///var/run/docker.sock" }},
 		{"kubeadm.criSocket", "Docker's own API", func(c *cluster) { c.Version, c.Kubeadm.CRISocket = version("1.18.20"), "unix:///run/docker.sock" }},
 		{"kubeadm.criSocket", "Podman's", func(c *cluster) { c.Kubeadm.CRISocket = "unix:///run/podman/podman.sock" }},
@@ -164,7 +164,7 @@ func TestContradictions(t *testing.T) {
 		})
 	}
 	for name, with := range map[string]func(*cluster){
-		"subnet given": func(c *cluster) {
+		"subnet set": func(c *cluster) {
 			c.Endpoint.VIP.Subnet, c.Nodes[0].Addresses[0] = ranges("192.0.0.0/16")[0], addr("192.0.7.1")
 		},
 		"same /24":               func(c *cluster) { *c = noSubnet() },

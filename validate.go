@@ -12,7 +12,7 @@ func (c Cluster) Validate() error { return c.Problems().Err("cluster") }
 
 // Problems is everything that is wrong with the description once the defaults
 // are filled in: errors and warnings, each with the path of its field, in the
-// order of the fields. A problem between two fields stands at the later one
+// order of the fields. A problem between two fields is at the later one
 // and names the other. It reads nothing but the description.
 func (c Cluster) Problems() Problems {
 	v := validator{c: c.WithDefaults()}

@@ -97,7 +97,7 @@ func (r *endpointRules) address(a netip.Addr) {
 	switch {
 	case !a.IsLoopback():
 	case r.External && r.onlyHere():
-		r.Refuse("host", "%s is a loopback address: every node would ask itself; give the address or the name of the load balancer", a)
+		r.Refuse("host", "%s is a loopback address: every node would connect to itself; set the address or the name of the load balancer", a)
 	default:
 		r.Warn("host", "%s is a loopback address: only this host reaches it", a)
 	}
@@ -120,7 +120,7 @@ func (r *endpointRules) onlyHere() bool {
 // name refuses DNS names that are some host's own.
 func (r *endpointRules) name() {
 	if localName(r.Host) && r.onlyHere() {
-		r.Refuse("host", "%q is every node itself: give the address or the name of the load balancer", r.Host)
+		r.Refuse("host", "%q is every node itself: set the address or the name of the load balancer", r.Host)
 	}
 	if r.cluster == nil {
 		return
@@ -145,7 +145,7 @@ func localName(host string) bool {
 // itself: Debian and others write it into /etc/hosts as a loopback address.
 func (r *endpointRules) nodeName(name, where string) {
 	if len(r.cluster.ControlPlanes()) > 1 {
-		r.Refuse("host", "%q leads to the node %s alone, which is %s: the API is gone when that node is; give a VIP, or the name of a load balancer in front of all control planes", r.Host, name, where)
+		r.Refuse("host", "%q leads to the node %s alone, which is %s: the API is gone when that node is; set a VIP, or the name of a load balancer in front of all control planes", r.Host, name, where)
 		return
 	}
 	r.Warn("host", "%q leads to the node %s alone, which is %s: the API is gone when that node is, and another control plane cannot take its place", r.Host, name, where)
@@ -219,7 +219,7 @@ func interfaceName(p *Problems, at, name string) {
 	}
 	hint := ""
 	if len(name) > maxInterface {
-		hint = "; of an alternative name (altname in `ip link`) give the interface's own, which keepalived looks for"
+		hint = "; instead of an alternative name (altname in `ip link`) set the interface's own, which keepalived looks for"
 	}
 	p.Refuse(at, "%q is no interface name: %s%s", name, syntax.WantInterface, hint)
 }
@@ -259,7 +259,7 @@ func (r *endpointRules) withoutSubnet() {
 	}
 	if len(away) > 0 {
 		r.Refuse("vip.subnet", "is required here: %s does not share a /%d with %s, and a VIP is only reached in the network of the interface that carries it; "+
-			"give the subnet that holds the VIP and every control plane, or take a VIP from theirs", a, bits, strings.Join(away, ", "))
+			"set the subnet that holds the VIP and every control plane, or take a VIP from theirs", a, bits, strings.Join(away, ", "))
 	}
 }
 

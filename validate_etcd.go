@@ -102,7 +102,7 @@ func (r *etcdRules) plainHTTP() {
 	const at = "plainHTTP"
 	switch k := r.kubernetes; {
 	case k.Minor != MinMinor:
-		r.Refuse(at, "is for Kubernetes v1.%d alone: etcd without TLS gives the cluster to whoever reaches its port", MinMinor)
+		r.Refuse(at, "is for Kubernetes v1.%d alone: etcd without TLS hands the cluster to whoever reaches its port", MinMinor)
 	case r.Etcd.Stacked:
 		r.Refuse(at, "stacked members always have TLS")
 	default:

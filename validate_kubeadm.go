@@ -15,10 +15,10 @@ import (
 func (v *validator) kubeadm() {
 	k := v.c.Kubeadm
 	if !v.c.Version.Has(Dockershim) && IsDockershim(k.CRISocket) {
-		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves %s: give containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, Dockershim.When())
+		v.Refuse("kubeadm.criSocket", "%q: kubelets drive Docker by themselves %s: set containerd's, CRI-O's or cri-dockerd's socket", k.CRISocket, Dockershim.When())
 	}
 	if program := noRuntime(k.CRISocket); program != "" {
-		v.Refuse("kubeadm.criSocket", "%q is %s, which no kubelet can use: give the socket of containerd, CRI-O or cri-dockerd", k.CRISocket, program)
+		v.Refuse("kubeadm.criSocket", "%q is %s, which no kubelet can use: set the socket of containerd, CRI-O or cri-dockerd", k.CRISocket, program)
 	}
 	if socket, ok := strings.CutPrefix(k.CRISocket, socketScheme); !ok || !syntax.IsPath(socket) {
 		v.Refuse("kubeadm.criSocket", "%q: want unix:// and an absolute path, as in unix:///var/run/containerd/containerd.sock", k.CRISocket)
@@ -36,7 +36,7 @@ func (v *validator) kubeadm() {
 		case !checkPattern.MatchString(check):
 			v.Refuse(at, "%q is no name of a preflight check", check)
 		case strings.EqualFold(check, "all") && len(k.IgnorePreflightErrors) > 1:
-			v.Refuse(at, "all stands alone: kubeadm refuses it beside others")
+			v.Refuse(at, "all must be alone: kubeadm refuses it beside others")
 		}
 	}
 	for _, gate := range slices.Sorted(maps.Keys(k.FeatureGates)) {
@@ -78,7 +78,7 @@ func noRuntime(socket string) string {
 	return ""
 }
 
-// ownVolumes are the names that kubeadm gives to volumes of its own, from
+// ownVolumes are the names of kubeadm's own volumes, from
 // cmd/kubeadm/app/phases/controlplane/volumes.go: one that is described under
 // such a name would take its place.
 var ownVolumes = []string{

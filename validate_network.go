@@ -26,7 +26,7 @@ func (v *validator) ranges(path string, ranges, pods []netip.Prefix) {
 		v.Refuse(path, "pods and services must both be single-stack or both be dual-stack: pods has %d, services %d", len(pods), len(ranges))
 	}
 	if k := v.c.Version; supported(k) && !k.Has(DualStackServices) && dualStack(ranges) {
-		v.Refuse(path, "Kubernetes %s has no dual-stack Services as they are %s: give one range", k, DualStackServices.When())
+		v.Refuse(path, "Kubernetes %s has no dual-stack Services as they are %s: set one range", k, DualStackServices.When())
 	}
 	for i, r := range ranges {
 		at := index(path, i)

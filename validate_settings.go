@@ -158,7 +158,7 @@ func (s settingsOf) port(at, value string, off bool) {
 	}
 }
 
-// hostPorts are those that the description gives to programs of control planes.
+// hostPorts are those that the description assigns to programs of control planes.
 func (c Cluster) hostPorts() []claim {
 	ports := []claim{
 		{c.Endpoint.APIServerPort(), "the API server's port"}, {c.Etcd.ClientPort, "etcd.clientPort"},
@@ -203,14 +203,14 @@ func (s settingsOf) clusterDNS(at, value string) {
 		if a == r.Addr() || a == r.Addr().Next() {
 			s.Refuse(at, "%s is no address for a DNS service: of %s the first is none's and the second the API's", a, r)
 		} else if own := nth(r, dnsService); a != own {
-			s.Warn(at, "%s is not where kubeadm puts the DNS service, %s: give that service the address yourself", a, own)
+			s.Warn(at, "%s is not where kubeadm puts the DNS service, %s: set the address of that service yourself", a, own)
 		}
 		return
 	}
 	s.Refuse(at, "%s lies outside services %s: no pod would find a name; leave it out, kubeadm sets it", a, joinRanges(s.c.Services))
 }
 
-// dnsService is which address of the services' range kubeadm gives to DNS
+// dnsService is which address of the services' range kubeadm assigns to DNS
 // (constants.GetDNSIP).
 const dnsService = 10
 
@@ -242,7 +242,7 @@ func (s settingsOf) nodeRange(at, value string) {
 		return
 	}
 	if r.IsSingleIP() && !r.Addr().IsLoopback() {
-		s.Refuse(at, "%s is one host's address%s: no other host would answer at node ports; give the range of them all", r, s.whose(r.Addr()))
+		s.Refuse(at, "%s is one host's address%s: no other host would answer at node ports; set the range of them all", r, s.whose(r.Addr()))
 	}
 }
 

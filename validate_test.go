@@ -389,7 +389,7 @@ func TestDualStackByVersion(t *testing.T) {
 	}
 }
 
-// What is not given follows the Kubernetes version.
+// What is not set follows the Kubernetes version.
 func TestDefaultsByVersion(t *testing.T) {
 	for k, want := range map[string]string{
 		"1.10.4": "v3.2.18 -1 unix:///var/run/dockershim.sock",

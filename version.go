@@ -9,7 +9,7 @@ import (
 )
 
 // Version is a release of Kubernetes, or of a part such as etcd, as semantic
-// versioning writes it. The zero Version means "not given".
+// versioning writes it. The zero Version means "not set".
 type Version struct {
 	Major, Minor, Patch int
 	// Pre is the pre-release part without its hyphen ("rc.1"), empty for a release.
@@ -59,10 +59,10 @@ func (v Version) Number() string {
 	return s
 }
 
-// IsZero reports whether no version was given.
+// IsZero reports whether the version is not set.
 func (v Version) IsZero() bool { return v == Version{} }
 
-// AtLeast reports whether v is of the given minor release or a later one.
+// AtLeast reports whether v is of this minor release or a later one.
 // A pre-release of a minor counts as that minor.
 func (v Version) AtLeast(major, minor int) bool {
 	return cmp.Or(cmp.Compare(v.Major, major), cmp.Compare(v.Minor, minor)) >= 0

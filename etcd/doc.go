@@ -6,7 +6,7 @@
 // # What is rendered
 //
 // /etc/systemd/system/etcd.service carries every setting as a flag of ExecStart,
-// where one look shows what a member runs with, and Member.Argv gives the same
+// so that one look shows what a member runs with, and Member.Argv returns the same
 // flags to a program that starts etcd by itself. An environment file would hide
 // half of it, and etcd stops with "conflicting environment variable is shadowed"
 // when a variable and a flag say the same thing.
@@ -14,11 +14,11 @@
 // /etc/etcd.env is for people: after `set -a; . /etc/etcd.env` etcdctl on that
 // host reaches every member. The unit does not read it.
 //
-// The certificates are package pki's and stand in /etc/etcd/pki, out of reach of
+// The certificates come from package pki and are in /etc/etcd/pki, out of reach of
 // `kubeadm reset`, which empties /etc/kubernetes/pki. It empties /var/lib/etcd
 // too, also on a control plane whose etcd is external (getEtcdDataDir in kubeadm
 // 1.31 to 1.37 falls back to it when there is no manifest of etcd's), which is why
-// the data stands in /var/lib/quorate/etcd unless Etcd.DataDir says otherwise.
+// the data is in /var/lib/quorate/etcd by default (Etcd.DataDir).
 //
 // # What the unit does
 //
@@ -30,7 +30,7 @@
 //
 // The flags are those that Etcd.Version has: a listener for metrics and
 // compaction by anything but whole hours from 3.3 on, the choice of a logger
-// from 3.4 on, before which etcdctl must also be told to speak version 3 of the
+// from 3.4 on, before which etcdctl must also be set to version 3 of the
 // API (etcd's CHANGELOG-3.3 and CHANGELOG-3.4).
 //
 // Stacked members are kubeadm's: there is nothing to render for them.
@@ -43,7 +43,7 @@
 // # Figures
 //
 //   - Heartbeat 100 ms and election 1 s are etcd's own, for members within one
-//     data centre; https://etcd.io/docs/v3.6/tuning/ asks for a heartbeat of about
+//     data centre; https://etcd.io/docs/v3.6/tuning/ recommends a heartbeat of about
 //     the round trip between members and an election of ten heartbeats.
 //   - The quota of 2 GiB is etcd's own default, written out so that it is seen;
 //     8 GiB is the most that https://etcd.io/docs/v3.6/dev-guide/limit/ suggests.

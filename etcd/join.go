@@ -9,9 +9,9 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// JoinPath is where JoinFile stands while a member joins a running cluster. It
-// goes when the member has joined: until then systemd runs what it says in place
-// of the unit's own command.
+// JoinPath is the path of JoinFile while a member joins a running cluster. It is
+// removed when the member has joined: until then systemd runs its command in place of
+// the unit's own.
 const JoinPath = UnitPath + ".d/50-quorate-join.conf"
 
 // PeerURL is where the other members reach the member; "" if it has no address.

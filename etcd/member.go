@@ -51,7 +51,7 @@ type Member struct {
 	// Token keeps members of different clusters apart while they come into
 	// being. Required.
 	Token string
-	// State is New unless given.
+	// State is New by default.
 	State State
 	// PKIDir with the certificates. Default PKIDir. Not used with PlainHTTP.
 	PKIDir string
@@ -102,7 +102,7 @@ func Members(c quorate.Cluster) ([]Member, error) {
 }
 
 // ClientEndpoints are the URLs where clients reach the members: the first
-// address of each, in the order given.
+// address of each, in the members' order.
 func ClientEndpoints(members []Member) []string {
 	urls := make([]string, len(members))
 	for i, m := range members {

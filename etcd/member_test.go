@@ -22,7 +22,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/tier"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // cluster has one control plane for each list of addresses, and a worker.
 func cluster(addresses ...[]string) quorate.Cluster {
@@ -148,7 +148,7 @@ func options(t *testing.T, m etcd.Member) map[string]string {
 	out := map[string]string{}
 	for _, o := range parsed {
 		key := o.Section + "." + o.Name
-		require.NotContains(t, out, key, "given twice")
+		require.NotContains(t, out, key, "set twice")
 		out[key] = o.Value
 	}
 	return out
@@ -229,7 +229,7 @@ func TestNoStackedMembers(t *testing.T) {
 	requireProblem(t, m.Validate(), "etcd.stacked")
 }
 
-// No member is given a flag that its etcd does not know, which would not start,
+// No member gets a flag that its etcd does not know, which would not start,
 // and none goes without one that it has.
 func TestFlagsByVersion(t *testing.T) {
 	since := map[string]quorate.Version{

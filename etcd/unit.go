@@ -91,8 +91,8 @@ func (m Member) unit() ([]byte, error) {
 	return text, nil
 }
 
-// hardening takes away what etcd never uses. Nothing here needs a capability
-// that containers lack, and the data directory may stand anywhere but in the
+// hardening removes privileges that etcd never uses. Nothing here needs a capability
+// that containers lack, and the data directory may be anywhere but in the
 // system's own directories.
 func hardening() []flag {
 	return []flag{

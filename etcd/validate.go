@@ -51,7 +51,7 @@ func addresses(p *quorate.Problems, all []netip.Addr) {
 		at := fmt.Sprintf("addresses[%d]", i)
 		address(p, at, a)
 		if slices.Contains(all[:i], a) {
-			p.Refuse(at, "%s is given twice", a)
+			p.Refuse(at, "%s is listed twice", a)
 		}
 	}
 }
@@ -71,11 +71,11 @@ func (m Member) peers(p *quorate.Problems) {
 		if !syntax.IsSubdomain(peer.Name) {
 			p.Refuse(at+".name", "%q is no RFC 1123 subdomain", peer.Name)
 		} else if names[peer.Name] {
-			p.Refuse(at+".name", "%q is given twice", peer.Name)
+			p.Refuse(at+".name", "%q is listed twice", peer.Name)
 		}
 		address(p, at+".address", peer.Address)
 		if peer.Address.IsValid() && taken[peer.Address] {
-			p.Refuse(at+".address", "%s is given twice", peer.Address)
+			p.Refuse(at+".address", "%s is listed twice", peer.Address)
 		}
 		if peer.Name == m.Name && len(m.Addresses) > 0 && peer.Address != m.Addresses[0] {
 			p.Refuse(at+".address", "%s is not addresses[0], %s: etcd refuses to start unless they agree", peer.Address, m.Addresses[0])
@@ -95,7 +95,7 @@ func (m Member) settings(p *quorate.Problems) {
 		return
 	}
 	p.Include("etcd", m.Etcd.Problems(m.Kubernetes))
-	// ProtectSystem=full, which the unit asks for, makes these read-only.
+	// ProtectSystem=full in the unit makes these read-only.
 	for _, readOnly := range []string{"/usr", "/boot", "/efi", "/etc"} {
 		if m.Etcd.DataDir == readOnly || strings.HasPrefix(m.Etcd.DataDir, readOnly+"/") {
 			p.Refuse("etcd.dataDir", "%q is below %s, where the unit may not write", m.Etcd.DataDir, readOnly)

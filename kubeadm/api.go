@@ -45,7 +45,7 @@ func (a api) String() string { return apis[a].name }
 func (a api) groupVersion() string { return "kubeadm.k8s.io/" + a.String() }
 
 // APIVersionFor is the version of kubeadm's configuration API that is written
-// for a version of Kubernetes unless another is asked for: "v1beta4"; "" if
+// for a version of Kubernetes unless another is set: "v1beta4"; "" if
 // there is none.
 func APIVersionFor(v quorate.Version) string {
 	if a := apiFor(v); a != 0 {
@@ -80,7 +80,7 @@ func apiNamed(name string) api {
 	return 0
 }
 
-// chooseAPI returns the version to write: the one that was asked for, if kubeadm
+// chooseAPI returns the version to write: the one that is set, if kubeadm
 // of that version reads it, else its own. why is what is wrong with the
 // choice.
 func chooseAPI(asked string, v quorate.Version) (a api, why string) {

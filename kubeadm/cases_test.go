@@ -16,7 +16,7 @@ import (
 
 // migration is a file, and what Migrate makes of it.
 type migration struct {
-	// text of the file. to is v1.37.2 unless given.
+	// text of the file. to is v1.37.2 by default.
 	text, to string
 	// has and lacks are parts of what is written.
 	has, lacks []string

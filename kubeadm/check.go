@@ -183,7 +183,7 @@ func (t Timeouts) check(p *quorate.Problems, at string) {
 
 func checkCAHashes(p *quorate.Problems, at string, hashes []string) {
 	if len(hashes) == 0 {
-		p.Refuse(at, "none: a joining node cannot tell the cluster from an impostor; set the hash of every certificate of the CA file")
+		p.Refuse(at, "none: a joining node cannot distinguish the cluster from an impostor; set the hash of every certificate of the CA file")
 	}
 	for i, h := range hashes {
 		refuse(p, fmt.Sprintf("%s[%d]", at, i), checkCAHash(h))

@@ -202,7 +202,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A field of the overlay taken back leaves no document behind for it.
+// A field of the overlay that is removed leaves no document behind.
 func TestNullRemovesADefault(t *testing.T) {
 	c := cluster(t, 1, 0, v4)
 	c.Kubeadm.Kubelet = map[string]any{"cgroupDriver": nil}

@@ -12,7 +12,7 @@ import (
 // Config is what kubeadm reads on one node, in words that belong to no
 // version of its configuration API. Nodes makes one per node from a description
 // it has checked. A program that needs more than a description says (a volume
-// for the API server, taints, patches, timeouts) sets that here before it asks
+// for the API server, taints, patches, timeouts) sets that here before it calls
 // the Node for its Files, which check it; what a description does say is better
 // changed there. A Config shares maps and slices with the description.
 type Config struct {
@@ -313,7 +313,7 @@ type Join struct {
 
 // Timeouts of kubeadm's own waiting. They are a type of their own beside
 // quorate.KubeadmTimeouts since a file of kubeadm's can say zero, which a
-// description has no use for. Nil means kubeadm's default, given in
+// description has no use for. Nil means kubeadm's default, which is in
 // brackets; zero does not wait at all.
 type Timeouts struct {
 	// ControlPlane to become healthy [4m].

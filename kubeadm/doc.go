@@ -15,7 +15,7 @@
 // configuration API; mappings.go has a line for each of its fields that says where
 // every version has it, from v1alpha1 (Kubernetes 1.10) to v1beta4 (1.31 to
 // 1.37). APIVersionFor names the version for a target, and Kubeadm.APIVersion
-// asks for another that the target takes. What a version cannot express is an
+// sets another that the target takes. What a version cannot express is an
 // error that names the field, the version and what to do.
 //
 // # Files of others

@@ -124,7 +124,7 @@ func TestDescribedVolumesAreSeen(t *testing.T) {
 	}
 }
 
-// Control planes without a taint, as an empty list says, are told so in every
+// Control planes without a taint, as an empty list says, have that set in every
 // version.
 func TestNoTaints(t *testing.T) {
 	for _, e := range eras {

@@ -173,7 +173,7 @@ func (j *Join) faults(p *quorate.Problems, c Config) {
 			}
 		}
 		if len(j.CAHashes) == 0 && !j.UnsafeSkipCAVerification {
-			p.Refuse("join.caHashes", "none: a joining node cannot tell the cluster from an impostor; set the hash of every certificate of the CA file")
+			p.Refuse("join.caHashes", "none: a joining node cannot distinguish the cluster from an impostor; set the hash of every certificate of the CA file")
 		}
 	}
 	if j.TLSBootstrapToken.Len() > 0 && !tokenPattern.Match(j.TLSBootstrapToken.Bytes()) {

@@ -284,7 +284,7 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 // that is there twice; no secret of the file is in any of them.
 func TestErrorsSayWhere(t *testing.T) {
 	const secret = "abcdef.0123456789abcdef"
-	two := initDoc + clusterDoc // the second document begins in line 6
+	two := initDoc + clusterDoc // the second document starts in line 6
 	for name, test := range map[string]struct{ text, want string }{
 		"flow sequence":         {two + "networking: [1, 2\n", "line 10: document 2: cannot be read as YAML: did not find expected ',' or ']'"},
 		"mapping in a value":    {two + "networking: a: b\n", "line 10: document 2: cannot be read as YAML: mapping values are not allowed in this context"},

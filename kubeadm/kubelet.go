@@ -46,7 +46,7 @@ WantedBy=multi-user.target
 `
 
 // Paths and variable names are those kubeadm writes (cmd/kubeadm/app/constants).
-const kubeletDropIn = `# How kubeadm tells the kubelet what to do; its variables are in kubeadm-flags.env.
+const kubeletDropIn = `# How kubeadm configures the kubelet; the variables are in kubeadm-flags.env.
 [Service]
 Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf"
 Environment="KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml"

@@ -19,7 +19,7 @@ func (l lifetime) holds(v quorate.Version) bool {
 	return v.Minor >= l.first && (l.last == 0 || v.Minor <= l.last)
 }
 
-// String says when something was there to one who asked for it at another time.
+// String is the lifetime in words, for the error of a use outside it.
 func (l lifetime) String() string {
 	switch {
 	case l.last == 0:

@@ -198,7 +198,7 @@ const dualStackGate = "IPv6DualStack"
 //   - endpoint-reconciler-type: before 1.11 the API servers share the endpoints of
 //     the service "kubernetes" by leases only if set so, and want to know how
 //     many they are otherwise.
-//   - shutdown-delay-duration, from 1.16: an API server that is told to stop says
+//   - shutdown-delay-duration, from 1.16: an API server that stops says
 //     at /readyz that it is going and serves on, until the VIP or haproxy has
 //     noticed. A planned restart then costs its clients nothing.
 //   - goaway-chance, from 1.18, behind haproxy only: one request in a thousand has

@@ -242,7 +242,7 @@ func TestSeven(t *testing.T) {
 	// An API server that knew the other members would hold requests to one whose
 	// host lost power until it finds the connection dead.
 	if !strings.Contains(text, "    endpoints:\n    - https://127.0.0.1:2379\n    keyFile") {
-		t.Errorf("the API server asks other members than its own:\n%s", text)
+		t.Errorf("the API server uses other members than its own:\n%s", text)
 	}
 }
 

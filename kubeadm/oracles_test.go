@@ -235,7 +235,7 @@ func drawCluster(t *rapid.T, v quorate.Version) quorate.Cluster {
 }
 
 // drawMore adds to a Config what only a Config can say, where its version can
-// express it: what it refuses is taken back.
+// express it: what it refuses is reset.
 func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 	no := false
 	changes := map[string]func(*kubeadm.Config){

@@ -25,7 +25,7 @@ func TestNewestAPIUpToTheNewestMinor(t *testing.T) {
 	}
 }
 
-// A field, argument, gate or check of the tables begins and ends within the
+// A field, argument, gate or check of the tables starts and ends within the
 // supported minors.
 func TestTablesCoverSupportedMinorsOnly(t *testing.T) {
 	for name, table := range map[string]map[string]lifetime{

@@ -30,7 +30,7 @@ type sourceDoc struct {
 	apiVersion, kind string
 	api              api
 	fields           map[string]any
-	// line where the document begins, and lines of its fields by their paths.
+	// line where the document starts, and lines of its fields by their paths.
 	line  int
 	lines map[string]int
 }
@@ -57,7 +57,7 @@ type rawDoc struct {
 	fixed bool
 }
 
-// splitDocuments cuts at the lines that YAML begins a document with.
+// splitDocuments cuts at YAML's document markers.
 func splitDocuments(data []byte) (docs []rawDoc) {
 	begin, beginLine, line := 0, 1, 1
 	add := func(end int) {

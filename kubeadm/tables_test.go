@@ -154,7 +154,7 @@ func TestLifetimeString(t *testing.T) {
 		{oldestMinor, 10}: "it was there until 1.10",
 		{33, 34}:          "it was there from 1.33 to 1.34",
 		{33, 33}:          "it was there in 1.33 only",
-		// Nobody asks for what was before the first supported minor.
+		// What was before the first supported minor is never read.
 		{quorate.MinMinor, 34}: "it was there until 1.34",
 	} {
 		if got := life.String(); got != want {

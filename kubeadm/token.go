@@ -32,7 +32,7 @@ func TokenSecretName(id string) string { return tokenSecretPrefix + id }
 
 // TokenSecret is that Secret as YAML, which kubeadm init makes by itself and
 // which is to be made again once the token has expired: with it the token admits
-// nodes until the time given, for ever if that is zero. It is Sensitive. The
+// nodes until expires, for ever if that is zero. It is Sensitive. The
 // error is that of a malformed token.
 func TokenSecret(token quorate.Content, expires time.Time) (quorate.Content, error) {
 	if err := checkToken(token); err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// AuthorityName tells the cluster's three authorities apart.
+// AuthorityName is one of the cluster's three authorities.
 type AuthorityName string
 
 const (
@@ -81,7 +81,7 @@ func (a *Authority) String() string {
 	return "certificate authority " + a.held.cert.Subject.String()
 }
 
-// MarshalText writes what String gives: a key is never marshalled.
+// MarshalText returns the same as String: a key is never marshalled.
 func (a *Authority) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // GoString returns the same as String.

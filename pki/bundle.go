@@ -62,7 +62,7 @@ var authorities = []struct {
 	{FrontProxyCA, "front-proxy-ca", func(k Keys) KeyAlgorithm { return k.FrontProxyCA }, func(c Config) *Authority { return c.FrontProxyCA }},
 }
 
-// Where the certificates stand on hosts. etcd's are outside /etc/kubernetes/pki
+// Where the certificates are on hosts. etcd's are outside /etc/kubernetes/pki
 // because kubeadm reset empties that.
 const (
 	etcdDir       = hostpath.EtcdPKI + "/"
@@ -162,7 +162,7 @@ func (b *Bundle) CAHashes(context.Context) ([]string, error) {
 
 // EtcdClient returns a TLS configuration with the operator's client certificate,
 // for a program that reads etcd's health or changes its membership. Each call
-// gives a fresh one, which the caller may change.
+// returns a fresh one, which the caller may change.
 //
 // ServerName is empty: crypto/tls and etcd's client then take it from the
 // endpoint. Every member's certificate holds its node's name and addresses and
@@ -256,7 +256,7 @@ func (b *Bundle) String() string {
 // GoString returns the same as String.
 func (b *Bundle) GoString() string { return b.String() }
 
-// MarshalText writes what String gives. Store gives what there is to keep.
+// MarshalText returns the same as String. Store returns what there is to keep.
 func (b *Bundle) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
 func publicFile(path string, content []byte) quorate.File {

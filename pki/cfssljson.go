@@ -24,7 +24,7 @@ import (
 // For stacked members, whose certificates kubeadm issues, the first two are all.
 //
 // Nothing in them is secret. Errors are the *quorate.InvalidError of New.
-// ca-csr.json asks for the authority that would be made here, also when
+// ca-csr.json requests the authority that would be made here, also when
 // Config.EtcdCA brings one.
 func CFSSL(cluster quorate.Cluster, cfg Config) ([]quorate.File, error) {
 	cfg = cfg.withDefaults(cluster)
@@ -52,7 +52,7 @@ func CFSSL(cluster quorate.Cluster, cfg Config) ([]quorate.File, error) {
 
 // CFSSLDefaultRequest returns config.json: what `cfssl print-defaults csr` prints,
 // with a node's name and first address in the place of its examples, as
-// walk-throughs make it on each host with sed. It asks for the node's server and
+// walk-throughs make it on each host with sed. It requests the node's server and
 // peer certificates, which do not answer to loopback and say that the node is in
 // San Francisco: CFSSL's own nodes/NODE.json is the better one. The error is a
 // *quorate.InvalidError for all but a control plane with a name and an address.

@@ -24,7 +24,7 @@ type Config struct {
 	// Backdate puts the start of every validity before the moment of issue, for
 	// hosts whose clocks are behind. Default 5m, as cfssl's.
 	Backdate time.Duration
-	// RenewBefore the end of a leaf's validity Load issues it anew. Default
+	// RenewBefore is how long before the end of its validity Load reissues a leaf. Default
 	// 720h, or a third of the profile's expiry if that is less. It must be less
 	// than the expiry of each profile that a leaf uses.
 	RenewBefore time.Duration
@@ -32,7 +32,7 @@ type Config struct {
 	Keys Keys
 	// EtcdCA, KubernetesCA and FrontProxyCA are authorities of the user's own;
 	// nil makes them here. The key of a brought authority is never part of
-	// Bundle.Store: give the authority again at every Load.
+	// Bundle.Store: set the authority again at every Load.
 	//
 	// KubernetesCA and FrontProxyCA, and EtcdCA if the cluster's members are
 	// stacked, need a key that can be exported, since kubeadm signs with it on
@@ -52,7 +52,7 @@ type Config struct {
 	MakeMissingAuthorities bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Rand gives serial numbers. Default crypto/rand.Reader. Keys and signatures
+	// Rand is the source of serial numbers. Default crypto/rand.Reader. Keys and signatures
 	// come from Go's own generator, which takes no other source; tests replace
 	// that by testing/cryptotest.SetGlobalRandom.
 	Rand io.Reader
@@ -167,7 +167,7 @@ func (c Config) problems() quorate.Problems {
 	}
 	for _, name := range []string{ProfileClient, ProfilePeer, ProfileServer} {
 		if expiry := c.Profiles[name].Expiry; c.RenewBefore >= expiry && expiry > 0 {
-			p.Refuse("renewBefore", "%s is not less than the expiry %s of profile %q: every run would issue it anew", c.RenewBefore, expiry, name)
+			p.Refuse("renewBefore", "%s is not less than the expiry %s of profile %q: every run would reissue it", c.RenewBefore, expiry, name)
 		}
 	}
 	for _, d := range []struct {

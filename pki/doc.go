@@ -2,10 +2,10 @@
 // of etcd, of Kubernetes and of its aggregation layer, the service accounts'
 // key pair, and the leaves that etcd's members and clients present.
 //
-// New makes a Bundle from a cluster description. Bundle.Store gives it as files
+// New makes a Bundle from a cluster description. Bundle.Store returns it as files
 // to keep somewhere safe, and Load makes it again from them, issuing only what
 // is missing, no longer fits its node or is about to expire. Bundle.EtcdMember
-// and Bundle.ControlPlane give what belongs on each host, and Bundle.EtcdClient
+// and Bundle.ControlPlane return what belongs on each host, and Bundle.EtcdClient
 // what a program needs to talk to etcd itself.
 //
 //	store                                   on the hosts

@@ -23,7 +23,7 @@ func (e *FileError) Error() string {
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// AuthorityReason tells the kinds of an AuthorityError apart.
+// AuthorityReason is the kind of an AuthorityError.
 type AuthorityReason string
 
 const (

@@ -79,7 +79,7 @@ func parse(t testing.TB, data []byte) []*x509.Certificate {
 	return certs
 }
 
-// One store gives one set of host files, run after run and whenever.
+// A store always has the same host files, at any run and any time.
 func TestHostFilesAreReproducible(t *testing.T) {
 	c := clusterOf(3)
 	store := fsOf(newBundle(t, c, at(epoch)).Store())

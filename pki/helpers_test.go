@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write golden files instead of comparing
 
 var epoch = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// at is a configuration whose clock stands still, without the slow RSA key.
+// at is a configuration whose clock is stopped, without the slow RSA key.
 func at(now time.Time) pki.Config {
 	return pki.Config{Now: func() time.Time { return now }, Keys: pki.Keys{ServiceAccount: pki.ECDSAP256}}
 }

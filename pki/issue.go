@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// Request asks for a leaf beyond those of the bundle, such as a client
+// Request is for a leaf beyond those of the bundle, such as a client
 // certificate for what scrapes etcd's metrics.
 type Request struct {
 	// CommonName is required; for a client it is etcd's user.

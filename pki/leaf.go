@@ -9,7 +9,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// LeafKind tells a node's leaves apart.
+// LeafKind is one of a node's leaves.
 type LeafKind string
 
 const (

@@ -65,9 +65,9 @@ func names(nodes []quorate.Node) []string {
 	return out
 }
 
-// Load makes a bundle from the files of a Store, such as os.DirFS gives them,
+// Load makes a bundle from the files of a Store, such as os.DirFS,
 // and issues only what is missing, no longer fits its node or is about to
-// expire; Changes tells what. With an empty store it does what New does. Keep
+// expire; Changes says what. With an empty store it does what New does. Keep
 // the result's Store whenever Changes.Issued is not empty.
 //
 // Besides New's errors there is a *FileError for every file that is corrupt or

@@ -90,7 +90,7 @@ func (l *loader) usable(name AuthorityName, ca *pair, onHosts bool) error {
 		return &AuthorityError{name, Lapsed, err}
 	}
 	if onHosts && ca.key == nil {
-		return &AuthorityError{name, NoKey, fmt.Errorf("%s is missing and kubeadm signs with it on the control planes; restore it, or give the authority in the configuration if it was brought", caKeyPath(name))}
+		return &AuthorityError{name, NoKey, fmt.Errorf("%s is missing and kubeadm signs with it on the control planes; restore it, or set the authority in the configuration if it was brought", caKeyPath(name))}
 	}
 	if onHosts && ca.key.pem.Len() == 0 {
 		return &AuthorityError{name, NotExportable, errors.New("kubeadm signs with this key on every control plane; bring an intermediate authority whose key is a file, or let one be made. " +

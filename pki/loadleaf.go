@@ -24,7 +24,7 @@ func (l *loader) leaf(s leafSpec) (*pair, error) {
 	}
 	ca := l.bundle.ca[EtcdCA]
 	if ca.key == nil {
-		return nil, &AuthorityError{EtcdCA, NoKey, fmt.Errorf("%s.crt must be issued (%s); restore %s, or give the authority in the configuration if it was brought", s.name(), reason, caKeyPath(EtcdCA))}
+		return nil, &AuthorityError{EtcdCA, NoKey, fmt.Errorf("%s.crt must be issued (%s); restore %s, or set the authority in the configuration if it was brought", s.name(), reason, caKeyPath(EtcdCA))}
 	}
 	made, err := l.issuer.newLeaf(ca, s)
 	if err != nil {
@@ -34,7 +34,7 @@ func (l *loader) leaf(s leafSpec) (*pair, error) {
 	return made, nil
 }
 
-// storedLeaf returns the stored leaf, and the reason to issue it anew if there is
+// storedLeaf returns the stored leaf, and the reason to reissue it if there is
 // one.
 func (l *loader) storedLeaf(s leafSpec) (kept *pair, reason Reason, detail string, err error) {
 	certPath, keyPath := s.name()+".crt", s.name()+".key"
@@ -58,7 +58,7 @@ func (l *loader) storedLeaf(s leafSpec) (kept *pair, reason Reason, detail strin
 		}
 	}
 	if err := checkIssued(ca, p, anyProfile, at); err != nil {
-		return nil, "", "", &FileError{certPath, fmt.Errorf("%w; delete it to have it issued anew", err)}
+		return nil, "", "", &FileError{certPath, fmt.Errorf("%w; delete it to have it reissued", err)}
 	}
 	return p, reason, detail, nil
 }

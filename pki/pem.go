@@ -61,8 +61,8 @@ func (p *pair) presented() []*x509.Certificate {
 	return out
 }
 
-// selfSigned tells a root from a certificate that a root issued under its own
-// name to a new key.
+// selfSigned reports whether a certificate is a root, rather than one that a root issued
+// under its own name to a new key.
 func selfSigned(c *x509.Certificate) bool {
 	return bytes.Equal(c.RawSubject, c.RawIssuer) &&
 		(len(c.AuthorityKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId))
@@ -171,8 +171,8 @@ func encodeCerts(certs []*x509.Certificate) []byte {
 	return out
 }
 
-// encodeKey writes PKCS #1 and SEC 1, as kubeadm and cfssl do. A key that is
-// held elsewhere gives nil.
+// encodeKey writes PKCS #1 and SEC 1, as kubeadm and cfssl do. It returns nil for a
+// key that is held elsewhere.
 func encodeKey(key crypto.PrivateKey) ([]byte, error) {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:

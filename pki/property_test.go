@@ -38,8 +38,8 @@ func clusters() *rapid.Generator[quorate.Cluster] {
 }
 
 // Whatever the names and addresses, everything verifies, every leaf holds its
-// node's names and addresses and loopback's and no other, and the store gives
-// the bundle back.
+// node's names and addresses and loopback's and no other, and the store loads
+// as the same bundle.
 func TestAnyClusterVerifies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := clusters().Draw(t, "cluster")
@@ -74,7 +74,7 @@ func TestAnyClusterVerifies(t *testing.T) {
 	})
 }
 
-// Whatever is in a store, Load gives a bundle that verifies or an error, and
+// Whatever is in a store, Load returns a bundle that verifies or an error, and
 // never replaces an authority.
 func FuzzLoad(f *testing.F) {
 	c := clusterOf(1)

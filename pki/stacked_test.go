@@ -59,7 +59,7 @@ func TestStackedHostFiles(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 
 	_, err = b.EtcdClient(context.Background())
-	require.NoError(t, err, "the operator still asks after etcd's health")
+	require.NoError(t, err, "the operator still reads etcd's health")
 	again, changes, err := pki.Load(fsOf(store), stackedCluster(), at(epoch))
 	require.NoError(t, err)
 	assert.Empty(t, changes)

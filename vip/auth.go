@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// RFC 2338 section 5.3.6 gives the password eight octets; keepalived cuts
+	// RFC 2338 section 5.3.6 has eight octets for the password; keepalived cuts
 	// a longer one without a word.
 	authLength = 8
 	// Letters and digits mean themselves in keepalived's configuration.

@@ -22,7 +22,7 @@ func (i Instance) HostLossBound() time.Duration {
 //
 // The worst case is a server that dies just after it answered: an interval
 // passes before the first check that can fail, Fall-1 more before the last one
-// begins, and that takes its timeout. The holder then says that it stops
+// starts, and that takes its timeout. The holder then says that it stops
 // (priority 0), after which others wait for the skew alone. With a Weight it does
 // not stop, it only bids less; others no longer heed it and wait as long as if
 // its host were dead: 3 * AdvertInterval more.

@@ -93,7 +93,7 @@ func answer(status int, body string) http.HandlerFunc {
 // hang never answers; it ends with the request.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// trickle begins to answer and never ends.
+// trickle starts to answer and never ends.
 func trickle(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

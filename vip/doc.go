@@ -9,13 +9,13 @@
 // A node is eligible only while its own API server, or with haproxy any, answers
 // /readyz with "ok" (/healthz before Kubernetes 1.16, which brought /readyz).
 // The check has no weight: when it fails the VRRP instance is in the fault
-// state, which no priority outweighs, and it begins there (init_fail), so a
+// state, which no priority outweighs, and it starts there (init_fail), so a
 // host that boots, or whose API server is still starting, never takes the VIP.
 // When no API server is ready nobody holds it. Weights, the usual recipe, must
-// exceed every difference between two priorities to work at all, and leave the
-// VIP with the least bad of the dead.
+// exceed every difference between two priorities to work at all, and when
+// all fail they leave the VIP on one of the failed nodes.
 //
-// Every node begins as BACKUP and nopreempt is set: the node that holds the VIP
+// Every node starts as BACKUP and nopreempt is set: the node that holds the VIP
 // keeps it until it fails, so one that comes back moves nothing. Priorities
 // only order those that bid at the same moment: the skew of VRRP lets the higher
 // one bid first. From 230 down they leave a holder that gives up 50 ms (100 ms in
@@ -27,14 +27,14 @@
 //
 // # Weights
 //
-// VIP.Weight asks for that recipe all the same: a failed check then takes its
+// VIP.Weight selects that recipe all the same: a failed check then takes its
 // size off the priority, and the VIP always has a holder. The first control
 // plane's priority is 101 and all others' 100, so that any weight from -2 down
 // puts a node with a dead API server below each of the others; Instances refuses
 // one that does not. Equal priorities are well in VRRP: of two that bid at once
 // the higher address wins. Bids then lie no more than 4 ms apart, so that the VIP
 // may stop at the wrong node for a moment on its way to the right one. A node
-// still begins as failed, or the first one would take the VIP each time it
+// still starts as failed, or the first one would take the VIP each time it
 // boots, before its API server serves.
 //
 // nopreempt is not set, since it would keep the others from outbidding the one
@@ -45,7 +45,7 @@
 //
 // With the defaults of quorate.VIP:
 //
-//   - Dead API server: three failed checks, one second apart, the last given one
+//   - Dead API server: three failed checks, one second apart, the last with one
 //     second, and the skew, as the holder gives up by an advertisement of
 //     priority 0 (RFC 3768 section 6.4.2 and RFC 5798 section 6.4.2). At most
 //     4.38 s; see Instance.APIServerLossBound. With a weight 5.81 s.
@@ -53,7 +53,7 @@
 //     3768 section 6.1, RFC 5798 section 6.1). At most 1.88 s, 3.75 s at
 //     intervals of a second; see Instance.HostLossBound.
 //
-// Both count to the moment the next node takes the address. It then tells its
+// Both count to the moment the next node takes the address. It then announces it to its
 // neighbours five times at once, five times again after a second, and once
 // every second for those that missed it or heard a former holder after it, which
 // did not know yet that it was cut off.
@@ -65,26 +65,26 @@
 // frequent; but a host of which 1.5 s are stolen, by a hypervisor or by a burst
 // of image unpacking, is not dead, and one of which 150 ms are is everyday.
 //
-// The check's fall is what an election of etcd's leader asks for. While there is
+// The check's fall follows from an election of etcd's leader. While there is
 // none, no API server can read from its member and none is ready: with the
-// election timeout of 1 s that is etcd's default for up to 2 s (it is drawn anew
+// election timeout of 1 s that is etcd's default for up to 2 s (it is drawn
 // from once to twice the timeout), on all hosts at once. Two checks a second
-// apart can fail within that; the third begins after it. With a fall of two each
+// apart can fail within that; the third starts after it. With a fall of two each
 // power cut of etcd's leader would put the survivors in the fault state, and the
 // address would wait for rise good checks, two seconds more. The same holds for
 // a shorter etcd-readycheck-timeout of the API server, whose verdict outlives
-// the election by the rate at which it asks. etcd itself could elect faster; but
+// the election by its interval. etcd itself could elect faster; but
 // its heartbeats wait for the leader's disk, of which a pause of half a second
 // is nothing rare, and an election stops all writes. keepalived counts a check's
 // times in whole seconds.
 //
 // nopreempt leaves the address where it is when a host comes back, rise keeps
-// one whose API server comes and goes from bidding in between.
+// one whose API server comes and goes from taking the VIP in between.
 //
 // # Cut off
 //
 // A control plane that is cut off from the others but not from its clients keeps
-// the address, as nobody tells it otherwise, while the others elect a holder of
+// the address, as it hears of no other, while the others elect a holder of
 // their own. Its etcd member has lost the quorum, so its API server takes no
 // write and, two to three seconds later, is not ready: the check fails, and the
 // fault state takes the address off whatever the priorities are. A weight would
@@ -92,20 +92,20 @@
 //
 // # When every API server dies
 //
-// Checks on different nodes are not in step, so as one gives the VIP up another
+// Checks on different nodes are not in step, so as one releases the VIP another
 // may take it for the second or so until its own check has failed as often. All
-// have given it up within APIServerLossBound.
+// have released it within APIServerLossBound.
 //
 // # The check
 //
-// The script asks https://NODE:PORT/readyz for the node's own address, which is
+// The script reads https://NODE:PORT/readyz at the node's own address, which is
 // where the VIP's clients come out and a name in the API server's certificate
 // (localhost is none). It trusts the cluster's own authority and nothing else,
 // so another server on that port is not mistaken for the API. No credentials
 // are needed: the role system:public-info-viewer, system:discovery before 1.14,
 // lets anyone read it.
 // curl's limit lies 200 ms below keepalived's, so that a check has ended before
-// the next begins: keepalived 2.2.7 logs that it skips a check while another
+// the next starts: keepalived 2.2.7 logs that it skips a check while another
 // runs, and runs both. keepalived runs the script as root, and only if nobody
 // else may write to any part of its path; see DefaultScriptUser for the reason
 // and Instance.ScriptUser for another user.
@@ -129,7 +129,7 @@
 //
 // With Endpoint.LoadBalancer every control plane runs haproxy, which passes what
 // arrives at the endpoint's port on to an API server that is ready. The check
-// then asks through it, so that the VIP stays where it is while any API server is
+// then reads through it, so that the VIP stays where it is while any API server is
 // ready and moves when its holder or the haproxy there is gone. The choices:
 //
 //   - A port of its own, 8443, on every address of the host: haproxy shares hosts

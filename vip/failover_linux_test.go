@@ -302,7 +302,7 @@ func (l *lab) now() (holder int, changed <-chan struct{}) {
 }
 
 // moves waits until another host than now holds the VIP, no longer than the
-// limit, and until the API answers there, and gives that host.
+// limit, and until the API answers there, and returns that host.
 func (l *lab) moves(t *testing.T, why string, limit time.Duration) int {
 	t.Helper()
 	begin := time.Now()

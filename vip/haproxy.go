@@ -50,7 +50,7 @@ const (
 
 // DefaultMaxConn is what 2000 nodes need at connectionsPerNode each, and takes
 // 16 thousand open files, as many as root may have anywhere. Kubernetes is made
-// for 5000 nodes: for more than 2000, HAProxies asks for more.
+// for 5000 nodes: for more than 2000, HAProxies sets more.
 const DefaultMaxConn = 8000
 
 // connectionsPerNode are those of kubelet, kube-proxy, the pod network and one
@@ -89,7 +89,7 @@ type HAProxy struct {
 	// on every node. Required.
 	Backends []Backend
 	// Kubernetes is the version of the API servers, which decides what the check
-	// asks of them. Zero means the newest.
+	// requires of them. Zero means the newest.
 	Kubernetes quorate.Version
 	// CA holds the certificates, in PEM, of the authority that signed the API
 	// servers'. Required.
@@ -197,7 +197,7 @@ func (h HAProxy) backends(p *quorate.Problems) {
 func (h HAProxy) ca(p *quorate.Problems) {
 	rest := h.CA.Bytes()
 	if h.CA.IsSensitive() {
-		p.Refuse("ca", "is marked as a secret: give the authority's certificate alone, without its key")
+		p.Refuse("ca", "is marked as a secret: pass the authority's certificate alone, without its key")
 		return
 	}
 	for n := 0; ; n++ {

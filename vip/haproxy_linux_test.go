@@ -15,7 +15,7 @@ import (
 
 // Three real keepaliveds, each with a real haproxy before three API servers. An
 // API server that dies moves nothing and costs next to nothing; a haproxy that
-// dies moves the VIP; a host that is cut off gives it up by itself.
+// dies moves the VIP; a host that is cut off releases it by itself.
 func TestRealFailoverWithHAProxy(t *testing.T) {
 	tier.Host(t, "ip", "haproxy")
 	tier.Root(t)
@@ -62,7 +62,7 @@ func failoverWithHAProxy(t *testing.T, l *lab) {
 	require.NoError(t, l.haproxies[holder].Process.Signal(syscall.SIGKILL))
 	second := l.moves(t, "haproxy killed", apiServerLoss)
 
-	t.Log("the new holder is cut off from the others, its API server from the quorum: it gives the VIP up by itself")
+	t.Log("the new holder is cut off from the others, its API server from the quorum: it releases the VIP by itself")
 	l.overlap = apiServerLoss + vip.HAProxy{}.BackendLossBound()
 	l.cutOff(t, second)
 	l.servers[second].set(failing)

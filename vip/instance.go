@@ -51,7 +51,7 @@ type Instance struct {
 	// less apart than its size. Required.
 	Priority int
 	// Kubernetes is the version of the API server, which decides what the check
-	// asks of it. Zero means the newest.
+	// requires of it. Zero means the newest.
 	Kubernetes quorate.Version
 	// APIServer is the address of the node's own API server that its
 	// certificate names, and that haproxy listens on too where it is the

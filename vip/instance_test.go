@@ -29,7 +29,7 @@ import (
 	"github.com/quorate-dev/quorate/vip"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // secret is planted as the auth and looked for in what may not show it.
 const secret = "M4rk3rZZ"
@@ -173,7 +173,7 @@ func TestKeepalivedAcceptsTheConfigurations(t *testing.T) {
 	require.Error(t, err, "keepalived -t cannot fail")
 }
 
-// testConfig runs keepalived -t on a configuration that stands elsewhere, on
+// testConfig runs keepalived -t on a configuration elsewhere, on
 // an interface that this machine has: one that is absent is refused, and so is
 // loopback.
 func testConfig(t *testing.T, keepalived string, check, config quorate.File) (string, error) {
@@ -237,7 +237,7 @@ func TestDeparturesFromTheGuide(t *testing.T) {
 		for _, i := range instances(t, c) {
 			check, config := files(t, i)
 			text := string(config.Content.Bytes())
-			weight := c.Endpoint.VIP.Weight != 0 // asked for: see TestWeightExceedsPriorities
+			weight := c.Endpoint.VIP.Weight != 0 // set: see TestWeightExceedsPriorities
 			require.Equal(t, weight, strings.Contains(text, "    weight "), "%s: a dead API server must outweigh every priority", name)
 			require.Equal(t, weight, !strings.Contains(text, "nopreempt"), name)
 			for _, want := range []string{"init_fail", "enable_script_security", "script_user root", "state BACKUP"} {

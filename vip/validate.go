@@ -70,7 +70,7 @@ func (i Instance) addresses(p *quorate.Problems) {
 		case peer == i.Source:
 			p.Refuse(at, "%s is source: peers are the other nodes", peer)
 		case slices.Contains(i.Peers[:j], peer):
-			p.Refuse(at, "%s is given twice", peer)
+			p.Refuse(at, "%s is listed twice", peer)
 		}
 	}
 }

@@ -43,7 +43,7 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// Client asks the members of one cluster. It is safe for concurrent use.
+// Client reads and changes the members of one cluster. It is safe for concurrent use.
 type Client struct {
 	members []*member
 	timeout time.Duration
@@ -197,8 +197,8 @@ func (m *member) open() (*clientv3.Client, error) {
 	return client, nil
 }
 
-// failAtOnce has a call fail when there is no connection. etcd's client asks of every
-// call that it wait for one.
+// failAtOnce makes a call fail when there is no connection. etcd's client makes every
+// call wait for one.
 func failAtOnce(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
 	return invoke(ctx, method, req, reply, conn, append(options, grpc.WaitForReady(false))...)
 }

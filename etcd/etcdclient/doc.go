@@ -1,4 +1,4 @@
-// Package etcdclient looks at a running etcd cluster and keeps it well: the health
+// Package etcdclient reads and maintains a running etcd cluster: the health
 // of every member, who leads, the member list, alarms, versions and the size of
 // the database; snapshots, compaction, defragmentation, hashes, downgrades. It
 // reaches the members through any dialer, an SSH tunnel as well as the network.
@@ -11,12 +11,12 @@
 // remembers its error report a dead member at once and with the reason, also one of
 // TLS, as a value that errors.Is and errors.As find.
 //
-// Every member is asked on a connection of its own, side by side with the
-// others and within its own time limit, so a dead one costs the answer of no
+// Every member is read over a connection of its own, side by side with the
+// others and within its own time limit, so a dead one delays no
 // other. A member is healthy when it answers a linearizable read: that takes
 // its own word and the leader's, and a majority's confirmation that the leader
 // still leads. What only the member itself knows, its version or the size of
-// its database, is asked as well and comes even when there is no quorum.
+// its database, is read as well, even without a quorum.
 //
 // Members may run etcd 3.1 to 3.7. A call that a member's release does not know is an
 // *UnsupportedError.

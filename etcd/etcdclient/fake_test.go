@@ -21,7 +21,7 @@ import (
 // fakes are members reached by the address in their endpoint, in memory.
 type fakes map[string]*fake
 
-// fake is a member that speaks etcd's protocol and says what it is told to.
+// fake is a member that speaks etcd's protocol and answers what the test sets.
 type fake struct {
 	pb.UnimplementedKVServer
 	pb.UnimplementedMaintenanceServer

@@ -19,7 +19,7 @@ import (
 
 // UnsupportedError is a call that the member's release of etcd does not know.
 type UnsupportedError struct {
-	// Version of the member, empty if it was not asked for.
+	// Version of the member, empty if it was not read.
 	Version string
 	// Since is the release of etcd that has the call, "3.5".
 	Since string
@@ -102,7 +102,7 @@ func (c *Client) HashKV(ctx context.Context, endpoint string, revision int64) (H
 
 // Compact drops all versions of keys that were replaced before a revision, on all
 // members: etcd reuses their space, and Defragment returns it. With physical it
-// returns once the member that was asked has removed them, and takes as long as ctx
+// returns once the member that was called has removed them, and takes as long as ctx
 // lets it. A revision that is compacted already is an *EndpointError with
 // ErrCompacted, which Compacted reports.
 func (c *Client) Compact(ctx context.Context, revision int64, physical bool) error {
@@ -127,7 +127,7 @@ func (c *Client) Compact(ctx context.Context, revision int64, physical bool) err
 // Compacted reports whether a revision was refused because it is compacted.
 func Compacted(err error) bool { return errors.Is(err, rpctypes.ErrCompacted) }
 
-// Defragment has the member at one endpoint write its database anew, without the
+// Defragment has the member at one endpoint rewrite its database without the
 // space that compaction has freed. Meanwhile that member answers nobody: do it to
 // one member at a time, the leader last. It takes seconds for each GiB, as long as
 // ctx lets it. The error is an *EndpointError.

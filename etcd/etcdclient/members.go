@@ -14,7 +14,7 @@ import (
 
 // Members returns the members of the cluster, ordered by name, by the word of the
 // first endpoint that answers a linearizable read: what a majority knows. It
-// asks all endpoints at once, and takes as long as the fastest, or at most
+// reads all endpoints at once, and takes as long as the fastest, or at most
 // Config.Timeout when none answers; the error then joins an *EndpointError for
 // each.
 func (c *Client) Members(ctx context.Context) ([]Member, error) {
@@ -28,7 +28,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 // *EndpointError: of etcd's own, ErrPeerURLExist or ErrMemberExist when there is such
 // a member already, ErrMemberNotEnoughStarted or ErrUnhealthy, which Settling
 // reports, when etcd finds that too dangerous; for a learner before etcd 3.4 an
-// *UnsupportedError, since such a member would give it a vote.
+// *UnsupportedError, since such a member would make it a voter.
 func (c *Client) AddMember(ctx context.Context, learner bool, peerURLs ...string) (Member, error) {
 	var added Member
 	err := c.change(ctx, "add member "+strings.Join(peerURLs, ","), func(ctx context.Context, client *clientv3.Client) error {
@@ -48,8 +48,8 @@ func (c *Client) AddMember(ctx context.Context, learner bool, peerURLs ...string
 	return added, err
 }
 
-// knowsLearners asks for the member's version: before etcd 3.4 it would pass over
-// the word.
+// knowsLearners reads the member's version: before etcd 3.4 a member ignores that the
+// new one is to be a learner.
 func knowsLearners(ctx context.Context, client *clientv3.Client) error {
 	s, err := maintenance(client).Status(ctx, "")
 	if err != nil {
@@ -84,10 +84,10 @@ func (c *Client) RemoveMember(ctx context.Context, id uint64) error {
 
 // MoveLeader has the member that leads hand over to another voting member, which
 // takes a heartbeat or two; without it an election starts only when the others have
-// missed the leader for their election timeout. It asks the leader itself, which must
+// missed the leader for their election timeout. It calls the leader itself, which must
 // be among the endpoints; that the member leads already is no error. The error is an
 // *EndpointError, an *UnsupportedError in one before etcd 3.3, or says that nobody
-// leads or that the leader was not asked.
+// leads or that no endpoint reaches the leader.
 func (c *Client) MoveLeader(ctx context.Context, to uint64) error {
 	s, err := c.Status(ctx)
 	if err != nil {
@@ -121,9 +121,8 @@ func Settling(err error) bool { return errors.Is(err, rpctypes.ErrUnhealthy) }
 // catch up: try again.
 func NotReady(err error) bool { return errors.Is(err, rpctypes.ErrMemberLearnerNotReady) }
 
-// change asks a member that a majority stands behind; it passes on to the leader
-// what only that one may do. Nothing is tried twice: what an error leaves open,
-// Members shows.
+// change calls a member that a majority follows, which forwards to the leader what only
+// that one may do. Nothing is tried twice: after an error, Members shows what holds.
 func (c *Client) change(ctx context.Context, op string, call func(context.Context, *clientv3.Client) error) error {
 	m, _, err := c.majority(ctx)
 	if err != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
-// Status is what the members said when they were asked.
+// Status is the answers of the members.
 type Status struct {
 	// Endpoints in the order of Config.Endpoints.
 	Endpoints []EndpointStatus
 	// Members of the cluster as one of those that answered knows them, ordered
-	// by name; members that no endpoint was given for are among them. Empty if
+	// by name; also those without an endpoint. Empty if
 	// nobody answered.
 	Members []Member
 	// Alarms that are raised, ordered by kind and member. A cluster without
@@ -31,7 +31,7 @@ type Status struct {
 
 // EndpointStatus is what one member said.
 type EndpointStatus struct {
-	// Endpoint is the URL that was asked.
+	// Endpoint is the URL of the call.
 	Endpoint string
 	// ID and Name of the member; zero if it did not answer.
 	ID   uint64
@@ -90,11 +90,11 @@ type Alarm struct {
 	MemberID uint64
 }
 
-// EndpointError is why one member is not healthy, or did not do what it was asked
-// for. It unwraps to the reason: an error of etcd, the dialer's own, TLS's, ctx's,
+// EndpointError is why one member is not healthy, or why a call to it
+// failed. It unwraps to the reason: an error of etcd, the dialer's own, TLS's, ctx's,
 // or an *UnsupportedError.
 type EndpointError struct {
-	// Endpoint that was asked, and what for.
+	// Endpoint that was called, and the operation.
 	Endpoint, Op string
 	Err          error
 }
@@ -175,7 +175,7 @@ func (s Status) Err() error {
 	return errors.Join(all...)
 }
 
-// Status asks every member at once and takes no longer than twice
+// Status reads every member at once and takes no longer than twice
 // Config.Timeout. Members that fail are part of the answer; the error is only
 // that ctx ended first.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -216,7 +216,7 @@ func membersOf(endpoints []EndpointStatus, lists [][]Member) []Member {
 	return nil
 }
 
-// status asks one member for what it knows by itself and for a read that needs
+// status reads what one member knows by itself, and one key by a read that needs
 // the others, side by side: without quorum the read takes all the time there
 // is. After the read the member has caught up, so its list is read again.
 func (m *member) status(ctx context.Context) (EndpointStatus, []Member) {
@@ -314,7 +314,7 @@ func (m *member) list(ctx context.Context) ([]Member, error) {
 	return out, err
 }
 
-// addAlarms asks the first member that can say. Alarms go through raft, so it
+// addAlarms reads the first member that answers. Alarms go through raft, so it
 // is a healthy one, or one whose data is refused as corrupt; should it fail
 // now, it is no longer healthy.
 func (c *Client) addAlarms(ctx context.Context, s *Status) {

@@ -18,14 +18,14 @@ import (
 
 // Versions of one member.
 type Versions struct {
-	// Endpoint is the URL that was asked.
+	// Endpoint is the URL of the call.
 	Endpoint string
 	// MemberID of the member.
 	MemberID uint64
 	// Server is the release that runs there, "3.6.16".
 	Server string
 	// Cluster is the version that all members agree on, "3.6.0": what the oldest of
-	// them knows. Empty where the client's URL speaks no HTTP, which etcd can be told.
+	// them knows. Empty where the client's URL serves no HTTP, which etcd can be configured for.
 	Cluster string
 	// Storage is the version of the database file, "3.6.0"; empty before etcd 3.6.
 	Storage string
@@ -37,7 +37,7 @@ type Versions struct {
 	Err error
 }
 
-// Versions asks every member at once, and takes no longer than Config.Timeout. They
+// Versions reads every member at once, and takes no longer than Config.Timeout. They
 // are in the order of Config.Endpoints; the error is only that ctx ended first.
 func (c *Client) Versions(ctx context.Context) ([]Versions, error) {
 	out := make([]Versions, len(c.members))
@@ -79,7 +79,7 @@ func cleaned(version string) string { return termsafe.Cut(termsafe.Line(version)
 // maxVersions bounds an answer to /version in bytes.
 const maxVersions = 64 << 10
 
-// clusterVersion asks by HTTP, since gRPC does not have it; empty if there is no
+// clusterVersion reads by HTTP, since gRPC does not have it; empty if there is no
 // answer.
 func (m *member) clusterVersion(ctx context.Context) string {
 	body, err := m.get(ctx, "/version")

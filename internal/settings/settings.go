@@ -33,7 +33,7 @@ const (
 	Port
 	// PortOrOff may also be 0.
 	PortOrOff
-	// ProbePort is a port that kubeadm's probes ask, and cannot be told.
+	// ProbePort is a port that kubeadm's probes use and that cannot be changed there.
 	ProbePort
 	// On must not be turned off.
 	On

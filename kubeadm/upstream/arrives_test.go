@@ -110,12 +110,12 @@ func effective(t *testing.T, kind string, result *Result) any {
 		if effective.Init != nil {
 			return effective.Init.ComponentConfigs[componentconfigs.KubeletGroup].Get()
 		}
-		return result.Given.Kubelet
+		return result.Input.Kubelet
 	case "KubeProxyConfiguration":
 		if effective.Init != nil {
 			return effective.Init.ComponentConfigs[componentconfigs.KubeProxyGroup].Get()
 		}
-		return result.Given.KubeProxy
+		return result.Input.KubeProxy
 	}
 	t.Fatalf("no configuration of kind %s", kind)
 	return nil

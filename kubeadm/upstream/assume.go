@@ -54,13 +54,13 @@ func hostChooses(addr netip.Addr) bool {
 // stable-1 means. An absent version is assumed; a label is refused, since a file
 // that means something else every month cannot be judged.
 func (c *checker) assumeVersion(cluster *kubeadm.ClusterConfiguration) {
-	given := cluster.KubernetesVersion
-	if given == v1beta4.DefaultKubernetesVersion && !c.versionGiven() {
+	input := cluster.KubernetesVersion
+	if input == v1beta4.DefaultKubernetesVersion && !c.versionGiven() {
 		c.assume("ClusterConfiguration", "kubernetesVersion")
 		cluster.KubernetesVersion = Release
 		return
 	}
-	if _, err := version.ParseSemantic(given); err != nil || strings.TrimSpace(given) != given {
+	if _, err := version.ParseSemantic(input); err != nil || strings.TrimSpace(input) != input {
 		c.refuse("ClusterConfiguration", "kubernetesVersion",
 			errors.New("not a release such as "+Release+": kubeadm would ask the network what it means"))
 		cluster.KubernetesVersion = Release
@@ -68,7 +68,7 @@ func (c *checker) assumeVersion(cluster *kubeadm.ClusterConfiguration) {
 }
 
 func (c *checker) versionGiven() bool {
-	cluster := c.result.Given.Cluster
+	cluster := c.result.Input.Cluster
 	return cluster != nil && cluster.KubernetesVersion != ""
 }
 

@@ -19,9 +19,9 @@
 //
 // # Isolation
 //
-// Neither network nor host is asked. Where kubeadm would ask them (a version
+// Neither network nor host is read. Where kubeadm would read them (a version
 // label, the default route's address, the host's name, the container runtime's
-// socket, a discovery file), a placeholder stands in and [Result.Assumed] names
+// socket, a discovery file), a placeholder is used and [Result.Assumed] names
 // the field.
 //
 // # Running it
@@ -46,14 +46,14 @@ import (
 	kubeproxy "k8s.io/kubernetes/pkg/proxy/apis/config"
 )
 
-// Release is the Kubernetes release whose code gives the verdict.
+// Release is the Kubernetes release whose code judges.
 const Release = "v1.37.2"
 
 // Result is an accepted file. Its objects hold bootstrap tokens and the
 // certificate key in clear: do not print them.
 type Result struct {
-	// Given holds each document as it was written, nothing defaulted.
-	Given Given
+	// Input holds each document as it was written, nothing defaulted.
+	Input Input
 	// Effective holds what the components act on: defaulted, converted to the
 	// release's internal types, validated.
 	Effective Effective
@@ -65,8 +65,8 @@ type Result struct {
 	Warnings []string
 }
 
-// Given holds the documents of a file, nil where there is none of the kind.
-type Given struct {
+// Input holds the documents of a file, nil where there is none of the kind.
+type Input struct {
 	Init      *v1beta4.InitConfiguration
 	Cluster   *v1beta4.ClusterConfiguration
 	Join      *v1beta4.JoinConfiguration

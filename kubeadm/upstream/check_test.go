@@ -50,7 +50,7 @@ func TestAccepted(t *testing.T) {
 }
 
 // Each file of testdata/refused is refused with exactly the problems beside it,
-// all at once, none of them telling a secret.
+// all at once, none of them with a secret.
 func TestRefused(t *testing.T) {
 	for path, data := range readAll(t, "testdata/refused") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestRefused(t *testing.T) {
 				got.WriteString(problem.String() + "\n")
 			}
 			if strings.Contains(err.Error()+got.String(), "SECRET") {
-				t.Errorf("a secret is told: %v", err)
+				t.Errorf("a secret is shown: %v", err)
 			}
 			golden := strings.TrimSuffix(path, ".yaml") + ".txt"
 			if *update {
@@ -131,7 +131,7 @@ func TestSameAsLoader(t *testing.T) {
 }
 
 // What kubeadm would take from the host or the network is a placeholder, and is
-// named; the same file gives the same result on every host.
+// named; the same file has the same result on every host.
 func TestAssumed(t *testing.T) {
 	const head = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: "
 	tests := []struct {
@@ -215,7 +215,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		var refused *Error
 		if err != nil && (!errors.As(err, &refused) || len(refused.Problems) == 0) {
-			t.Fatalf("%v gives no reason", err)
+			t.Fatalf("%v has no reason", err)
 		}
 	})
 }

@@ -16,15 +16,15 @@ import (
 
 func (c *checker) checkKubelet() {
 	const kind = "KubeletConfiguration"
-	given := c.result.Given.Kubelet
+	input := c.result.Input.Kubelet
 	if init := c.result.Effective.Init; init != nil {
-		given, _ = init.ComponentConfigs[componentconfigs.KubeletGroup].Get().(*kubeletv1beta1.KubeletConfiguration)
+		input, _ = init.ComponentConfigs[componentconfigs.KubeletGroup].Get().(*kubeletv1beta1.KubeletConfiguration)
 	}
-	if given == nil {
+	if input == nil {
 		return
 	}
 	// The kubelet's defaulting panics on a feature gate that it does not know.
-	if err := utilfeature.DefaultFeatureGate.DeepCopy().SetFromMap(given.FeatureGates); err != nil {
+	if err := utilfeature.DefaultFeatureGate.DeepCopy().SetFromMap(input.FeatureGates); err != nil {
 		c.refuse(kind, "featureGates", err)
 		return
 	}
@@ -33,7 +33,7 @@ func (c *checker) checkKubelet() {
 		c.refuse(kind, "", err)
 		return
 	}
-	external, cfg := given.DeepCopy(), &kubelet.KubeletConfiguration{}
+	external, cfg := input.DeepCopy(), &kubelet.KubeletConfiguration{}
 	scheme.Default(external)
 	if err := scheme.Convert(external, cfg, nil); err != nil {
 		c.refuse(kind, "", err)
@@ -54,14 +54,14 @@ func anyCgroup(cfg *kubelet.KubeletConfiguration) *kubelet.KubeletConfiguration 
 
 func (c *checker) checkKubeProxy() {
 	const kind = "KubeProxyConfiguration"
-	given := c.result.Given.KubeProxy
+	input := c.result.Input.KubeProxy
 	if init := c.result.Effective.Init; init != nil {
-		given, _ = init.ComponentConfigs[componentconfigs.KubeProxyGroup].Get().(*kubeproxyv1alpha1.KubeProxyConfiguration)
+		input, _ = init.ComponentConfigs[componentconfigs.KubeProxyGroup].Get().(*kubeproxyv1alpha1.KubeProxyConfiguration)
 	}
-	if given == nil {
+	if input == nil {
 		return
 	}
-	external, cfg := given.DeepCopy(), &kubeproxy.KubeProxyConfiguration{}
+	external, cfg := input.DeepCopy(), &kubeproxy.KubeProxyConfiguration{}
 	kubeproxyscheme.Scheme.Default(external)
 	if err := kubeproxyscheme.Scheme.Convert(external, cfg, nil); err != nil {
 		c.refuse(kind, "", err)

@@ -30,7 +30,7 @@ func split(data []byte) (kubeadm.DocumentMap, error) {
 	return docs, nil
 }
 
-// decode reads one document strictly and keeps it in Given.
+// decode reads one document strictly and keeps it in Input.
 func (c *checker) decode(gvk schema.GroupVersionKind, doc []byte) {
 	scheme := schemeOf(gvk)
 	if scheme == nil {
@@ -49,10 +49,10 @@ func (c *checker) decode(gvk schema.GroupVersionKind, doc []byte) {
 		c.refuse(gvk.Kind, "", err)
 		return
 	}
-	c.result.Given.keep(obj)
+	c.result.Input.keep(obj)
 }
 
-func (g *Given) keep(obj runtime.Object) {
+func (g *Input) keep(obj runtime.Object) {
 	switch o := obj.(type) {
 	case *v1beta4.InitConfiguration:
 		g.Init = o
@@ -85,7 +85,7 @@ func schemeOf(gvk schema.GroupVersionKind) *runtime.Scheme {
 	return nil
 }
 
-// whyUnknown asks kubeadm for its reason to refuse a kind: that comes before it
+// whyUnknown returns kubeadm's reason to refuse a kind: that comes before it
 // looks at anything else, so nothing on the host is touched.
 func whyUnknown(gvk schema.GroupVersionKind, doc []byte) error {
 	if err := config.ValidateConfig(doc, false, false); err != nil {

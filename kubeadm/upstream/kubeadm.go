@@ -15,16 +15,16 @@ import (
 // holds the outcome against the loader's.
 
 func (c *checker) checkInit() {
-	given := c.result.Given
-	if given.Init == nil && given.Cluster == nil {
+	input := c.result.Input
+	if input.Init == nil && input.Cluster == nil {
 		return
 	}
 	init, cluster := &v1beta4.InitConfiguration{}, &v1beta4.ClusterConfiguration{}
-	if given.Init != nil {
-		init = given.Init.DeepCopy()
+	if input.Init != nil {
+		init = input.Init.DeepCopy()
 	}
-	if given.Cluster != nil {
-		cluster = given.Cluster.DeepCopy()
+	if input.Cluster != nil {
+		cluster = input.Cluster.DeepCopy()
 	}
 	cfg := &kubeadm.InitConfiguration{}
 	if !c.internalize("InitConfiguration", init, cfg) ||
@@ -46,12 +46,12 @@ func (c *checker) checkInit() {
 }
 
 func (c *checker) checkJoin() {
-	if c.result.Given.Join == nil {
+	if c.result.Input.Join == nil {
 		return
 	}
 	const kind = "JoinConfiguration"
 	cfg := &kubeadm.JoinConfiguration{}
-	if !c.internalize(kind, c.result.Given.Join.DeepCopy(), cfg) {
+	if !c.internalize(kind, c.result.Input.Join.DeepCopy(), cfg) {
 		return
 	}
 	c.assumeName(kind, &cfg.NodeRegistration)
@@ -67,12 +67,12 @@ func (c *checker) checkJoin() {
 }
 
 func (c *checker) checkReset() {
-	if c.result.Given.Reset == nil {
+	if c.result.Input.Reset == nil {
 		return
 	}
 	const kind = "ResetConfiguration"
 	cfg := &kubeadm.ResetConfiguration{}
-	if !c.internalize(kind, c.result.Given.Reset.DeepCopy(), cfg) {
+	if !c.internalize(kind, c.result.Input.Reset.DeepCopy(), cfg) {
 		return
 	}
 	c.refuse(kind, "", config.SetResetDynamicDefaults(cfg, true))
@@ -81,12 +81,12 @@ func (c *checker) checkReset() {
 }
 
 func (c *checker) checkUpgrade() {
-	if c.result.Given.Upgrade == nil {
+	if c.result.Input.Upgrade == nil {
 		return
 	}
 	const kind = "UpgradeConfiguration"
 	cfg := &kubeadm.UpgradeConfiguration{}
-	if !c.internalize(kind, c.result.Given.Upgrade.DeepCopy(), cfg) {
+	if !c.internalize(kind, c.result.Input.Upgrade.DeepCopy(), cfg) {
 		return
 	}
 	c.refuseFields(only(kind), validation.ValidateUpgradeConfiguration(cfg))

@@ -66,7 +66,7 @@ func only(kind string) func(string) string {
 	return func(string) string { return kind }
 }
 
-// initOrCluster tells the two documents apart that are validated as one.
+// initOrCluster distinguishes the two documents that are validated as one.
 func initOrCluster(path string) string {
 	switch root, _, _ := strings.Cut(path, "."); root {
 	case "nodeRegistration", "bootstrapTokens", "localAPIEndpoint", "certificateKey":
@@ -116,7 +116,7 @@ func secretsIn(content any, found []string) []string {
 	return found
 }
 
-// shortest is the length from which a secret is taken out wherever it stands;
+// shortest is the length from which a secret is redacted wherever it is;
 // a shorter one only where it is quoted, lest half the message goes with it.
 const shortest = 6
 

@@ -130,7 +130,7 @@ func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
 		case !ok:
 			problems.Refuse(at, "%q is no node of this cluster", name)
 		case slices.Contains(o.Nodes[:i], name):
-			problems.Refuse(at, "%q is given twice", name)
+			problems.Refuse(at, "%q is listed twice", name)
 		case n.Role == quorate.ControlPlane:
 			left--
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/quorate-dev/quorate/pki"
 )
 
-// tunnel counts the connections it is asked for, by address.
+// tunnel counts the connections, by address.
 type tunnel struct {
 	mu    sync.Mutex
 	dials map[string]int

@@ -141,7 +141,7 @@ func TestInterruptedTrim(t *testing.T) {
 	all := newKeeping(t, servers, bundle, &wire{}, prefix, -1)
 	s, err := all.Begin(t.Context(), plan.Holder{Run: "R"})
 	require.NoError(t, err)
-	// What stays stands between what goes: each that goes is a range of its own.
+	// Records that stay lie between those that go, each of which is a range of its own.
 	for i := range runs {
 		run := fmt.Sprintf("R%03d", i)
 		for _, r := range []plan.Record{
@@ -173,7 +173,7 @@ func TestInterruptedTrim(t *testing.T) {
 		var failed *etcdjournal.Error // ctx's, or the member's that saw it end
 		require.ErrorAs(t, err, &failed)
 		cut++
-		free(t, all) // whose lease may not have been given back
+		free(t, all) // whose lease may not have been revoked
 	}
 	require.Positive(t, cut)
 	require.Len(t, records(t, all), 3*4+(runs-4))
@@ -239,9 +239,9 @@ func start(t *testing.T, j plan.Journal, by plan.Operator, work slow) <-chan ran
 	return done
 }
 
-// One operator runs, the other is told by whom the journal is held and since
+// One operator runs, the other's error says who holds the journal and since
 // when. The first is then stopped by the loss of its lease, and the second goes
-// on and is told what was left.
+// on and gets what was left.
 func TestRealTwoOperatorsAndALostLease(t *testing.T) {
 	tier.Host(t)
 	servers, bundle := newServers(t)
@@ -384,7 +384,7 @@ func TestRealMembersDieDuringARun(t *testing.T) {
 	require.NotZero(t, w.dials)
 }
 
-// What cannot be reached is told within the time that it may take.
+// An unreachable journal is reported within its time limit.
 func TestRealNoMemberAnswers(t *testing.T) {
 	tier.Host(t)
 	servers, bundle := newServers(t) // and none is started

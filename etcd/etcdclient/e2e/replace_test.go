@@ -50,7 +50,7 @@ func TestReplaceMember(t *testing.T) {
 	select {
 	case <-ready:
 	case <-ctx.Done():
-		require.FailNow(t, "a learner never tells that it is ready")
+		require.FailNow(t, "a learner never reports that it is ready")
 	}
 	require.Eventually(t, func() bool {
 		err := c.PromoteMember(t.Context(), added.ID)
@@ -67,7 +67,7 @@ func TestReplaceMember(t *testing.T) {
 	require.Eventually(t, func() bool { return status(t, c).Healthy() == 3 }, 30*time.Second, 50*time.Millisecond)
 }
 
-// Leadership goes where it is told to, and nobody has to be elected for want of a
+// Leadership goes to the member that was named, and nobody has to be elected for want of a
 // leader: the term is the next, and every member answers at once.
 func TestMoveLeadership(t *testing.T) {
 	servers, bundle := newServers(t)

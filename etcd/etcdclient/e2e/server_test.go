@@ -45,7 +45,7 @@ type server struct {
 }
 
 // start runs the rendered command line, but for the binary, and waits until it
-// has told its supervisor that it is ready, as Type=notify does.
+// has notified its supervisor that it is ready, as Type=notify does.
 func (s *server) start(t *testing.T) (ready <-chan struct{}) {
 	t.Helper()
 	argv, err := s.member.Argv()
@@ -160,7 +160,7 @@ func freePorts(t *testing.T, n int) []int {
 				held = append(held, l)
 			}
 		}
-		// Until all are found: a port that is let go may be the next one given.
+		// Until all are found: a port that was freed may be the next one assigned.
 		defer func() {
 			for _, l := range held {
 				require.NoError(t, l.Close())

@@ -105,7 +105,7 @@ func difference(v any) string {
 
 // Shows reports whether text holds a secret as it is or as any printer of bytes
 // would write it. Of a longer one the first 16 bytes count as text and the first
-// 8 as numbers, which is what stands together on a line of a hex dump.
+// 8 as numbers, which is what a line of a hex dump has together.
 func Shows(text, secret string) bool {
 	head := []byte(secret)[:min(len(secret), 16)]
 	raw := head[:min(len(head), 8)]

@@ -118,7 +118,7 @@ func writeFiles(dir string, files []file) error {
 const stagingDir = "staging"
 
 // stage copies the staging modules of a release that has them in its tree, and
-// gives each the go.mod that it lacks.
+// adds the go.mod that each lacks.
 func (r Release) stage(ctx context.Context, work, mode string) error {
 	if !r.stagedInTree() {
 		return nil
@@ -219,7 +219,7 @@ func (r Release) sumLine(d downloaded) string {
 const longestOutput = 4000
 
 // goTool runs go in a module, whatever workspace or flags are set around it, and
-// gives its standard output.
+// returns its standard output.
 func goTool(ctx context.Context, dir, mode string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir

@@ -21,7 +21,7 @@ func (e *BuildError) Error() string {
 
 func (e *BuildError) Unwrap() error { return e.Err }
 
-// RunError is an oracle that gave no verdicts. It says nothing of any file.
+// RunError reports that an oracle returned no verdicts. It judges no file.
 type RunError struct {
 	Binary string
 	Err    error

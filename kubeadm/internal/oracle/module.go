@@ -51,7 +51,7 @@ func (r Release) moduleFiles() ([]file, error) {
 	return files, nil
 }
 
-// linkedVersion tells the release's code which version it is, as its own build
+// linkedVersion sets the release's version in its code, as its own build
 // does: checks of skew compare with that. Where the variables are has changed;
 // the linker leaves out those that a release does not have.
 func (r Release) linkedVersion() string {

@@ -151,7 +151,7 @@ func lostOnTheWay(t *testing.T, data string, objects map[string]json.RawMessage)
 		var written map[string]any
 		require.NoError(t, yaml.Unmarshal([]byte(doc), &written))
 		kind := fmt.Sprint(written["kind"])
-		// Objects converted from internal ones have no type; their key tells it.
+		// Objects converted from internal ones have no type; their key has it.
 		delete(written, "kind")
 		delete(written, "apiVersion")
 		var arrived any

@@ -31,7 +31,7 @@ const lastToRaise = 23
 // vanished modules have moved, and their old address answers no longer.
 var vanished = []string{"vbom.ml/util => github.com/fvbommel/util v0.0.0-20160121211510-db5cfe13f5cc"}
 
-// requirementsOf is the release whose requirements stand in for those of the
+// requirementsOf is the release whose requirements replace those of the
 // releases before Kubernetes was a module: the nearest that has any.
 const requirementsOf = "1.15.12"
 
@@ -55,7 +55,7 @@ func Pin(ctx context.Context, dir string, r Release) (err error) {
 		return err
 	}
 	if r.stagedInTree() {
-		// All that stands in for the release's requirements was a guess. Once it
+		// All that replaces the release's requirements was a guess. Once it
 		// is known what is linked, the rest goes.
 		linked, err := goTool(ctx, work, "mod", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
 		if err != nil {

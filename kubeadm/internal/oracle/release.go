@@ -68,7 +68,7 @@ func (r Release) Minor() int {
 // String returns "v1.30.3", as the file's kubernetesVersion has it.
 func (r Release) String() string { return "v" + r.Version }
 
-// stagedInTree tells releases whose module has no go.mod and brings its staging
+// stagedInTree reports releases whose module has no go.mod and brings its staging
 // modules along, because those were not yet published with versions to require.
 func (r Release) stagedInTree() bool { return r.Minor() <= 14 }
 

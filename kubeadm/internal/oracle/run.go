@@ -45,7 +45,7 @@ type Migration struct {
 	Data string `json:"data"`
 }
 
-// Run has a binary that [Build] made judge files, and gives one verdict for each
+// Run has a binary that [Build] made judge files, and returns one verdict for each
 // in their order. The program gets no environment: it shall know nothing of this
 // host. What it leaves among its temporary files, as old releases do their logs,
 // goes with it.

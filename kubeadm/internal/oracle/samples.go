@@ -14,15 +14,15 @@ type Sample struct {
 	// Why.
 	Refused bool
 	Why     string
-	// Warns has, for each warning that the release must give of an accepted file,
+	// Warns has, for each warning that the release must print for an accepted file,
 	// what it contains; there is no other.
 	Warns []string
 }
 
 // Samples reads those that are for a release: API/accepted and API/refused below
-// a tree, where RELEASE in a file stands for the release's version. A refused
+// a tree, where RELEASE in a file is replaced by the release's version. A refused
 // file starts with a comment, "# refused: WHY", an accepted one with "# warns
-// 1.MINOR: WHAT" for each warning that releases of that minor give.
+// 1.MINOR: WHAT" for each warning that releases of that minor print.
 func Samples(tree fs.FS, r Release) ([]Sample, error) {
 	var samples []Sample
 	for _, verdict := range []string{"accepted", "refused"} {

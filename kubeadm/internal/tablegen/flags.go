@@ -90,7 +90,7 @@ func (s *source) loader() *loader {
 	return s.loaded
 }
 
-// standard gives the packages of the standard library that have flag sets; it
+// standard returns the packages of the standard library that have flag sets; it
 // is costly for others.
 var standard = importer.ForCompiler(token.NewFileSet(), "source", nil)
 

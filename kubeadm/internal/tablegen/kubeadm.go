@@ -46,7 +46,7 @@ func (t table) addFeatureGates(s *source) {
 // preflightPackages have the checks of kubeadm init and join.
 var preflightPackages = []string{"cmd/kubeadm/app/preflight", "pkg/util/ipvs"}
 
-// addPreflightChecks reads the names that checks give as they are, without
+// addPreflightChecks reads the names that checks return as they are, without
 // those that hold a port, a file or a service: what a method Name returns, what
 // a check's label is set to, and what kubeadm looks for among the names to
 // ignore.

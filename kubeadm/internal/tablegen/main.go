@@ -110,7 +110,7 @@ func (t table) add(name string, minor int, kind string) {
 }
 
 // lifetime of a name is the widest that the samples allow, since what is
-// refused wrongly cannot be had at all: it begins right after the last sampled
+// refused wrongly cannot be had at all: it starts right after the last sampled
 // minor that lacks the name, ends right before the first that lacks it again,
 // and has no holes. What the first sample has may be older, what the last one
 // has has no end: 0.

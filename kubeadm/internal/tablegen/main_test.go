@@ -36,6 +36,6 @@ func TestWidestLifetime(t *testing.T) {
 func TestSamplesReachTheNewestMinor(t *testing.T) {
 	minors := sampledMinors()
 	if first, last := minors[0], minors[len(minors)-1]; first != quorate.MinMinor || last != quorate.MaxMinor {
-		t.Errorf("quorate.MaxMinor is 1.%d, and this ends at 1.%d (and begins at 1.%d): internal/tablegen/main.go, samples", quorate.MaxMinor, last, first)
+		t.Errorf("quorate.MaxMinor is 1.%d, and this covers 1.%[3]d to 1.%[2]d: internal/tablegen/main.go, samples", quorate.MaxMinor, last, first)
 	}
 }

@@ -120,7 +120,7 @@ var (
 )
 
 // unknown names the keys that a type has no field for, and those written twice.
-// The type is nil where anything may stand.
+// The type is nil where any value is allowed.
 func unknown(path string, n *yaml.Node, t reflect.Type) (problems []string) {
 	for t != nil && t.Kind() == reflect.Ptr {
 		t = t.Elem()

@@ -3,8 +3,8 @@
 //
 //	kubeadm-check FILE...    "-" is the standard input
 //
-// It tells every problem of every file on the standard error and exits 1 if
-// there is one, 2 if it was called wrongly. Warnings and assumptions are told
+// It prints every problem of every file on the standard error and exits 1 if
+// there is one, 2 if it was called wrongly. Warnings and assumptions are printed
 // too, and fail nothing.
 package main
 
@@ -43,7 +43,7 @@ func check(file string, stdin io.Reader, stdout, stderr io.Writer) bool {
 	}
 	result, err := upstream.Check(data)
 	if err != nil {
-		tell(stderr, file, err)
+		report(stderr, file, err)
 		return false
 	}
 	for _, field := range result.Assumed {
@@ -56,7 +56,7 @@ func check(file string, stdin io.Reader, stdout, stderr io.Writer) bool {
 	return true
 }
 
-func tell(stderr io.Writer, file string, err error) {
+func report(stderr io.Writer, file string, err error) {
 	var refused *upstream.Error
 	if !errors.As(err, &refused) {
 		fmt.Fprintf(stderr, "%s: %v\n", file, err)

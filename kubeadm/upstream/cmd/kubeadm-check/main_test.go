@@ -10,7 +10,7 @@ import (
 
 const dir = "../../testdata/"
 
-// A run tells every problem of every file, and its exit code tells whether
+// A run prints every problem of every file, and its exit code says whether
 // there was one.
 func TestRun(t *testing.T) {
 	tests := []struct {
@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Secrets in a refused file are not told.
+// Secrets in a refused file are not printed.
 func TestRunHidesSecrets(t *testing.T) {
 	for _, name := range []string{"bad-token", "bad-init-token", "bad-certificate-key"} {
 		file := dir + "refused/" + name + ".yaml"

@@ -105,7 +105,7 @@ func cacheDir() (string, error) {
 }
 
 // buildAll builds one after the other: compiling keeps every processor busy by
-// itself. It goes on after a failure, so that one log tells of all of them.
+// itself. It goes on after a failure, so that one log has all of them.
 func buildAll(ctx context.Context, cache string, releases []oracle.Release) error {
 	fmt.Printf("%s, %d processors\n", runtime.Version(), runtime.GOMAXPROCS(0))
 	fmt.Printf("%-8s  %-8s  %8s  %8s  %8s  %8s\n", "release", "API", "build", "accepted", "refused", "judging")
