@@ -235,8 +235,9 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/internal/certcheck": {"", "kubeadm"},
 		"plan/ha/internal/members":   {"", "plan", "plan/events", "transport", "etcd", "etcd/etcdclient"},
 		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/hostsetup", "transport", "etcd"},
+		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/kube", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
 		"plan/ha": {
-			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
 			"transport", "kubeadm", "etcd", "vip",
 		},
 		"plan/filejournal": {"plan", "plan/journal"},

@@ -69,6 +69,9 @@ const (
 	// SecureProbes: kubeadm's probes of controller manager and scheduler ask their
 	// secure ports.
 	SecureProbes
+	// SparseComponentConfig: kubeadm writes of the kubelet's and kube-proxy's documents
+	// what it was told and what it sets itself, and no defaults.
+	SparseComponentConfig
 	// KubectlDiff: kubectl diff says by its exit status whether there is a difference.
 	KubectlDiff
 	// DualStackServices: Services of two families as they are today.
@@ -143,6 +146,7 @@ var facts = [...]factRow{
 	Readyz:                  {"Readyz", kubernetesMajor, 16, 0, "apiserver: pkg/server/healthz; KEP 1693"},
 	TwoRanges:               {"TwoRanges", kubernetesMajor, 16, 0, "kubeadm: apis/kubeadm/validation, ValidateIPNetFromString"},
 	SecureProbes:            {"SecureProbes", kubernetesMajor, 17, 0, "kubeadm: phases/controlplane/manifests.go; kubernetes/kubernetes#85043"},
+	SparseComponentConfig:   {"SparseComponentConfig", kubernetesMajor, 21, 0, "kubeadm: componentconfigs/kubelet.go, kubeproxy.go; 1.21 at the latest"},
 	KubectlDiff:             {"KubectlDiff", kubernetesMajor, 18, 0, "kubectl: pkg/cmd/diff"},
 	DualStackServices:       {"DualStackServices", kubernetesMajor, 20, 0, "KEP 563, second form of the API"},
 	ControlPlaneLabelled:    {"ControlPlaneLabelled", kubernetesMajor, 20, 0, "kubeadm: constants.LabelNodeRoleControlPlane; KEP 2067"},

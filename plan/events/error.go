@@ -47,6 +47,9 @@ const (
 	// KindPreflight is a *preflight.Error, hosts that are not fit for what they are
 	// to become: Findings.
 	KindPreflight Kind = "preflight"
+	// KindDrift is a *survey.DriftError, fields of which a running cluster has other values
+	// than the description: Problems.
+	KindDrift Kind = "drift"
 	// KindNotConverged is a *plan.NotConvergedError: Changes is what still differs.
 	KindNotConverged Kind = "not-converged"
 	// KindPanic is a *plan.PanicError, an Action that panicked: Output is the end of

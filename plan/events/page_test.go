@@ -30,6 +30,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/sudo"
@@ -83,6 +84,8 @@ func shownErrors() map[events.Kind]error {
 			{Found: "logged in as uid 1000, not as root", Do: "connect as root or decorate the transport with sudo"}}},
 		events.KindPreflight: &preflight.Error{Findings: []plan.Finding{{Check: preflight.Swap, Severity: quorate.Refused, Hosts: []string{"cp-1"},
 			Found: "swap is on (/dev/sda2), with which the kubelet does not start", Do: "swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false"}}},
+		events.KindDrift: &survey.DriftError{Differences: []survey.Difference{{Path: "etcd.dataDir", Class: survey.Fixed, Store: survey.InFile, Hosts: []string{"cp-1", "cp-2"},
+			Described: "/srv/etcd", Running: "/var/lib/quorate/etcd", Do: "describe the directory that holds the data"}}},
 		events.KindNotConverged: &plan.NotConvergedError{Left: plan.Diff{{Verb: "start", Subject: "unit etcd.service", Detail: "failed"}}},
 		events.KindPanic:        &plan.PanicError{Value: "index out of range [3] with length 3", Stack: "goroutine 7 [running]:\n"},
 		events.KindJournal:      &plan.JournalError{Op: "append", Record: plan.RecordOutcome, Step: "etcd/cp-1", Err: errors.New("no space left on device")},
@@ -218,7 +221,7 @@ func TestErrorsHaveKinds(t *testing.T) {
 	receiver := regexp.MustCompile(`(?m)^func \(\w+ \*?([A-Z]\w*)\) Error\(\) string`)
 	found := 0
 	for dir, name := range map[string]string{
-		".": "events", "..": "plan", "../../transport": "transport", "../ha/preflight": "preflight", "../ha/software": "software", "../ha/internal/members": "members",
+		".": "events", "..": "plan", "../../transport": "transport", "../ha/preflight": "preflight", "../ha/survey": "survey", "../ha/software": "software", "../ha/internal/members": "members",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {

@@ -32,6 +32,11 @@ func (r *recipe) othersOf(name string) members.Others {
 //	looked                  every host has been read
 //	surroundings/NODE       has hosts try paths, VIP and VRID if one of them is new
 //	preflight               judges all of it, see docs/preflight.md
+//	running/NODE            reads by which settings programs run
+//	settings/NODE           asks the API how the cluster is set: the first control plane
+//	                        that answers
+//	drift                   refuses, with a *survey.DriftError, what differs from the
+//	                        description and is not brought about here (survey.Fields)
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
 //	etcd-join/NODE          a member that a running cluster does without, since its
 //	                        host is new, was reset or lost its disk: added as a
@@ -62,7 +67,7 @@ func (r *recipe) othersOf(name string) members.Others {
 // No host is touched.
 func (c *Cluster) Plan() (*plan.Plan, error) {
 	r := c.recipe
-	steps := r.preflightSteps()
+	steps := slices.Concat(r.preflightSteps(), r.driftSteps())
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.prepare(n)...)
 	}
@@ -96,9 +101,9 @@ func (r *recipe) ids(what NodeStep, nodes []quorate.Node) []plan.ID {
 	return ids
 }
 
-// prepare chains a node's preparations, all after the preflight of every host.
+// prepare chains a node's preparations, all after every host has been judged.
 func (r *recipe) prepare(n quorate.Node) []plan.Step {
-	after := []plan.ID{StepPreflight}
+	after := []plan.ID{StepPreflight, StepDrift}
 	var steps []plan.Step
 	for _, p := range r.preparations[n.Name] {
 		id := StepPrerequisite(n.Name, p.Name)

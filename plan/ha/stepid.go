@@ -6,6 +6,9 @@ import "github.com/quorate-dev/quorate/plan"
 const (
 	// StepPreflight judges what was read of all hosts. Nothing is done to any host before it.
 	StepPreflight plan.ID = "preflight"
+	// StepDrift refuses what a run does not bring about on a cluster that is there. Nothing is
+	// done to any host before it either.
+	StepDrift plan.ID = "drift"
 	// StepEtcdHealth waits for etcd's quorum; not with stacked members.
 	StepEtcdHealth plan.ID = "etcd-health"
 	// StepUntaint lets pods run on control planes, with Config.Untaint.
@@ -48,6 +51,8 @@ const (
 	StepClean        NodeStep = "clean"
 
 	stepSurroundings NodeStep = "surroundings"
+	stepRunning      NodeStep = "running"
+	stepSettings     NodeStep = "settings"
 )
 
 // On returns the ID of a node's step. A plan that has none refuses it where it is used.

@@ -210,7 +210,7 @@ func TestCrashSweepOfAChange(t *testing.T) {
 	require.NoError(t, err)
 	cfg.Cluster.Etcd.Heartbeat = quorate.Duration(200 * time.Millisecond)
 	cfg.Cluster.Etcd.Election = quorate.Duration(2 * time.Second)
-	cfg.Cluster.Endpoint.VIP.Fall = 4
+	cfg.Cluster.Endpoint.VIP.Rise = 4
 	after, err := planFor(cfg)
 	require.NoError(t, err)
 	s := sweep{cluster: hafixture.Three(), before: before, plan: after}.measure(t)

@@ -35,10 +35,16 @@ type Cluster struct {
 	archives    map[string][]string
 	// holder of the VIP, by name, see vipHolder.
 	holder string
+	// configMaps are kubeadm's, by name and key.
+	configMaps map[string]map[string]string
 }
 
 // node is a registered node; it is silent when its kubelet is.
-type node struct{ tainted, cordoned, silent bool }
+type node struct {
+	tainted, cordoned, silent bool
+	labels                    map[string]string
+	taints                    []quorate.Taint
+}
 
 func (n *node) ready() string {
 	if n.silent {

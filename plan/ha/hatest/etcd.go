@@ -237,7 +237,7 @@ func (c *Cluster) newGeneration() {
 			ms.known = append(ms.known, &pb.Member{ID: uint64(i) + 1, Name: n.Name, PeerURLs: []string{c.hosts[n.Name].peerURL()}})
 		}
 	}
-	c.initialised, c.nodes, c.manifests = false, map[string]*node{}, map[string]bool{}
+	c.initialised, c.nodes, c.manifests, c.configMaps = false, map[string]*node{}, map[string]bool{}, nil
 }
 
 // simulate serves a host's member with the certificates that stand there.

@@ -47,7 +47,10 @@ func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 	case !c.c.Etcd.Stacked && !c.hasQuorum():
 		return fail(in, "[ERROR ExternalEtcdVersion] etcd has no quorum")
 	}
-	if err := h.becomeControlPlane(in); err != nil {
+	if err := h.upload(in, args); err != nil {
+		return err
+	}
+	if err := h.becomeControlPlane(in, cfg.Registration); err != nil {
 		return err
 	}
 	c.initialised = true
@@ -68,14 +71,14 @@ func (h *host) kubeadmJoin(in faketransport.Invocation, args []string) error {
 		return fail(in, "[ERROR] couldn't validate the identity of the API Server: the cluster-info ConfigMap does not yet contain a JWS signature for token ID")
 	}
 	if h.node.Role == quorate.ControlPlane {
-		return h.becomeControlPlane(in)
+		return h.becomeControlPlane(in, cfg.Registration)
 	}
-	return h.register(false)
+	return h.register(cfg.Registration, false)
 }
 
 // becomeControlPlane wants what kubeadm wants of a control plane: its
 // authorities, and the client pair for etcd, or etcd's authority to make one.
-func (h *host) becomeControlPlane(in faketransport.Invocation) error {
+func (h *host) becomeControlPlane(in faketransport.Invocation, r kubeadm.Registration) error {
 	needed := []string{"ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt"}
 	if h.cluster.c.Etcd.Stacked {
 		needed = append(needed, "etcd/ca.key")
@@ -87,12 +90,13 @@ func (h *host) becomeControlPlane(in faketransport.Invocation) error {
 			return fail(in, "[ERROR] /etc/kubernetes/pki/%s does not exist", name)
 		}
 	}
-	for _, path := range []string{"/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/kube-apiserver.yaml"} {
-		if err := h.Put(transport.File{Path: path, Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))}); err != nil {
-			return err
-		}
+	if err := h.put("/etc/kubernetes/admin.conf", []byte("simulated\n")); err != nil {
+		return err
 	}
-	return h.register(true)
+	if err := h.writeManifests(); err != nil {
+		return err
+	}
+	return h.register(r, true)
 }
 
 // CutKubeadm leaves a host as a kubeadm init or join leaves it that is killed
@@ -145,16 +149,24 @@ func (h *host) kubeadmReset() {
 			h.Delete(path)
 		}
 	}
+	h.Delete("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env")
+	for _, name := range processes[2:6] {
+		_ = h.process(name) // ending one never fails
+	}
 	h.unit("kubelet.service").active = false
 	if n := h.cluster.nodes[h.node.Name]; n != nil {
 		n.silent = true
 	}
 }
 
-func (h *host) register(tainted bool) error {
-	h.cluster.nodes[h.node.Name] = &node{tainted: tainted}
+func (h *host) register(r kubeadm.Registration, tainted bool) error {
+	h.cluster.nodes[h.node.Name] = &node{tainted: tainted && r.Taints == nil, labels: r.Labels, taints: r.Taints}
 	h.unit("kubelet.service").active = true
-	return h.Put(transport.File{Path: "/etc/kubernetes/kubelet.conf", Mode: 0o600, Data: transport.Bytes([]byte("simulated\n"))})
+	if err := h.writeKubelet(r); err != nil {
+		return err
+	}
+	server := h.cluster.c.Endpoint.HostPort()
+	return h.put("/etc/kubernetes/kubelet.conf", []byte("clusters:\n- cluster:\n    server: https://"+server+"\n"))
 }
 
 // config is the value of --config.
@@ -186,8 +198,8 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return nil
 	case line == "create -f -":
 		return h.createToken(in)
-	case strings.HasPrefix(line, "get nodes -o go-template="):
-		return h.listNodes(in)
+	case strings.HasPrefix(line, "get nodes,configmaps -o go-template="):
+		return h.list(in, strings.TrimPrefix(args[len(args)-1], "go-template="))
 	case strings.HasPrefix(line, "get node "):
 		if slices.Contains(args, "--ignore-not-found") {
 			return h.sayCordoned(in, args[2])
@@ -294,28 +306,6 @@ func withoutConnection(args []string) []string {
 		}
 	}
 	return out
-}
-
-// listNodes lists the nodes in the form in which the recipe asks for them: name,
-// version, readiness, "role" if they have the label of a control plane, and taints.
-func (h *host) listNodes(in faketransport.Invocation) error {
-	for _, n := range h.cluster.c.Nodes {
-		registered := h.cluster.nodes[n.Name]
-		if registered == nil {
-			continue
-		}
-		words := []string{n.Name, h.cluster.c.Version.String(), registered.ready(), ""}
-		if n.Role == quorate.ControlPlane {
-			words[3] = "role"
-		}
-		if registered.tainted {
-			words = append(words, quorate.ControlPlaneTaints(h.cluster.c.Version)...)
-		}
-		if err := say(in, "%s\n", strings.Join(words, " ")); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (h *host) getNode(in faketransport.Invocation, name string) error {

@@ -192,6 +192,9 @@ func (h *host) startMember(u *unit) error {
 		return err
 	}
 	h.cluster.members.add(h.node.Name, m)
+	if err := h.process("etcd", h.etcdArgv()...); err != nil {
+		return err
+	}
 	if h.cluster.members.start != nil { // a real server's data stands elsewhere
 		return h.Put(transport.File{Path: h.dataPath(), Mode: 0o600, Data: transport.Bytes([]byte("elsewhere\n"))})
 	}
@@ -201,6 +204,7 @@ func (h *host) startMember(u *unit) error {
 func (h *host) stop(name string, u *unit) error {
 	u.active = false
 	if name == "etcd.service" {
+		_ = h.process("etcd") // ending one never fails
 		return h.cluster.members.stop(h.node.Name)
 	}
 	return nil

@@ -55,7 +55,7 @@ func etcdProgram(e quorate.Etcd) program {
 			if err != nil {
 				return plan.Finding{Found: fmt.Sprintf("%s prints %q as its version", e.Binary, line), Do: "put " + atLeast + " there"}, true
 			}
-			return plan.Finding{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there"}, have.Compare(e.Version) < 0
+			return plan.Finding{Found: e.Binary + " is etcd " + have.String(), Do: "put " + atLeast + " there, or set etcd.version to what it is"}, have.Compare(e.Version) < 0
 		},
 	}
 }

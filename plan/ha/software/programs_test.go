@@ -85,7 +85,7 @@ func TestProgramsReportEveryFault(t *testing.T) {
 				{Found: "kubeadm is v1.37.20", Do: "install v1.37.2, the version of the cluster"},
 				{Found: "kubelet is v1.36.2", Do: "install v1.37.2, the version of the cluster"},
 				{Found: "kubectl is v1.38.0-rc.1", Do: "install v1.37.2, the version of the cluster"},
-				{Found: "/usr/local/bin/etcd is etcd v3.5.24", Do: putEtcd},
+				{Found: "/usr/local/bin/etcd is etcd v3.5.24", Do: putEtcd + ", or set etcd.version to what it is"},
 			},
 		},
 		"programs that do not run": {

@@ -28,23 +28,31 @@ type Ready struct {
 	List    []string // listNodes
 }
 
-// nodeLines has kubectl get nodes print a line a node: the name, the kubelet's
-// version, whether it is Ready, "role" if it has the label LABEL, which is the last
-// thing that kubeadm does to a control plane, and the keys of its taints. What a
-// node has not told yet is empty.
-const nodeLines = `{{range .items}}{{.metadata.name}} {{.status.nodeInfo.kubeletVersion}} ` +
+// clusterLines has kubectl print a line a node, in parts between tabs: the name, the
+// kubelet's version, whether it is Ready, "role" if it has the label LABEL, which is the
+// last thing that kubeadm does to a control plane, and the keys of its taints; its
+// labels; its taints; its addresses; "cordoned" if it is. What a node has not reported
+// yet is empty. Then come, quoted, kubeadm's ConfigMaps: name, key, text.
+const clusterLines = `{{range .items}}{{if eq .kind "Node"}}{{.metadata.name}} {{.status.nodeInfo.kubeletVersion}} ` +
 	`{{range .status.conditions}}{{if eq .type "Ready"}}{{.status}}{{end}}{{end}} ` +
 	`{{range $key, $value := .metadata.labels}}{{if eq $key "LABEL"}}role{{end}}{{end}}` +
-	`{{range .spec.taints}} {{.key}}{{end}}{{"\n"}}{{end}}`
+	`{{range .spec.taints}} {{.key}}{{end}}{{"\t"}}` +
+	`{{range $key, $value := .metadata.labels}}{{$key}}={{$value}} {{end}}{{"\t"}}` +
+	`{{range .spec.taints}}{{.key}}={{if .value}}{{.value}}{{end}}:{{.effect}} {{end}}{{"\t"}}` +
+	`{{range .status.addresses}}{{if eq .type "InternalIP"}}{{.address}} {{end}}{{end}}{{"\t"}}` +
+	`{{if .spec.unschedulable}}cordoned{{end}}{{"\n"}}{{else}}` +
+	`{{$name := .metadata.name}}{{range $key, $text := .data}}` +
+	`{{if or (eq $key "ClusterConfiguration") (eq $key "MasterConfiguration") (eq $key "kubelet") (eq $key "config.conf")}}` +
+	`configmap {{printf "%q %q %q" $name $key $text}}{{"\n"}}{{end}}{{end}}{{end}}{{end}}`
 
-// ListNodes asks one API server for all that anybody here wants to know of nodes,
-// so that one answer serves them all.
+// ListNodes asks one API server for all that anybody here wants to know of nodes and of
+// kubeadm's ConfigMaps, so that one answer serves them all.
 func ListNodes(url string, v quorate.Version) []string {
-	return kubectl("--server", url, "--request-timeout=10s", "get", "nodes", "-o",
-		"go-template="+strings.ReplaceAll(nodeLines, "LABEL", quorate.ControlPlaneLabel(v)))
+	return kubectl("--server", url, "--request-timeout=10s", "get", "nodes,configmaps", "-n", "kube-system", "-o",
+		"go-template="+strings.ReplaceAll(clusterLines, "LABEL", quorate.ControlPlaneLabel(v)))
 }
 
-// nodeState is one line of listNodes.
+// nodeState is one node's line.
 type nodeState struct {
 	version, ready string
 	labelled       bool
@@ -62,11 +70,12 @@ func askNodes(ctx context.Context, h *plan.Host, list []string) (map[string]node
 
 func readNodes(out []byte) map[string]nodeState {
 	nodes := map[string]nodeState{}
-	for line := range strings.Lines(string(out)) {
-		const before = 4 // the taints
-		if words := strings.Split(strings.TrimSuffix(line, "\n"), " "); len(words) >= before {
-			nodes[words[0]] = nodeState{words[1], words[2], words[3] == "role", words[before:]}
+	for _, n := range ReadCluster(out).Nodes {
+		s := nodeState{version: n.Kubelet, ready: n.Ready, labelled: n.ControlPlane}
+		for _, t := range n.Taints {
+			s.taints = append(s.taints, t.Key)
 		}
+		nodes[n.Name] = s
 	}
 	return nodes
 }

@@ -27,6 +27,7 @@ func TestReadNodeLines(t *testing.T) {
 			version = "v1.37.2"
 		}
 		return map[string]any{
+			"kind":     "Node",
 			"metadata": map[string]any{"name": name, "labels": labels},
 			"spec":     map[string]any{"taints": taints},
 			"status":   map[string]any{"conditions": conditions, "nodeInfo": map[string]any{"kubeletVersion": version}},
@@ -36,17 +37,35 @@ func TestReadNodeLines(t *testing.T) {
 	taint := map[string]any{"key": "x", "effect": "NoSchedule"}
 	var out strings.Builder
 	err = tmpl.Execute(&out, map[string]any{"items": []any{
-		node("cp-1", "True", labelled, taint, map[string]any{"key": "y"}), node("cp-2", "True", nil), node("cp-3", "Unknown", labelled, taint),
+		node("cp-1", "True", labelled, taint, map[string]any{"key": "y", "value": "v", "effect": "NoExecute"}), node("cp-2", "True", nil), node("cp-3", "Unknown", labelled, taint),
 		node("worker-1", "True", map[string]any{"a": "b"}), node("worker-2", "", nil), node("worker-10", "True", nil),
-		map[string]any{"metadata": map[string]any{"name": "bare"}, "spec": map[string]any{}, "status": map[string]any{"nodeInfo": map[string]any{"kubeletVersion": ""}}},
+		map[string]any{"kind": "Node", "metadata": map[string]any{"name": "bare"}, "spec": map[string]any{"unschedulable": true}, "status": map[string]any{
+			"nodeInfo":  map[string]any{"kubeletVersion": ""},
+			"addresses": []any{map[string]any{"type": "Hostname", "address": "bare"}, map[string]any{"type": "InternalIP", "address": "2001:db8::1"}},
+		}},
+		map[string]any{"kind": "ConfigMap", "metadata": map[string]any{"name": "empty"}},
+		map[string]any{"kind": "ConfigMap", "metadata": map[string]any{"name": "kube-proxy"}, "data": map[string]any{"config.conf": "mode: \"\"\n", "kubeconfig.conf": "left out"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "cp-1 v1.37.2 True role x y\ncp-2 v1.37.2 True \ncp-3 v1.37.2 Unknown role x\n" +
-		"worker-1 v1.37.2 True \nworker-2   \nworker-10 v1.37.2 True \nbare   \n"
+	const role = "node-role.kubernetes.io/control-plane= "
+	const want = "cp-1 v1.37.2 True role x y\ta=b " + role + "\tx=:NoSchedule y=v:NoExecute \t\t\n" +
+		"cp-2 v1.37.2 True \t\t\t\t\ncp-3 v1.37.2 Unknown role x\ta=b " + role + "\tx=:NoSchedule \t\t\n" +
+		"worker-1 v1.37.2 True \ta=b \t\t\t\nworker-2   \t\t\t\t\nworker-10 v1.37.2 True \t\t\t\t\nbare   \t\t\t2001:db8::1 \tcordoned\n" +
+		`configmap "kube-proxy" "config.conf" "mode: \"\"\n"` + "\n"
 	if out.String() != want {
 		t.Errorf("got %q", out.String())
+	}
+	state := ReadCluster([]byte(out.String()))
+	if got := state.ConfigMaps["kube-proxy"]["config.conf"]; got != "mode: \"\"\n" {
+		t.Errorf("read %q", got)
+	}
+	if got := state.Nodes[len(state.Nodes)-1]; !got.Cordoned || len(got.Addresses) != 1 || got.Name != "bare" {
+		t.Errorf("read %+v", got)
+	}
+	if got := state.Nodes[0].Taints; len(got) != 2 || got[1] != (quorate.Taint{Key: "y", Value: "v", Effect: "NoExecute"}) {
+		t.Errorf("read %+v", got)
 	}
 	nodes := readNodes([]byte(out.String()))
 	if got := nodes["cp-1"]; len(nodes) != 7 || got.version != "v1.37.2" || got.ready != "True" || !got.labelled || !slices.Equal(got.taints, []string{"x", "y"}) {

@@ -1,0 +1,63 @@
+package ha
+
+import (
+	"time"
+
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
+)
+
+// driftSteps read how a cluster that is there runs, and hold the description against it.
+// The API is asked on one control plane after another, until one answers.
+func (r *recipe) driftSteps() []plan.Step {
+	var steps []plan.Step
+	last := plan.ID("")
+	for _, n := range r.c.Nodes {
+		steps = append(steps, plan.Step{
+			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Timeout: time.Minute, After: []plan.ID{StepRead.On(n.Name)},
+			Action: survey.Look{Node: n.Name},
+		})
+	}
+	for _, n := range r.c.ControlPlanes() {
+		after := []plan.ID{stepRunning.On(n.Name)}
+		if last != "" {
+			after = append(after, last)
+		}
+		last = stepSettings.On(n.Name)
+		steps = append(steps, plan.Step{
+			ID: last, Title: "ask how the cluster is set", Host: n.Name, Timeout: time.Minute, After: after,
+			Action: survey.AskAPI{Node: n.Name, List: r.listNodes(n)},
+		})
+	}
+	return append(steps, plan.Step{
+		ID: StepDrift, Title: "compare the cluster with the description", Host: r.first.Name,
+		After: append(r.ids(stepRunning, r.c.Nodes), last), Action: survey.Verdict{Described: r.described()},
+	})
+}
+
+// described is what a running cluster is compared with.
+func (r *recipe) described() survey.Described {
+	d := survey.Described{
+		Cluster: r.c, Init: *r.kubeadm[r.first.Name].Config.Init, EtcdUnits: map[string]string{}, Authorities: map[string]string{}, API: map[string][]string{},
+		EtcdTLS: r.etcdTLS,
+	}
+	for name, files := range r.etcdFiles {
+		for _, f := range files {
+			if f.Path == etcd.UnitPath {
+				d.EtcdUnits[name] = string(f.Content.Bytes())
+			}
+		}
+	}
+	for _, f := range r.controlPlaneCerts[r.first.Name] {
+		switch f.Path {
+		case hostpath.KubernetesCA, hostpath.KubernetesPKI + "/front-proxy-ca.crt", hostpath.KubernetesPKI + "/sa.pub", hostpath.EtcdCAOfAPIServer:
+			d.Authorities[f.Path] = string(f.Content.Bytes())
+		}
+	}
+	for _, n := range r.c.ControlPlanes() {
+		d.API[n.Name] = r.listNodes(n)
+	}
+	return d
+}

@@ -1,0 +1,167 @@
+package survey
+
+import (
+	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
+)
+
+// Class says what becomes of a change to a field in the description of a cluster that
+// runs.
+type Class string
+
+// The classes.
+const (
+	// ByRun: a run of the plan that creates clusters brings it about.
+	ByRun Class = "run"
+	// ByOther: the run refuses; another verb, or another procedure, brings it about.
+	ByOther Class = "other"
+	// Fixed: the run refuses; it cannot be changed while the cluster runs.
+	Fixed Class = "fixed"
+	// Unstored: it says how the operator or kubeadm works, and nothing of it is kept in
+	// a running cluster.
+	Unstored Class = "unstored"
+)
+
+// Field is one field of a description, and whatever is below it.
+type Field struct {
+	// Path as a cluster file writes it, without indices: "nodes.labels".
+	Path  string
+	Class Class
+	// Do says how to come to the other value; empty for ByRun and Unstored.
+	Do string
+}
+
+const (
+	byKubeadm = "change it as kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-reconfigure describes (the ConfigMap and each host), " +
+		"or describe what runs; then run again"
+	rebuild  = "describe what runs; another value needs another cluster"
+	newHosts = "describe what runs, or take the node out (PlanReset) and let the next run bring it in again"
+)
+
+// Fields returns every field of a description (quorate.Cluster), in its order. A change to a
+// field is refused, where it is, before anything is done to any host.
+func Fields() []Field {
+	return []Field{
+		{"name", Fixed, rebuild},
+		{"version", ByOther, "upgrade with kubeadm upgrade, one minor at a time, control planes one after another, or describe the version that runs; then run again"},
+		{"endpoint.host", Fixed, "certificates, kubelets and every kubeconfig name it: " + rebuild},
+		{"endpoint.port", Fixed, "kubelets and every kubeconfig name it: " + rebuild},
+		{"endpoint.external", Fixed, "keepalived and a load balancer of your own would both answer: describe what runs"},
+		{"endpoint.loadBalancer", Fixed, "the API servers' port changes with it: describe what runs"},
+		{"endpoint.vip.checkInterval", ByOther, shutdownDelay},
+		{"endpoint.vip.checkTimeout", ByOther, shutdownDelay},
+		{"endpoint.vip.fall", ByOther, shutdownDelay},
+		{"endpoint.vip", ByRun, ""},
+		{"pods", Fixed, "pods have addresses of it: " + rebuild},
+		{"services", Fixed, "Services have addresses of it: " + rebuild},
+		{"dnsDomain", Fixed, "every pod that runs resolves by it: " + rebuild},
+		{"nodes.name", ByOther, "a node under another name is another node: take out the one that is not described (PlanReset), or describe it"},
+		{"nodes.role", ByOther, newHosts},
+		{"nodes.addresses", ByOther, newHosts},
+		{"nodes.ssh", Unstored, ""},
+		{"nodes.interface", ByRun, ""},
+		{"nodes.labels", ByOther, "kubectl label node, or describe what it has; then run again"},
+		{"nodes.taints", ByOther, "kubectl taint node, or describe what it has; then run again"},
+		{"nodes", ByOther, "take the node out with PlanReset, or describe it"},
+		{"allowEvenControlPlanes", Unstored, ""},
+		{"etcd.stacked", Fixed, "the data is where it is: " + rebuild},
+		{"etcd.plainHTTP", Fixed, "members and API servers reach each other by it: " + rebuild},
+		{"etcd.version", ByOther, "upgrade etcd on the hosts, one member after another, one minor at a time; then run again"},
+		{"etcd.dataDir", Fixed, "every member would start empty: describe the directory that holds the data, or mount the other disk there"},
+		{"etcd.clientPort", Fixed, "API servers ask there: " + rebuild},
+		{"etcd.peerPort", Fixed, "members know each other by it: " + rebuild},
+		{"etcd", ByRun, ""},
+		{"kubeadm.apiVersion", Unstored, ""},
+		{"kubeadm.ignorePreflightErrors", Unstored, ""},
+		{"kubeadm.timeouts", Unstored, ""},
+		{"kubeadm.criSocket", ByOther, "drain the node, " + newHosts},
+		{"kubeadm", ByOther, byKubeadm},
+	}
+}
+
+const shutdownDelay = "API servers serve for that long after they were told to stop, by their argument shutdown-delay-duration: " +
+	"change that argument by kubeadm's own procedure, or keep it by naming it in kubeadm.apiServerArgs; then run again"
+
+// FieldOf returns the field that a path is of: the longest that it is at or below. Indices
+// and keys are left out: "nodes[2].labels" is of "nodes.labels".
+func FieldOf(path string) (Field, bool) {
+	plain := withoutIndices(path)
+	var found Field
+	for _, f := range Fields() {
+		if (plain == f.Path || strings.HasPrefix(plain, f.Path+".")) && len(f.Path) > len(found.Path) {
+			found = f
+		}
+	}
+	return found, found.Path != ""
+}
+
+func withoutIndices(path string) string {
+	var b strings.Builder
+	depth := 0
+	for _, r := range path {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case depth == 0:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// Store is where a setting was read.
+type Store string
+
+// The stores: what kubeadm keeps in the API, what stands on hosts, and what processes were
+// started with.
+const (
+	InAPI     Store = "api"
+	InFile    Store = "file"
+	InProcess Store = "process"
+)
+
+// Difference is a field of which a running cluster has another value.
+type Difference struct {
+	// Path of the field: "kubeadm.apiServerArgs[audit-log-maxage]", "nodes[2].labels[zone]".
+	Path  string `json:"path"`
+	Class Class  `json:"class"`
+	// Store is where the other value was read, and Hosts on which hosts; none for the API.
+	Store Store    `json:"store"`
+	Hosts []string `json:"hosts,omitempty"`
+	// Described and Running are the values; empty for none, and for what may be a secret.
+	Described string `json:"described,omitempty"`
+	Running   string `json:"running,omitempty"`
+	// Do says how to come to the described value, or why one cannot.
+	Do string `json:"do,omitempty"`
+}
+
+// String returns `kubeadm.apiServerArgs[v] (file on cp-1): "4" is described, "2" runs: change ...`.
+func (d Difference) String() string { return message(d.Path, d.place(), d.Described, d.Running, d.Do) }
+
+func (d Difference) place() string {
+	if len(d.Hosts) == 0 {
+		return string(d.Store)
+	}
+	return string(d.Store) + " on " + strings.Join(d.Hosts, ", ")
+}
+
+func message(path, place, described, running, do string) string {
+	s := termsafe.Line(path) + " (" + place + "): " + quoted(described) + " is described, " + quoted(running) + " runs"
+	if do != "" {
+		s += ": " + do
+	}
+	return s
+}
+
+// shownValue bounds a value in a message.
+const shownValue = 120
+
+func quoted(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return `"` + termsafe.Cut(termsafe.Line(s), shownValue, "...") + `"`
+}
