@@ -1,0 +1,81 @@
+package survey
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate/kubeadm"
+)
+
+// What a host prints is read, and what it does not know is left out.
+func TestReportsAreRead(t *testing.T) {
+	r := parseReport([]byte(strings.Join([]string{
+		"mark=done", "there=/etc/kubernetes/admin.conf", "data=/var/lib/quorate/etcd", "odd", "",
+		"/etc/kubernetes/manifests/kube-apiserver.yaml:spec:",
+		"/etc/kubernetes/manifests/kube-apiserver.yaml:  containers:",
+		"/etc/kubernetes/manifests/kube-apiserver.yaml:  - image: registry.k8s.io/kube-apiserver:v1.37.2",
+		`/etc/kubernetes/manifests/kube-apiserver.yaml:    command: [kube-apiserver, --v=2, "--service-account-issuer=a", --service-account-issuer=b]`,
+		"/etc/kubernetes/kubelet.conf:    server: https://192.0.2.10:6443",
+		"process=kube-controller", "cmdline=kube-controller-manager\x00--v=4\x00--flag\x00",
+	}, "\n")))
+	require.Equal(t, "done", r.mark)
+	require.True(t, r.has(adminConf))
+	require.Equal(t, "/var/lib/quorate/etcd", r.data)
+	pod, there := r.manifest(apiServer)
+	require.True(t, there)
+	require.Equal(t, "registry.k8s.io/kube-apiserver:v1.37.2", pod.image)
+	require.Equal(t, []string{"a", "b"}, pod.args.Values("service-account-issuer"))
+	require.Equal(t, kubeadm.Args{{Name: "v", Value: "4"}, {Name: "flag"}}, r.running(controllerManager))
+	require.Nil(t, r.running(scheduler))
+	require.Equal(t, "https://192.0.2.10:6443", r.lineOf("/etc/kubernetes/kubelet.conf", "server"))
+}
+
+// Whatever a host prints, nothing panics, and what is kept is bounded.
+func FuzzParseReport(f *testing.F) {
+	f.Add("mark=done\nprocess=etcd\ncmdline=etcd\x00--data-dir=/x\x00\n/etc/a:b\n")
+	f.Add("/etc/kubernetes/manifests/kube-apiserver.yaml:spec: {containers: [{image: a}]}\n")
+	f.Fuzz(func(t *testing.T, out string) {
+		r := parseReport([]byte(out))
+		require.LessOrEqual(t, len(r.texts), maxFiles)
+		require.LessOrEqual(t, len(r.processes), maxProcesses)
+		r.manifest(apiServer)
+		r.etcdUnit()
+		d := Described{}
+		d.compare(map[string]report{"a": r}, nil)
+	})
+}
+
+// What is written in two ways is no difference; what says nothing is no setting.
+func TestValues(t *testing.T) {
+	for _, same := range [][2]any{{110, 110.0}, {"1m", "1m0s"}, {map[string]any{"a": 1}, map[string]any{"a": 1.0}}, {"x", "x"}, {nil, nil}} {
+		require.True(t, sameValue(same[0], same[1]), "%v", same)
+	}
+	for _, other := range [][2]any{{110, "110"}, {"1m", "2m"}, {"a", "b"}, {1, nil}, {[]any{"a"}, []any{"a", "b"}}} {
+		require.False(t, sameValue(other[0], other[1]), "%v", other)
+	}
+	for _, zero := range []any{nil, "", "0s", 0, 0.0, false, []any{}, map[string]any{"a": map[string]any{"b": "0s"}}} {
+		require.True(t, isZero(zero), "%v", zero)
+	}
+	for _, set := range []any{"a", 1, true, []any{0}, map[string]any{"a": "1s"}} {
+		require.False(t, isZero(set), "%v", set)
+	}
+}
+
+// A path's field is the longest that it is at or below.
+func TestFieldOf(t *testing.T) {
+	for path, want := range map[string]string{
+		"nodes[2].labels[a.b/c]": "nodes.labels", "nodes[0].taints": "nodes.taints", "kubeadm.apiServerArgs[v]": "kubeadm", "etcd.dataDir": "etcd.dataDir",
+		"etcd.quotaBytes": "etcd", "endpoint.vip.rise": "endpoint.vip", "endpoint.vip.fall": "endpoint.vip.fall", "kubeadm.timeouts.kubelet": "kubeadm.timeouts",
+	} {
+		got, ok := FieldOf(path)
+		require.True(t, ok, path)
+		require.Equal(t, want, got.Path, path)
+	}
+	_, ok := FieldOf("nobody")
+	require.False(t, ok)
+	for _, f := range Fields() {
+		require.Equal(t, f.Class == ByOther || f.Class == Fixed, f.Do != "", f.Path)
+	}
+}
