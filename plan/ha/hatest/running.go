@@ -3,6 +3,7 @@ package hatest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"text/template"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
@@ -240,4 +242,9 @@ func (c *Cluster) object(n quorate.Node, registered *node) map[string]any {
 			"nodeInfo": map[string]any{"kubeletVersion": c.c.Version.String()},
 		},
 	}
+}
+
+// HashKV is the same of all members: none has other data.
+func (m *member) HashKV(context.Context, *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	return &pb.HashKVResponse{Header: m.header(), Hash: 0xfeed, CompactRevision: 1}, nil
 }

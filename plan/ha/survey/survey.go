@@ -451,7 +451,7 @@ func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	presented := &presented{of: map[string]Certificate{}}
+	presented := &presented{}
 	config := d.EtcdTLS.Clone()
 	config.VerifyConnection = presented.note
 	if !ok {
@@ -472,26 +472,28 @@ func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look
 	s.Etcd.read(ctx, d, client, status, presented)
 }
 
-// presented are the certificates that members showed, by the name they were asked by.
+// presented are the certificates that members showed: each is good for its own address.
 type presented struct {
-	mu sync.Mutex
-	of map[string]Certificate
+	mu  sync.Mutex
+	all []Certificate
 }
 
 func (p *presented) note(state tls.ConnectionState) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(state.PeerCertificates) > 0 {
-		p.of[state.ServerName] = certificate("", state.PeerCertificates[0])
+		p.all = append(p.all, certificate("", state.PeerCertificates[0]))
 	}
 	return nil
 }
 
-func (p *presented) by(name string) *Certificate {
+func (p *presented) by(address string) *Certificate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c, ok := p.of[name]; ok {
-		return &c
+	for _, c := range p.all {
+		if slices.Contains(c.SANs, address) {
+			return &c
+		}
 	}
 	return nil
 }
