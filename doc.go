@@ -26,6 +26,7 @@
 //	    plan/journal        what a journal of one's own is made with
 //	    plan/ha             the recipes: which steps in which order, for a whole cluster
 //	      plan/ha/preflight whether hosts are fit for it
+//	      plan/ha/survey  what runs, and how it differs from the description
 //	      plan/ha/software  how programs come to hosts
 //	      plan/ha/hatest    hosts in memory that a recipe turns into a cluster
 //	    plan/drill          a cluster broken on purpose, and what its clients felt

@@ -24,6 +24,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/statedir"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 	"github.com/quorate-dev/quorate/transport/ssh/sshtest"
@@ -197,7 +198,7 @@ colour: blue
 
 	for _, args := range [][]string{
 		{"-install", "magic"}, {"-ssh-key", "/nowhere"}, {"extra"},
-		{"-preflight", "-dry-run"}, {"-save", "x.json"}, {"-dry-run", "-save", "x.png"}, {"-dry-run", "-apply", "x.json"}, {"-apply", "/nowhere"},
+		{"-preflight", "-dry-run"}, {"-status", "-dry-run"}, {"-status", "-save", "x.dot"}, {"-save", "x.json"}, {"-dry-run", "-save", "x.png"}, {"-dry-run", "-apply", "x.json"}, {"-apply", "/nowhere"},
 	} {
 		code, _, stderr := s.run(t, args...)
 		require.Equal(t, exitInvalid, code, stderr)
@@ -242,6 +243,32 @@ func TestPreflight(t *testing.T) {
 	require.Contains(t, stdout, "error   cp-2 (reachable)\n")
 	require.Contains(t, stderr, "preflight: errors: 1")
 	require.Empty(t, s.hosts.Nodes())
+}
+
+// A status says how the cluster runs and what to do next, in every form, and changes nothing.
+func TestStatus(t *testing.T) {
+	s := newSite(t)
+	code, stdout, stderr := s.run(t, "-status")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, "kubeadm has not run here")
+	require.Contains(t, stdout, "create: cp-1: run the plan that creates the cluster")
+	require.Empty(t, s.hosts.Nodes())
+	code, _, stderr = s.run(t)
+	require.Zero(t, code, stderr)
+	at := func(name string) string { return filepath.Join(s.dir, name) }
+	code, stdout, stderr = s.run(t, "-status", "-save", at("s.json"), "-save", at("s.txt"), "-save", at("s.html"))
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.Contains(t, stdout, "nothing: the cluster is as described")
+	for name, want := range map[string]string{"s.json": survey.Schema, "s.txt": stdout, "s.html": "<!doctype html>"} {
+		b, err := os.ReadFile(at(name))
+		require.NoError(t, err)
+		require.Contains(t, string(b), want)
+	}
+	s.hosts.Host("worker-1").SetDown(true)
+	code, stdout, stderr = s.run(t, "-status")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stdout, "worker-1 (reachable): it does not answer")
+	require.Contains(t, stderr, "status: the cluster is not as it should be")
 }
 
 // A dry run is saved in every form; its JSON is applied, and refused once it no

@@ -3,6 +3,7 @@
 // changes nothing, or whatever has come to differ.
 //
 //	go run ./examples/installer -cluster cluster.yaml -preflight
+//	go run ./examples/installer -cluster cluster.yaml -status
 //	go run ./examples/installer -cluster cluster.yaml -dry-run
 //	go run ./examples/installer -cluster cluster.yaml -ssh-key ~/.ssh/id_ed25519
 //
@@ -35,6 +36,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -59,6 +61,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
 	"github.com/quorate-dev/quorate/plan/ha/statedir"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/sudo"
@@ -82,7 +85,7 @@ func main() {
 // options are the command line.
 type options struct {
 	cluster, state, kubeconfig string
-	preflight                  bool
+	preflight, status          bool
 	dryRun, untaint, sudo      bool
 	install, images, apply     string
 	journal, events            string
@@ -109,8 +112,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.state, "state", "", "`directory` for keys and certificates between runs (default: the description's name and .state)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "write the administrator's kubeconfig to this `file`")
 	f.BoolVar(&o.preflight, "preflight", false, "say what is wrong with the hosts, etcd's disks included, and do nothing else (docs/preflight.md)")
+	f.BoolVar(&o.status, "status", false, "say how the cluster runs, what differs from the description and what to do next, and change nothing (docs/survey.md)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
-	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); may be repeated")
+	f.Var(&o.save, "save", "with -dry-run, write what it shows to this `file` too: .json for -apply, .txt, .dot or .mmd (Mermaid); with -status: .json, .txt or .html; may be repeated")
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
 	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: journal.jsonl in the state directory)")
 	f.StringVar(&o.events, "events", "", "write what happens to this `file`, as JSON Lines (docs/events.md)")
@@ -138,6 +142,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.preflight && (o.dryRun || o.apply != "") {
 		return o, errors.New("-preflight excludes -dry-run and -apply")
 	}
+	if o.status && (o.preflight || o.dryRun || o.apply != "" || o.resets() || o.rollback != "" || o.keep != "") {
+		return o, errors.New("-status goes with no flag that changes anything, nor with -preflight or -dry-run")
+	}
 	if o.dryRun && o.apply != "" {
 		return o, errors.New("-apply and -dry-run exclude each other")
 	}
@@ -151,8 +158,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("-kubeconfig: no cluster is left after -reset-cluster")
 	}
 	for _, path := range o.save {
-		if _, ok := rendering(path); !ok || !o.dryRun {
-			return o, fmt.Errorf("-save %s: want -dry-run, and a name that ends in .json, .txt, .dot or .mmd", path)
+		_, previewed := rendering(path)
+		_, surveyed := surveyRendering(path)
+		if !(o.dryRun && previewed) && !(o.status && surveyed) {
+			return o, fmt.Errorf("-save %s: want -dry-run, and a name that ends in .json, .txt, .dot or .mmd, or -status and .json, .txt or .html", path)
 		}
 	}
 	if o.state == "" {
@@ -211,6 +220,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case o.preflight:
 		err = showPreflight(ctx, job, stdout)
+	case o.status:
+		err = showStatus(ctx, o, job, stdout)
 	case o.dryRun:
 		err = dryRun(ctx, o, job, stdout, events.observe)
 	default:
@@ -225,7 +236,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		complain(err)
 		return exitCode(ctx, err, exitFailed)
 	}
-	if o.kubeconfig != "" && !o.dryRun && !o.preflight {
+	if o.kubeconfig != "" && !o.dryRun && !o.preflight && !o.status {
 		if err := saveKubeconfig(ctx, job, o.kubeconfig); err != nil {
 			complain(err)
 			return exitFailed
@@ -273,6 +284,45 @@ func showPreflight(ctx context.Context, j job, stdout io.Writer) error {
 	}
 	if n := len(report.Of(quorate.Refused)); n > 0 {
 		return fmt.Errorf("preflight: errors: %d", n)
+	}
+	return nil
+}
+
+// surveyRendering is the form in which a survey is saved, by the file's name.
+func surveyRendering(path string) (func(*survey.Survey) []byte, bool) {
+	form, ok := map[string]func(*survey.Survey) []byte{
+		".json": (*survey.Survey).JSON,
+		".txt":  func(s *survey.Survey) []byte { return []byte(s.Text()) },
+		".html": func(s *survey.Survey) []byte {
+			var b bytes.Buffer
+			_ = s.HTML(&b) // into memory: only its own template could fail
+			return b.Bytes()
+		},
+	}[filepath.Ext(path)]
+	return form, ok
+}
+
+// showStatus shows and saves how the cluster runs; an error among the findings fails.
+func showStatus(ctx context.Context, o options, j job, stdout io.Writer) error {
+	cluster, err := ha.New(ctx, j.config)
+	if err != nil {
+		return err
+	}
+	found, err := cluster.Survey(ctx, survey.Config{Transport: j.transport})
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(stdout, found.Text()); err != nil {
+		return err
+	}
+	for _, path := range o.save {
+		form, _ := surveyRendering(path) // checked by parse
+		if err := statedir.WriteFile(ctx, path, quorate.Public(form(found)), 0o600); err != nil {
+			return err
+		}
+	}
+	if !found.Sound() {
+		return errors.New("status: the cluster is not as it should be, see the findings")
 	}
 	return nil
 }

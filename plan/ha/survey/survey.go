@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path"
 	"slices"
 	"strconv"
@@ -196,11 +197,11 @@ var stateScript string
 func (d Described) stateQuery(n quorate.Node) transport.Query {
 	c := d.Cluster
 	vars := map[string]string{
-		"API_PORT": "", "ADDRESS": n.Address().String(), "ETCD": c.Etcd.Binary,
+		"API_URL": "", "ETCD": c.Etcd.Binary,
 		"VIP_URL": "https://" + c.Endpoint.HostPort(), "READY": quorate.ReadyPath(c.Version),
 	}
 	if n.Role == quorate.ControlPlane {
-		vars["API_PORT"] = strconv.Itoa(c.Endpoint.APIServerPort())
+		vars["API_URL"] = "https://" + netip.AddrPortFrom(n.Address(), uint16(c.Endpoint.APIServerPort())).String()
 	}
 	return plan.Script(stateScript, vars)
 }

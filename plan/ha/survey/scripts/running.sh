@@ -9,9 +9,11 @@ for f in /etc/kubernetes/admin.conf /etc/keepalived/keepalived.conf /etc/haproxy
 	[ ! -e "$f" ] || echo "there=$f"
 done
 dir=
-for word in $(cat "$ETCD_UNIT" 2>/dev/null); do
-	case "$word" in --data-dir=*) dir=${word#--data-dir=} ;; esac
-done
+if [ -r "$ETCD_UNIT" ]; then
+	while read -r word _; do # an argument a line
+		case "$word" in --data-dir=*) dir=${word#--data-dir=} ;; esac
+	done <"$ETCD_UNIT"
+fi
 if [ -n "$dir" ]; then
 	for f in "$dir"/member/*; do
 		[ ! -e "$f" ] || { echo "data=$dir"; break; }

@@ -1,25 +1,24 @@
 # report in what state the host is
 #
-#   API_PORT  of this host's API server, empty on a worker
-#   ADDRESS   of this host
-#   VIP_URL   where the endpoint tells its health
-#   KUBELET   the path of a program, and ETCD of another
+#   API_URL   of this host's API server, empty on a worker
+#   VIP_URL   of the cluster's endpoint
+#   READY     the path where an API server says that it is ready
+#   ETCD      the path of etcd's program
 LC_ALL=C
 export LC_ALL
 ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "address=${address%/*}"; done
 for u in containerd etcd haproxy keepalived kubelet; do echo "unit=$u $(systemctl is-active "$u.service" 2>/dev/null)"; done
 echo "version=kubelet $(kubelet --version 2>/dev/null)"
 echo "version=kubeadm $(kubeadm version -o short 2>/dev/null)"
-if [ -n "$API_PORT" ]; then
+if [ -n "$API_URL" ]; then
 	echo "version=etcd $("$ETCD" --version 2>/dev/null | head -n 1)"
-	case "$ADDRESS" in *:*) own="[$ADDRESS]" ;; *) own=$ADDRESS ;; esac
-	echo "ready=$(curl --silent --insecure --connect-timeout 2 --max-time 5 "https://$own:$API_PORT$READY" 2>/dev/null | head -c 40)"
+	echo "ready=$(curl --silent --insecure --connect-timeout 2 --max-time 5 "$API_URL$READY" 2>/dev/null | head -c 40)"
 fi
 echo "endpoint=$(curl --silent --insecure --connect-timeout 2 --max-time 5 "$VIP_URL$READY" 2>/dev/null | head -c 40)"
 for f in /etc/kubernetes/tmp/* /etc/kubernetes/bootstrap-kubelet.conf /etc/systemd/system/etcd.service.d/50-quorate-join.conf; do
 	[ ! -e "$f" ] || echo "left=$f"
 done
-if [ -n "$API_PORT" ] && [ -e /etc/kubernetes/admin.conf ]; then
+if [ -n "$API_URL" ] && [ -e /etc/kubernetes/admin.conf ]; then
 	for c in kube-apiserver kube-controller-manager kube-scheduler; do
 		[ -e "/etc/kubernetes/manifests/$c.yaml" ] || echo "aside=$c"
 	done
