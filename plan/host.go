@@ -178,6 +178,12 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	return d.DialContext(ctx, network, addr)
 }
 
+// CheckTunnels is transport.CheckTunnels for the host, and counts as one round trip.
+func (h *Host) CheckTunnels(ctx context.Context, network, addr string) error {
+	h.trips.Add(1)
+	return transport.CheckTunnels(ctx, h.conn, network, addr)
+}
+
 // Shared is what the steps of this run hand to each other; a Host by itself has
 // its own.
 func (h *Host) Shared() *Shared { return h.shared }

@@ -28,9 +28,9 @@ func (r *recipe) othersOf(name string) members.Others {
 
 // Plan makes the plan that turns hosts into the described cluster:
 //
-//	preflight/NODE          reads every host before anything is done to any
-//	looked                  every host has been read
-//	surroundings/NODE       has hosts try paths, VIP and VRID if one of them is new
+//	facts/NODE              reads every host before anything is done to any
+//	facts                   every host has been read
+//	probe/NODE              has hosts try paths, tunnels, VIP and VRID if one of them is new
 //	preflight               judges all of it, see docs/preflight.md
 //	running/NODE            reads by which settings programs run
 //	settings/NODE           asks the API how the cluster is set: the first control plane
@@ -67,7 +67,7 @@ func (r *recipe) othersOf(name string) members.Others {
 // No host is touched.
 func (c *Cluster) Plan() (*plan.Plan, error) {
 	r := c.recipe
-	steps := slices.Concat(r.preflightSteps(), r.driftSteps())
+	steps := slices.Concat(r.judge().Steps(r.c.Nodes), r.driftSteps())
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.prepare(n)...)
 	}

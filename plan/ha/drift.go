@@ -16,7 +16,7 @@ func (r *recipe) driftSteps() []plan.Step {
 	last := plan.ID("")
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{
-			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Timeout: time.Minute, After: []plan.ID{StepRead.On(n.Name)},
+			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
 			Action: survey.Look{Node: n.Name},
 		})
 	}

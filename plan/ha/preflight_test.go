@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -219,6 +220,11 @@ var troubles = map[string]trouble{
 	"slow disk": {preflight.Disk, quorate.Warned, []string{"cp-3"}, "within 25ms, etcd wants 10ms", "SSD", func(_ *testing.T, hosts *hatest.Cluster) {
 		disk(hosts.Host("cp-3"), "0.025")
 	}, nil},
+	"sshd forbids tunnels": {preflight.Tunnel, quorate.Refused, []string{"cp-2"}, "the host forbids tunnels", "AllowTcpForwarding", func(_ *testing.T, hosts *hatest.Cluster) {
+		hosts.Host("cp-2").HandleDial(func(_ context.Context, network, addr string) (net.Conn, error) {
+			return nil, &transport.TunnelError{Network: network, Addr: addr, Reason: transport.TunnelForbidden, Advice: "allow it in the host's sshd_config: AllowTcpForwarding"}
+		})
+	}, nil},
 	"a host is down": {preflight.Reachable, quorate.Refused, []string{"cp-2"}, "unreachable", "reachable", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").SetDown(true)
 	}, nil},
@@ -265,7 +271,7 @@ func TestPreflightTroubles(t *testing.T) {
 			require.Empty(t, ignoring.Findings)
 			require.NoError(t, ignoring.Err())
 			switch tr.check {
-			case preflight.VIP, preflight.VRID, preflight.Path, preflight.Disk, preflight.CgroupDriver:
+			case preflight.VIP, preflight.VRID, preflight.Path, preflight.Disk, preflight.CgroupDriver, preflight.Tunnel:
 				require.Empty(t, ignoring.Ignored, "what is ignored is not tried")
 			default:
 				require.Equal(t, len(report.Findings), len(ignoring.Ignored))
@@ -273,7 +279,7 @@ func TestPreflightTroubles(t *testing.T) {
 			}
 		})
 	}
-	for _, check := range preflight.Checks() {
+	for _, check := range preflight.Names() {
 		require.True(t, covered[check], "no trouble for %s", check)
 	}
 }
@@ -318,6 +324,51 @@ func TestPreflightRefuses(t *testing.T) {
 	report, err = preflightFor(ctx, cfg, preflight.Config{Transport: hosts})
 	require.ErrorContains(t, err, "enough")
 	require.Nil(t, report)
+}
+
+// withoutTunnels is a transport whose connections are no transport.Dialer.
+type withoutTunnels struct{ transport.Transport }
+
+func (w withoutTunnels) Dial(ctx context.Context, host string) (transport.Conn, error) {
+	conn, err := w.Transport.Dial(ctx, host)
+	return struct{ transport.Conn }{conn}, err
+}
+
+// A transport without tunnels is refused before anything runs anywhere.
+func TestPreflightRefusesATransportWithoutTunnels(t *testing.T) {
+	c := hafixture.Three()
+	hosts := soundHosts(t, c)
+	p, err := planFor(config(t, c))
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: withoutTunnels{hosts}}).Run(t.Context(), p)
+	var unfit *preflight.Error
+	require.ErrorAs(t, err, &unfit)
+	require.Len(t, unfit.Findings, len(c.ControlPlanes()))
+	for i, f := range unfit.Findings {
+		require.Equal(t, preflight.Tunnel, f.Check)
+		require.Equal(t, []string{c.ControlPlanes()[i].Name}, f.Hosts)
+		require.Contains(t, f.Do, "transport.Dialer")
+	}
+	for _, call := range hosts.Calls() {
+		require.NotEqual(t, faketransport.Write, call.Op.Kind, call.String())
+	}
+}
+
+// Hosts that are new take one command to be read, one to try what is around them, and
+// on control planes a connection beside it.
+func TestPreflightOfNewHostsTakesTwoRoundTrips(t *testing.T) {
+	c := hafixture.Three()
+	hosts := soundHosts(t, c)
+	preflightOf(t, hosts, config(t, c))
+	for _, n := range c.Nodes {
+		kinds := map[faketransport.Kind]int{}
+		for _, call := range hosts.Host(n.Name).Calls() {
+			kinds[call.Op.Kind]++
+		}
+		require.Equal(t, 1, kinds[faketransport.Dial], n.Name)
+		require.Equal(t, 2, kinds[faketransport.Run], n.Name)
+		require.Equal(t, n.Role == quorate.ControlPlane, kinds[faketransport.Tunnel] == 1, n.Name)
+	}
 }
 
 // What listens does not refuse: a firewall that does in its name is found.
@@ -396,8 +447,8 @@ func TestPreflightOfAConvergedCluster(t *testing.T) {
 			looks[first]++
 		}
 	}
-	require.Equal(t, len(c.Nodes), looks["# look at the host"], "one command for each host")
-	require.Zero(t, looks["# look around the host"])
+	require.Equal(t, len(c.Nodes), looks["# read what the host says of itself"], "one command for each host")
+	require.Zero(t, looks["# try what is around the host"])
 }
 
 // What would keep a node from coming into being does not stop a run over one that
@@ -526,13 +577,13 @@ func TestPreflightWithAnUnreachableHost(t *testing.T) {
 		var unfit *preflight.Error
 		if !swap {
 			require.NotErrorAs(t, err, &unfit)
-			require.Equal(t, []string{"preflight/cp-2"}, ended)
+			require.Equal(t, []string{"facts/cp-2"}, ended)
 			continue
 		}
 		require.ErrorAs(t, err, &unfit)
 		require.Len(t, unfit.Findings, 1)
 		require.Equal(t, []string{"cp-3"}, unfit.Findings[0].Hosts)
-		require.Equal(t, []string{"preflight/cp-2", "preflight"}, ended)
+		require.Equal(t, []string{"facts/cp-2", "preflight"}, ended)
 		require.Equal(t, 2, sum.Outcomes[plan.Failed])
 		for _, call := range hosts.Calls() {
 			require.NotEqual(t, faketransport.Write, call.Op.Kind, call.String())
@@ -549,8 +600,8 @@ func TestConcurrentPreflights(t *testing.T) {
 	p, err := planFor(config(t, c))
 	require.NoError(t, err)
 	var other error
-	around := faketransport.MatchFunc("look around", func(argv []string) bool {
-		return len(argv) > 2 && strings.HasPrefix(argv[2], "# look around the host")
+	around := faketransport.MatchFunc("probe", func(argv []string) bool {
+		return len(argv) > 2 && strings.HasPrefix(argv[2], "# try what is around the host")
 	})
 	sound.Host("cp-1").Inject(faketransport.Fault{On: faketransport.OnRun(around), Nth: 1, Before: func(ctx context.Context, _ faketransport.Op) error {
 		_, other = (&plan.Runner{Transport: swapping, DryRun: true}).Run(ctx, p)

@@ -203,8 +203,8 @@ func TestFailedPreview(t *testing.T) {
 	pv, err := runner.Preview(t.Context(), p)
 	var failed *plan.RunError
 	require.ErrorAs(t, err, &failed)
-	require.Equal(t, plan.Failed, previewOf(t, pv, "preflight/cp-2").Outcome)
-	require.Contains(t, pv.Text(), "x preflight/cp-2: look at the host\n      failed: connect: ")
+	require.Equal(t, plan.Failed, previewOf(t, pv, "facts/cp-2").Outcome)
+	require.Contains(t, pv.Text(), "x facts/cp-2: read what the host says of itself\n      failed: connect: ")
 	require.Equal(t, plan.NotReached, previewOf(t, pv, "init/cp-1").Outcome)
 }
 

@@ -59,8 +59,8 @@ func newRecipe(ctx context.Context, cfg Config) (*recipe, error) {
 			"uploads expires after two hours and would put the first one's own on all others")
 	}
 	for i, c := range cfg.IgnorePreflight {
-		if !slices.Contains(preflight.Checks(), c) {
-			problems.Refuse(fmt.Sprintf("ignorePreflight[%d]", i), "%q is no name of a check: there are %v", c, preflight.Checks())
+		if !slices.Contains(preflight.Names(), c) {
+			problems.Refuse(fmt.Sprintf("ignorePreflight[%d]", i), "%q is no name of a check: there are %v", c, preflight.Names())
 		}
 	}
 	if err := problems.Err("recipe"); err != nil {

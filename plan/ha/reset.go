@@ -178,15 +178,10 @@ func (rs *reset) step(what NodeStep, title string, n quorate.Node, host string, 
 // what else the recipe's own preflight asks for is no matter to a host that leaves.
 func (rs *reset) preflights(nodes []quorate.Node) []plan.ID {
 	j := rs.judge()
-	j.Ignore = slices.DeleteFunc(preflight.Checks(), func(c plan.Check) bool {
+	j.Ignore = slices.DeleteFunc(preflight.Names(), func(c plan.Check) bool {
 		return slices.Contains([]plan.Check{preflight.Reachable, preflight.Root, preflight.Init, preflight.Commands, preflight.Address}, c)
 	})
-	for _, n := range nodes {
-		rs.steps = append(rs.steps, j.Look(n))
-	}
-	rs.steps = append(rs.steps, plan.Step{
-		ID: StepPreflight, Title: "judge what was found", Host: nodes[0].Name, After: rs.ids(StepRead, nodes), Action: preflight.Verdict{Judge: &j, Nodes: nodes},
-	})
+	rs.steps = append(rs.steps, j.FactsSteps(nodes)...)
 	return []plan.ID{StepPreflight}
 }
 

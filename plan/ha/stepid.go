@@ -4,6 +4,8 @@ import "github.com/quorate-dev/quorate/plan"
 
 // The steps that there is one of, whatever the nodes: for Plan.Before and After.
 const (
+	// StepAllFacts comes after every host has been read, and before any is probed.
+	StepAllFacts plan.ID = "facts"
 	// StepPreflight judges what was read of all hosts. Nothing is done to any host before it.
 	StepPreflight plan.ID = "preflight"
 	// StepDrift refuses what a run does not bring about on a cluster that is there. Nothing is
@@ -19,8 +21,6 @@ const (
 	StepVIPHolder plan.ID = "vip-holder"
 	// StepSurvivors is PlanReset's, where a cluster goes on: it can do without the nodes that leave.
 	StepSurvivors plan.ID = "survivors"
-
-	stepLooked plan.ID = "looked"
 )
 
 // NodeStep is a kind of step of which each node that needs it has one: StepInit.On("cp-1").
@@ -29,7 +29,9 @@ type NodeStep string
 // The steps that nodes have. Plan and PlanReset say what each does, in which order and
 // for which nodes.
 const (
-	StepRead         NodeStep = "preflight"
+	StepFacts NodeStep = "facts"
+	// StepProbe comes after StepAllFacts.
+	StepProbe        NodeStep = "probe"
 	StepCertificates NodeStep = "certificates"
 	StepEtcdJoin     NodeStep = "etcd-join"
 	StepEtcd         NodeStep = "etcd"
@@ -50,9 +52,8 @@ const (
 	StepEtcdReset    NodeStep = "etcd-reset"
 	StepClean        NodeStep = "clean"
 
-	stepSurroundings NodeStep = "surroundings"
-	stepRunning      NodeStep = "running"
-	stepSettings     NodeStep = "settings"
+	stepRunning  NodeStep = "running"
+	stepSettings NodeStep = "settings"
 )
 
 // On returns the ID of a node's step. A plan that has none refuses it where it is used.

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	_ "embed"
 	"encoding/hex"
 	"net/netip"
@@ -10,8 +11,37 @@ import (
 	"time"
 )
 
+// fact names one thing that a host reports, as the scripts print it: "KEY=VALUE".
+type fact string
+
+// What a host reads of itself.
+const (
+	factTime        fact = "time"
+	factUID         fact = "uid"
+	factInit        fact = "init"
+	factHostname    fact = "hostname"
+	factMachineID   fact = "machine-id"
+	factProductUUID fact = "product-uuid"
+	factMark        fact = "mark"
+	factAddress     fact = "address"
+	factMissing     fact = "missing"
+	factInterface   fact = "interface"
+	factRuntime     fact = "runtime"
+	factCgroup      fact = "cgroup"
+	factListen      fact = "listen"
+	factMemory      fact = "memory"
+	factSwap        fact = "swap"
+	factLeft        fact = "left"
+	factSysctl      fact = "sysctl"
+	factFile        fact = "file"
+	factText        fact = "text"
+)
+
+// ownership are the facts by which a host is known to be the cluster's already.
+var ownership = []fact{factMark, factFile, factText}
+
 // factSheet is what a preflight learns of one host in one round trip, as the host
-// tells it. Zero values stand for what it did not tell.
+// reports it. Zero values stand for what it did not report.
 type factSheet struct {
 	uid, init, hostname string
 	// time is the host's clock when it was asked, exact to precision: then it was
@@ -34,7 +64,7 @@ type factSheet struct {
 	// memoryKiB is the kernel's MemTotal.
 	memoryKiB int64
 	swaps     []string
-	// texts, by path, of the files that tell whose the host is.
+	// texts, by path, of the files that say whose the host is.
 	texts map[string]string
 	// left are paths that a cluster leaves behind.
 	left []string
@@ -42,79 +72,118 @@ type factSheet struct {
 	mark string
 	// sysctls are lines of the host's own settings that the recipe makes too.
 	sysctls []sysctlLine
+
+	// reading is what the parser is in the middle of.
+	reading *strings.Builder
+	builds  map[string]*strings.Builder
 }
 
 // sysctlLine is one line of a file of kernel settings.
 type sysctlLine struct{ file, key, value string }
 
-// preflightScript prints what there is to know in one round trip, and only
-// reads. $1 is the interface of the VIP, empty on a host that carries none, $2
-// the directory of etcd's data, $3 the container runtime's command, empty if it
-// need not be there yet, and the rest are public files of which the text is
-// wanted. It needs a shell, cat, id, grep and ip; all else it does without. The time
-// comes first: what follows takes some.
-//
-//go:embed scripts/facts.sh
-var preflightScript string
-
-// parseFacts reads what preflightScript prints. What it does not understand, it
-// leaves out: a host that prints other things is no reason to fail.
-func parseFacts(out []byte) factSheet {
-	f := factSheet{texts: map[string]string{}}
-	file := ""
-	for line := range strings.Lines(string(out)) {
-		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
-		if key == "text" {
-			f.texts[file] += value + "\n"
-			continue
+// factReaders has a reader for each fact of factsScript.
+var factReaders = map[fact]func(f *factSheet, value string){
+	factTime:        func(f *factSheet, value string) { f.time, f.precision = parseTime(value) },
+	factUID:         func(f *factSheet, value string) { f.uid = value },
+	factInit:        func(f *factSheet, value string) { f.init = value },
+	factHostname:    func(f *factSheet, value string) { f.hostname = value },
+	factMachineID:   func(f *factSheet, value string) { f.machineID = value },
+	factProductUUID: func(f *factSheet, value string) { f.productUUID = strings.ToLower(value) },
+	factMark:        func(f *factSheet, value string) { f.mark = value },
+	factAddress: func(f *factSheet, value string) {
+		if p, err := netip.ParsePrefix(value); err == nil {
+			add(&f.addresses, p)
 		}
-		switch value = strings.TrimSpace(value); key {
-		case "time":
-			f.time, f.precision = parseTime(value)
-		case "uid":
-			f.uid = value
-		case "init":
-			f.init = value
-		case "hostname":
-			f.hostname = value
-		case "machine-id":
-			f.machineID = value
-		case "product-uuid":
-			f.productUUID = strings.ToLower(value)
-		case "mark":
-			f.mark = value
-		case "address":
-			if p, err := netip.ParsePrefix(value); err == nil {
-				f.addresses = append(f.addresses, p)
-			}
-		case "missing":
-			f.missing = append(f.missing, value)
-		case "interface":
-			f.iface = value
-		case "runtime":
-			f.runtime = value
-		case "cgroup":
-			f.cgroup = value
-		case "listen":
-			if at, ok := parseListener(value); ok {
-				f.listening = append(f.listening, at)
-			}
-		case "memory":
-			f.memoryKiB, _ = strconv.ParseInt(value, 10, 64)
-		case "swap":
-			f.swaps = append(f.swaps, value)
-		case "left":
-			f.left = append(f.left, value)
-		case "sysctl":
-			if s, ok := parseSysctlLine(value); ok {
-				f.sysctls = append(f.sysctls, s)
-			}
-		case "file":
-			file = value
-			f.texts[file] = ""
+	},
+	factMissing:   func(f *factSheet, value string) { add(&f.missing, value) },
+	factInterface: func(f *factSheet, value string) { f.iface = value },
+	factRuntime:   func(f *factSheet, value string) { f.runtime = value },
+	factCgroup:    func(f *factSheet, value string) { f.cgroup = value },
+	factListen: func(f *factSheet, value string) {
+		if at, ok := parseListener(value); ok {
+			add(&f.listening, at)
+		}
+	},
+	factMemory: func(f *factSheet, value string) { f.memoryKiB, _ = strconv.ParseInt(value, 10, 64) },
+	factSwap:   func(f *factSheet, value string) { add(&f.swaps, value) },
+	factLeft:   func(f *factSheet, value string) { add(&f.left, value) },
+	factSysctl: func(f *factSheet, value string) {
+		if s, ok := parseSysctlLine(value); ok {
+			add(&f.sysctls, s)
+		}
+	},
+	factFile: func(f *factSheet, value string) {
+		if f.reading = f.builds[value]; f.reading == nil && len(f.builds) < mostFiles {
+			f.reading = &strings.Builder{}
+			f.builds[value] = f.reading
+		}
+	},
+	factText: func(f *factSheet, value string) {
+		if f.reading != nil && f.reading.Len()+len(value) < longestFile {
+			f.reading.WriteString(value)
+			f.reading.WriteByte('\n')
+		}
+	},
+}
+
+// What a host may make of a parser's time and memory, whatever it prints.
+const (
+	// longestValue bounds one value, mostValues those of one kind.
+	longestValue, mostValues = 4096, 4096
+	// longestFile and mostFiles bound the texts.
+	longestFile, mostFiles = 1 << 20, 16
+	// looksAtContext is how many lines pass between two looks at a ctx.
+	looksAtContext = 1024
+)
+
+// add appends a value unless there are too many: then the host is no host that
+// a judgement could say anything about.
+func add[T any](to *[]T, value T) {
+	if len(*to) < mostValues {
+		*to = append(*to, value)
+	}
+}
+
+// lines calls with the key and the value of each line, until ctx ends.
+func lines(ctx context.Context, out []byte, do func(key fact, value string)) error {
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		if n++; n%looksAtContext == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
+		if len(value) <= longestValue {
+			do(fact(key), value)
 		}
 	}
-	return f
+	return nil
+}
+
+// factsScript prints what there is to know in one round trip, and only reads. It
+// needs a shell, cat, id, grep and ip; all else it does without. The time comes
+// first: what follows takes some.
+//
+//go:embed scripts/facts.sh
+var factsScript string
+
+// parseFacts reads what factsScript prints. What it does not understand, it
+// leaves out: a host that prints other things is no reason to fail. The error is
+// ctx's.
+func parseFacts(ctx context.Context, out []byte) (factSheet, error) {
+	f := factSheet{texts: map[string]string{}, builds: map[string]*strings.Builder{}}
+	err := lines(ctx, out, func(key fact, value string) {
+		if key != factText {
+			value = strings.TrimSpace(value)
+		}
+		if read, ok := factReaders[key]; ok {
+			read(&f, value)
+		}
+	})
+	for path, text := range f.builds {
+		f.texts[path] = text.String()
+	}
+	f.reading, f.builds = nil, nil
+	return f, err
 }
 
 // parseTime reads seconds and, where date has them, nanoseconds: BusyBox's has not.
@@ -154,166 +223,4 @@ func parseSysctlLine(s string) (sysctlLine, bool) {
 	key, value, ok := strings.Cut(line, "=")
 	key = strings.ReplaceAll(strings.TrimSpace(key), "/", ".")
 	return sysctlLine{file, key, strings.TrimSpace(value)}, ok && file != "" && key != ""
-}
-
-// holds reports whether the host has an address.
-func (f factSheet) holds(a netip.Addr) bool {
-	return slices.ContainsFunc(f.addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-}
-
-func (f factSheet) addressList() string {
-	var words []string
-	for _, p := range f.addresses {
-		words = append(words, p.String())
-	}
-	return strings.Join(words, " ")
-}
-
-// listener returns what listens on a port at one of the addresses, or at all.
-func (f factSheet) listener(port uint16, at ...netip.Addr) (netip.AddrPort, bool) {
-	for _, l := range f.listening {
-		if l.Port() == port && (len(at) == 0 || l.Addr().IsUnspecified() || l.Addr().IsLoopback() || slices.Contains(at, l.Addr())) {
-			return l, true
-		}
-	}
-	return netip.AddrPort{}, false
-}
-
-// serves reports whether something listens where a connection from elsewhere goes.
-func (f factSheet) serves(at netip.AddrPort) bool {
-	return slices.ContainsFunc(f.listening, func(l netip.AddrPort) bool {
-		return l == at || l.Port() == at.Port() && l.Addr().IsUnspecified() && l.Addr().Is4() == at.Addr().Is4()
-	})
-}
-
-// probed is what a preflight finds out of one host about what is around it.
-type probed struct {
-	// paths says what a connection to an address and port led to.
-	paths map[netip.AddrPort]pathState
-	// vip says what the VIP led to, vipAnswers that something on the network has it.
-	vip        pathState
-	vipAnswers bool
-	// vrrp says that the host has listened for advertisements, routers who
-	// sends them with the VRID.
-	vrrp    bool
-	routers []netip.Addr
-	// syncs are how long writes with fdatasync took, shortest first.
-	syncs []time.Duration
-	// disk says that they were asked for.
-	disk bool
-	// driver is the container runtime's cgroup driver, or driverUnknown; empty if
-	// it was not asked.
-	driver string
-}
-
-// driverUnknown is a container runtime that does not tell.
-const driverUnknown = "unknown"
-
-// pathState is what a TCP connection led to.
-type pathState string
-
-// Both an answer and a refusal prove the path: the packet came there, and an
-// answer back. A firewall that refuses as a host does cannot be told from one.
-const (
-	pathConnected pathState = "connected"
-	pathRefused   pathState = "refused"
-	pathBlocked   pathState = "blocked"
-	// pathUnknown is a host with neither bash and timeout nor curl.
-	pathUnknown pathState = "unknown"
-)
-
-// proves reports whether the other end has answered.
-func (s pathState) proves() bool { return s == pathConnected || s == pathRefused }
-
-// probesScript tries what is around the host. $1 is the VIP, empty if it need
-// not be tried, $2 its interface, $3 the VRID, $4 for how many seconds to listen
-// for it, 0 for not at all, $5 a directory for the test of the disk, empty for
-// none, and the rest are pairs of address and port. It writes one file of half a
-// megabyte in a directory of its own in $5 or the nearest parent that is there, and
-// removes both.
-//
-// Paths are tried with bash, which connects and sends nothing; else with curl, of
-// which every build speaks HTTP: to a member of etcd that is a line in its log. The
-// VIP gets a second, all that its neighbours need, and then the neighbour table is
-// asked, since what has an address must answer there whatever its firewall does.
-// An entry of before is forgotten first: it stays for half a minute after its host.
-//
-// Of GNU's dd (BusyBox's has no oflag=dsync: then the disk is not measured) each call prints by itself how long it took: "2300
-// bytes (2.3 kB) copied, 0.00123 s, 1.9 MB/s". 2300 bytes are what an entry of
-// etcd's log takes (etcd's own advice for measuring with fio); the file stands
-// already, as etcd's does, so that each call costs one fdatasync.
-//
-//go:embed scripts/probes.sh
-var probesScript string
-
-// parseProbes reads what probesScript prints, and leaves out what it does not
-// understand.
-func parseProbes(out []byte) probed {
-	p := probed{paths: map[netip.AddrPort]pathState{}}
-	for line := range strings.Lines(string(out)) {
-		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
-		words := strings.Fields(value)
-		switch {
-		case key == "path" && len(words) == 3:
-			addr, err := netip.ParseAddr(words[0])
-			port, portErr := strconv.ParseUint(words[1], 10, 16)
-			if err == nil && portErr == nil {
-				p.paths[netip.AddrPortFrom(addr, uint16(port))] = parsePath(words[2])
-			}
-		case key == "vip" && len(words) == 3:
-			p.vip = parsePath(words[2])
-			p.vipAnswers = p.vipAnswers || p.vip.proves()
-		case key == "neighbour":
-			// An answer to ARP or neighbour discovery, just now.
-			p.vipAnswers = p.vipAnswers || slices.Contains(words, "REACHABLE")
-		case key == "vrrp":
-			p.vrrp = value == "yes"
-		case key == "router":
-			if from, ok := parseRouter(words); ok && !slices.Contains(p.routers, from) {
-				p.routers = append(p.routers, from)
-			}
-		case key == "dd":
-			if took, ok := parseDD(value); ok {
-				p.syncs = append(p.syncs, took)
-			}
-		}
-	}
-	slices.Sort(p.syncs)
-	slices.SortFunc(p.routers, netip.Addr.Compare)
-	return p
-}
-
-func parsePath(s string) pathState {
-	switch pathState(s) {
-	case pathConnected, pathRefused, pathBlocked:
-		return pathState(s)
-	}
-	return pathUnknown
-}
-
-// parseRouter reads the sender in a line of tcpdump's: "12:00:00.000000 IP
-// 192.0.2.1 > 224.0.0.18: VRRPv2, Advertisement, vrid 51, ...".
-func parseRouter(words []string) (netip.Addr, bool) {
-	at := slices.Index(words, ">")
-	if at < 1 {
-		return netip.Addr{}, false
-	}
-	a, err := netip.ParseAddr(words[at-1])
-	return a, err == nil
-}
-
-// parseDD reads how long one dd took, by dd itself.
-func parseDD(s string) (time.Duration, bool) {
-	_, after, ok := strings.Cut(s, "copied, ")
-	number, _, _ := strings.Cut(after, " ")
-	seconds, err := strconv.ParseFloat(strings.TrimSuffix(number, ","), 64)
-	if !ok || err != nil || !(seconds >= 0 && seconds < 3600) {
-		return 0, false
-	}
-	return time.Duration(seconds * float64(time.Second)), true
-}
-
-// percentile of what is sorted: the smallest value that share of all do not exceed.
-func percentile(sorted []time.Duration, share int) time.Duration {
-	return sorted[max(0, (len(sorted)*share+99)/100-1)]
 }

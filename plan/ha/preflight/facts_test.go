@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/shelltest"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 var compareFacts = cmp.Options{
@@ -30,8 +32,23 @@ var compareFacts = cmp.Options{
 	cmp.AllowUnexported(factSheet{}, sysctlLine{}, probed{}),
 }
 
+// judged is what one check finds.
+func judged(v view, name plan.Check) []plan.Finding {
+	return slices.DeleteFunc(v.findings(), func(f plan.Finding) bool { return f.Check != name })
+}
+
+// readAs reads what a script printed.
+func readAs[T any](t *testing.T, parse func(context.Context, []byte) (T, error), out []byte) T {
+	t.Helper()
+	read, err := parse(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
 func TestParseFacts(t *testing.T) {
-	got := parseFacts([]byte(`time=1700000000.000000007
+	got := readAs(t, parseFacts, []byte(`time=1700000000.000000007
 uid=0
 init=systemd
 hostname=cp-1
@@ -80,14 +97,14 @@ and what nobody asked for
 	// BusyBox's date has no fractions of a second: it prints nothing for %N, or
 	// the letters.
 	for _, line := range []string{"time=1700000000.\n", "time=1700000000.%N\n", "time=1700000000\n"} {
-		if f := parseFacts([]byte(line)); !f.time.Equal(time.Unix(1700000000, 0)) || f.precision != time.Second {
+		if f := readAs(t, parseFacts, []byte(line)); !f.time.Equal(time.Unix(1700000000, 0)) || f.precision != time.Second {
 			t.Errorf("%q: %v within %v", line, f.time, f.precision)
 		}
 	}
 }
 
 func TestParseProbes(t *testing.T) {
-	got := parseProbes([]byte(`path=192.0.2.12 2380 refused
+	got := readAs(t, parseProbes, []byte(`path=192.0.2.12 2380 refused
 path=2001:db8::2 6443 blocked
 path=192.0.2.13 2379 strange
 path=192.0.2.13 70000 refused
@@ -118,7 +135,7 @@ dd=nonsense
 		"vip=192.0.2.10 6443 refused\n": true, "vip=192.0.2.10 6443 connected\n": true, "vip=192.0.2.10 6443 unknown\n": false,
 		"neighbour=192.0.2.10 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE\n": true, "neighbour=192.0.2.10 dev eth0 FAILED\n": false,
 	} {
-		if got := parseProbes([]byte(line)).vipAnswers; got != want {
+		if got := readAs(t, parseProbes, []byte(line)).vipAnswers; got != want {
 			t.Errorf("%q: the VIP answers: %v", line, got)
 		}
 	}
@@ -128,7 +145,7 @@ dd=nonsense
 func FuzzParseFacts(f *testing.F) {
 	f.Add([]byte("time=1.5\nlisten=0100007F:0016\nfile=x\ntext=-----BEGIN CERTIFICATE-----\ntext=-----END CERTIFICATE-----\nsysctl=/a b=c\naddress=::1/128\n"))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		facts := parseFacts(out)
+		facts := readAs(t, parseFacts, out)
 		for _, l := range facts.listening {
 			if !l.IsValid() {
 				t.Errorf("listener %v", l)
@@ -150,7 +167,7 @@ func FuzzParseFacts(f *testing.F) {
 func FuzzParseProbes(f *testing.F) {
 	f.Add([]byte("path=192.0.2.1 1 refused\ndd=1 copied, 0.5 s\nrouter=x 192.0.2.1 > y\nneighbour=a REACHABLE\n"))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		p := parseProbes(out)
+		p := readAs(t, parseProbes, out)
 		if !slices.IsSorted(p.syncs) || len(p.syncs) > 0 && (p.syncs[0] < 0 || p.syncs[len(p.syncs)-1] > time.Hour) {
 			t.Errorf("%v", p.syncs)
 		}
@@ -179,10 +196,10 @@ func TestPercentile(t *testing.T) {
 
 // A difference that the round trips may explain is none.
 func TestCertain(t *testing.T) {
-	for _, c := range []struct{ aLeast, aMost, bLeast, bMost, want time.Duration }{
+	for _, c := range []struct{ aLow, aHigh, bLow, bHigh, want time.Duration }{
 		{0, 5, 3, 8, 0}, {0, 5, 5, 8, 0}, {0, 5, 7, 8, 2}, {7, 8, 0, 5, 2}, {-9, -8, 0, 0, 8},
 	} {
-		if got := certain(c.aLeast, c.aMost, c.bLeast, c.bMost); got != c.want {
+		if got := certain(c.aLow, c.aHigh, c.bLow, c.bHigh); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}
@@ -215,7 +232,7 @@ func TestClocksAreFoundIfCertain(t *testing.T) {
 		}
 		found := map[string]bool{}
 		pair := false
-		for _, f := range (Judge{}).clocks(all) {
+		for _, f := range clocks(view{hosts: all}) {
 			pair = pair || len(f.Hosts) == 2
 			if len(f.Hosts) == 1 {
 				name := f.Hosts[0]
@@ -257,9 +274,9 @@ func TestDuplicatesAreFound(t *testing.T) {
 			by[id] = append(by[id], n.Name)
 			all = append(all, hostFacts{node: n, facts: factSheet{machineID: id}})
 		}
-		for _, f := range (Judge{}).duplicates(all) {
+		for _, f := range judged(view{hosts: all}, MachineID) {
 			_, id, _ := strings.Cut(f.Found, ": ")
-			if id == "" || f.Check != MachineID || !slices.Equal(f.Hosts, by[id]) || len(f.Hosts) < 2 {
+			if id == "" || !slices.Equal(f.Hosts, by[id]) || len(f.Hosts) < 2 {
 				r.Errorf("%+v of %v", f, by)
 			}
 			delete(by, id)
@@ -336,14 +353,14 @@ func TestPreflightScriptOnThisMachine(t *testing.T) {
 	for shell, argv := range shells(t) {
 		t.Run(shell, func(t *testing.T) {
 			before := time.Now()
-			cmd := exec.Command(argv[0], append(argv[1:], plan.Script(preflightScript, map[string]string{
+			cmd := exec.Command(argv[0], append(argv[1:], plan.Script(factsScript, map[string]string{
 				"VIP_INTERFACE": "lo", "DATA_DIR": "/nonexistent", "RUNTIME": "sh",
 			}, "/proc/version", "/nonexistent").Argv[1:]...)...)
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := parseFacts(out)
+			f := readAs(t, parseFacts, out)
 			if f.hostname != name || f.uid == "" || f.init == "" || f.memoryKiB == 0 {
 				t.Errorf("%+v\n%s", f, out)
 			}
@@ -364,15 +381,19 @@ func TestProbesScriptOnThisMachine(t *testing.T) {
 	for shell, argv := range shells(t) {
 		t.Run(shell, func(t *testing.T) {
 			dir := t.TempDir()
-			args := plan.Script(probesScript, probing(0, dir+"/not/yet"), "127.0.0.1", taken.port(), "127.0.0.1", free).Argv[1:]
-			cmd := exec.Command(argv[0], append(argv[1:], args...)...)
-			var stderr strings.Builder
-			cmd.Stderr = &stderr
-			out, err := cmd.Output()
-			if err != nil || stderr.Len() > 0 {
-				t.Fatalf("%v: %s", err, stderr.String())
+			run := func(q transport.Query) []byte {
+				cmd := exec.Command(argv[0], append(argv[1:], q.Argv[1:]...)...)
+				var stderr strings.Builder
+				cmd.Stderr = &stderr
+				out, err := cmd.Output()
+				if err != nil || stderr.Len() > 0 {
+					t.Fatalf("%v: %s", err, stderr.String())
+				}
+				return out
 			}
-			p := parseProbes(out)
+			out := run(plan.Script(probesScript, probing(0), "127.0.0.1", taken.port(), "127.0.0.1", free))
+			p := readAs(t, parseProbes, out)
+			p.syncs = readAs(t, parseProbes, run(plan.Script(diskScript, map[string]string{"DISK_DIR": dir + "/not/yet"}))).syncs
 			if diff := cmp.Diff(pathsTo(taken.port(), pathConnected, free, pathRefused), p.paths, compareFacts); diff != "" {
 				t.Errorf("%s\n%s", diff, out)
 			}
@@ -395,11 +416,11 @@ func TestDiskTestFollowsNoLink(t *testing.T) {
 			if err := os.WriteFile(victim, []byte("root's own"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			script := "# look around the host\n" + `ln -s "$VICTIM" "$DISK_DIR/.quorate-preflight.$$"` + "\n" + probesScript
-			args := plan.Script(script, probing(0, dir)).Argv[1:]
+			script := "# measure\n" + `ln -s "$VICTIM" "$DISK_DIR/.quorate-preflight.$$"` + "\n" + diskScript
+			args := plan.Script(script, map[string]string{"DISK_DIR": dir}).Argv[1:]
 			cmd := exec.Command(argv[0], append(argv[1:], args...)...)
 			cmd.Env = append(os.Environ(), "VICTIM="+victim)
-			if out, err := cmd.CombinedOutput(); err != nil || len(parseProbes(out).syncs) == 0 {
+			if out, err := cmd.CombinedOutput(); err != nil || len(readAs(t, parseProbes, out).syncs) == 0 {
 				t.Errorf("%v: %s", err, out)
 			}
 			if b, err := os.ReadFile(victim); err != nil || string(b) != "root's own" {
@@ -413,8 +434,8 @@ func TestDiskTestFollowsNoLink(t *testing.T) {
 }
 
 // probing are the variables of probesScript.
-func probing(seconds int, disk string) map[string]string {
-	return map[string]string{"VIP": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "DISK_DIR": disk}
+func probing(seconds int) map[string]string {
+	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "RUNTIME": ""}
 }
 
 func pathsTo(port string, s pathState, port2 string, s2 pathState) map[netip.AddrPort]pathState {
@@ -443,7 +464,7 @@ func TestProbesScriptTriesPathsWithWhatThereIs(t *testing.T) {
 		"curl":    {map[string]string{"curl": path("curl")}, pathsTo(taken.port(), pathConnected, free, pathRefused)},
 		"nothing": {nil, pathsTo(taken.port(), pathUnknown, free, pathUnknown)},
 	} {
-		p := parseProbes([]byte(shelltest.Run(t, probesScript, tt.programs, probing(0, ""), "127.0.0.1", taken.port(), "127.0.0.1", free)))
+		p := readAs(t, parseProbes, []byte(shelltest.Run(t, probesScript, tt.programs, probing(0), "127.0.0.1", taken.port(), "127.0.0.1", free)))
 		if diff := cmp.Diff(tt.want, p.paths, compareFacts); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
@@ -478,7 +499,7 @@ func TestProbesScriptReadsWhatProgramsSay(t *testing.T) {
 		if tt.program == "bash" {
 			programs["timeout"] = pass
 		}
-		p := parseProbes([]byte(shelltest.Run(t, probesScript, programs, probing(0, ""), "192.0.2.1", "1")))
+		p := readAs(t, parseProbes, []byte(shelltest.Run(t, probesScript, programs, probing(0), "192.0.2.1", "1")))
 		if got := p.paths[netip.MustParseAddrPort("192.0.2.1:1")]; got != tt.want {
 			t.Errorf("%s: %s: %s, want %s", tt.program, tt.does, got, tt.want)
 		}
@@ -490,27 +511,27 @@ func TestProbesScriptHearsTheVRID(t *testing.T) {
 	tcpdump := `case "$*" in *"-i eth7 (ip proto 112 and"*"= 51)"*) ;; *) exit 1 ;; esac
 echo "12:00:00.1 IP 192.0.2.77 > 224.0.0.18: VRRPv2, Advertisement, vrid 51, prio 100"
 echo "12:00:00.2 IP 192.0.2.78 > 224.0.0.18: VRRPv2, Advertisement, vrid 151, prio 100"`
-	out := shelltest.Run(t, probesScript, map[string]string{"tcpdump": tcpdump, "timeout": `[ "$1" = 4 ] || exit 9; shift; exec "$@"`}, probing(4, ""))
-	p := parseProbes([]byte(out))
+	out := shelltest.Run(t, probesScript, map[string]string{"tcpdump": tcpdump, "timeout": `[ "$1" = 4 ] || exit 9; shift; exec "$@"`}, probing(4))
+	p := readAs(t, parseProbes, []byte(out))
 	if !p.vrrp || !slices.Equal(p.routers, []netip.Addr{netip.MustParseAddr("192.0.2.77")}) {
 		t.Errorf("%+v", p)
 	}
 	// One that cannot listen has not listened.
-	out = shelltest.Run(t, probesScript, map[string]string{"tcpdump": "echo no permission >&2; exit 1", "timeout": `shift; exec "$@"`}, probing(4, ""))
-	if p := parseProbes([]byte(out)); p.vrrp || len(p.routers) > 0 {
+	out = shelltest.Run(t, probesScript, map[string]string{"tcpdump": "echo no permission >&2; exit 1", "timeout": `shift; exec "$@"`}, probing(4))
+	if p := readAs(t, parseProbes, []byte(out)); p.vrrp || len(p.routers) > 0 {
 		t.Errorf("%+v", p)
 	}
 }
 
 // Of a host that has nothing, the script still tells what is missing.
 func TestPreflightInDash(t *testing.T) {
-	f := parseFacts([]byte(shelltest.Run(t, preflightScript, map[string]string{"id": "echo 0"}, map[string]string{
+	f := readAs(t, parseFacts, []byte(shelltest.Run(t, factsScript, map[string]string{"id": "echo 0"}, map[string]string{
 		"VIP_INTERFACE": "eth0", "DATA_DIR": "/nonexistent", "RUNTIME": "",
 	})))
 	if !slices.Equal(f.missing, []string{"ip", "systemctl"}) || f.uid != "0" || !f.time.IsZero() || f.iface != "no" {
 		t.Errorf("%+v", f)
 	}
-	faults := Judge{}.host(node(), f)
+	faults := view{hosts: []hostFacts{{node: node(), facts: f}}}.findings()
 	if !slices.ContainsFunc(faults, func(f plan.Finding) bool {
 		return f.Check == Commands && f.Severity == quorate.Refused && strings.Contains(f.Found, "ip systemctl") && strings.Contains(f.Do, "iproute2")
 	}) {

@@ -7,16 +7,17 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 )
 
-// Report is what a preflight found. It is data, holds no secrets, and may be shown
-// and kept.
+// Report is what a preflight found. It is data, holds no secrets and nothing that a
+// terminal obeys, and may be shown and kept.
 type Report struct {
-	// Hosts that were looked at, in the description's order.
+	// Hosts that were to be read, in the description's order.
 	Hosts []string `json:"hosts"`
-	// Findings by host, and then what takes several to see.
+	// Findings in the order of Checks.
 	Findings []plan.Finding `json:"findings"`
 	// Ignored are the findings of checks that the user ignores.
 	Ignored []plan.Finding `json:"ignored,omitempty"`
@@ -43,7 +44,7 @@ func (r *Report) Of(s quorate.Severity) []plan.Finding {
 	return found
 }
 
-// Err is a *PreflightError with all errors of all hosts, nil if there are none.
+// Err returns an *Error with all errors of all hosts, nil if there are none.
 func (r *Report) Err() error {
 	if errs := r.Of(quorate.Refused); len(errs) > 0 {
 		return &Error{Findings: errs}
@@ -61,7 +62,7 @@ func (e *Error) Error() string {
 		s = "preflight: 1 error"
 	}
 	for _, f := range e.Findings {
-		s += "\n  " + f.String()
+		s += "\n  " + safe(f).String()
 	}
 	return s
 }
@@ -74,13 +75,15 @@ func (e *Error) DescribeEvent() events.Error {
 // Text returns the report for people, errors first.
 func (r *Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "looked at %s\n", strings.Join(r.Hosts, ", "))
+	fmt.Fprintf(&b, "looked at %s\n", termsafe.Line(strings.Join(r.Hosts, ", ")))
 	for _, s := range []quorate.Severity{quorate.Refused, quorate.Warned, quorate.Unchecked} {
 		for _, f := range r.Of(s) {
+			f = safe(f)
 			fmt.Fprintf(&b, "%-8s%s (%s)\n        %s\n        -> %s\n", s, strings.Join(f.Hosts, ", "), f.Check, f.Found, f.Do)
 		}
 	}
 	for _, f := range r.Ignored {
+		f = safe(f)
 		fmt.Fprintf(&b, "ignored %s (%s)\n        %s\n", strings.Join(f.Hosts, ", "), f.Check, f.Found)
 	}
 	fmt.Fprintf(&b, "errors: %d, warnings: %d, not checked: %d, ignored: %d\n",

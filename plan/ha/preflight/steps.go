@@ -2,9 +2,12 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
+	"net"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,54 +16,76 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// The checks. docs/preflight.md has them in a table, with their severities and
-// what they look at.
+// The steps that all others wait at. Without them each node's would name every node.
 const (
-	Reachable    plan.Check = "reachable"
-	Root         plan.Check = "root"
-	Init         plan.Check = "init"
-	Commands     plan.Check = "commands"
-	Address      plan.Check = "address"
-	Interface    plan.Check = "interface"
-	Hostname     plan.Check = "hostname"
-	Clock        plan.Check = "clock"
-	MachineID    plan.Check = "machine-id"
-	ProductUUID  plan.Check = "product-uuid"
-	Port         plan.Check = "port"
-	Memory       plan.Check = "memory"
-	Swap         plan.Check = "swap"
-	Sysctl       plan.Check = "sysctl"
-	Runtime      plan.Check = "runtime"
-	Cgroup       plan.Check = "cgroup"
-	CgroupDriver plan.Check = "cgroup-driver"
-	Leftovers    plan.Check = "leftovers"
-	VIP          plan.Check = "vip"
-	VRID         plan.Check = "vrid"
-	Path         plan.Check = "path"
-	Disk         plan.Check = "disk"
+	// FactsStep comes after every host has been read.
+	FactsStep plan.ID = "facts"
+	// Step comes after all has been judged.
+	Step plan.ID = "preflight"
 )
 
-// Checks returns every check there is, in the order in which reports have them.
-func Checks() []plan.Check {
-	return []plan.Check{
-		Reachable, Root, Init, Commands, Address, Interface, Hostname,
-		Memory, Swap, Sysctl, Runtime, Cgroup, CgroupDriver, Leftovers, Port,
-		Clock, MachineID, ProductUUID, Path, VIP, VRID, Disk,
-	}
+// FactsID is the step that reads a host.
+func FactsID(node string) plan.ID { return plan.ID("facts/" + node) }
+
+// ProbeID is the step that has a host try its surroundings.
+func ProbeID(node string) plan.ID { return plan.ID("probe/" + node) }
+
+// Steps read nodes, have them try their surroundings unless all of them are this
+// cluster's already, and judge all of it in Step, on the first of the nodes.
+func (j Judge) Steps(nodes []quorate.Node) []plan.Step {
+	return j.steps(nodes, options{timeout: defaultTimeout})
 }
 
-// Look is the step that reads a host.
-func (j *Judge) Look(n quorate.Node) plan.Step {
-	return plan.Step{
-		ID: plan.ID("preflight/" + n.Name), Title: "look at the host", Host: n.Name,
-		Timeout: time.Minute, Action: lookAt{judge: j, node: n},
+// FactsSteps are Steps for hosts whose surroundings do not matter.
+func (j Judge) FactsSteps(nodes []quorate.Node) []plan.Step {
+	read, last := j.read(nodes, options{timeout: defaultTimeout})
+	return append(read, j.judged(nodes, options{}, last))
+}
+
+// defaultTimeout bounds the reading and the probing of one host.
+const defaultTimeout = time.Minute
+
+// options are what a preflight by itself does otherwise than one of a recipe.
+type options struct {
+	timeout time.Duration
+	// disk has disks measured.
+	disk bool
+	// report takes what was found, hosts that are away among it: then nothing fails.
+	report *Report
+}
+
+func (j Judge) read(nodes []quorate.Node, o options) (steps []plan.Step, ids []plan.ID) {
+	for _, n := range nodes {
+		ids = append(ids, FactsID(n.Name))
+		steps = append(steps, plan.Step{
+			ID: FactsID(n.Name), Title: "read what the host says of itself", Host: n.Name, Timeout: o.timeout,
+			Action: readFacts{judge: j, node: n, lenient: o.report != nil},
+		})
 	}
+	return steps, ids
+}
+
+func (j Judge) judged(nodes []quorate.Node, o options, after []plan.ID) plan.Step {
+	return plan.Step{ID: Step, Title: "judge what was found", Host: nodes[0].Name, After: after, Action: verdict{judge: j, nodes: nodes, into: o.report}}
+}
+
+func (j Judge) steps(nodes []quorate.Node, o options) []plan.Step {
+	steps, ids := j.read(nodes, o)
+	steps = append(steps, plan.Step{ID: FactsStep, Title: "every host has been read", Host: nodes[0].Name, After: ids, Action: milestone{}})
+	ids = nil
+	for _, n := range nodes {
+		ids = append(ids, ProbeID(n.Name))
+		steps = append(steps, plan.Step{
+			ID: ProbeID(n.Name), Title: "try what is around the host", Host: n.Name, Timeout: o.timeout,
+			After: []plan.ID{FactsStep}, Action: probe{judge: j, node: n, disk: o.disk, lenient: o.report != nil},
+		})
+	}
+	return append(steps, j.judged(nodes, o, ids))
 }
 
 // survey is what the preflight of one run has seen. It is the one thing that steps
 // of a recipe hand on, and only from check to check: every run reads all of it
-// anew before it is judged, and nothing is applied by it. The zero survey is
-// empty.
+// before it is judged, and nothing is applied by it. The zero survey is empty.
 type survey struct {
 	mu    sync.Mutex
 	facts map[string]hostFacts
@@ -71,7 +96,7 @@ type survey struct {
 
 func surveyOf(h *plan.Host) *survey { return plan.SharedValue[survey](h.Shared()) }
 
-// saw keeps what a host told of itself, and forgets what it told before.
+// saw keeps what a host reported of itself, and forgets what it reported before.
 func (s *survey) saw(h hostFacts, stranger bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,18 +110,27 @@ func (s *survey) saw(h hostFacts, stranger bool) {
 	}
 }
 
-// worthALook returns a host's facts, and whether it is to look around.
-func (s *survey) worthALook(node string) (hostFacts, bool) {
+// toProbe returns a host's facts, and whether it is to try its surroundings.
+func (s *survey) toProbe(node string) (hostFacts, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, seen := s.facts[node]
-	return h, seen && len(s.strangers) > 0
+	return h, seen && h.away == nil && len(s.strangers) > 0
 }
 
-func (s *survey) lookedAround(node string, found probed) {
+func (s *survey) tried(node string, found probed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.probes[node] = found
+}
+
+// lost notes that a host could no longer be asked.
+func (s *survey) lost(node string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.facts[node]
+	h.away = err
+	s.facts[node] = h
 }
 
 // all returns what is known of nodes, in their order.
@@ -112,79 +146,187 @@ func (s *survey) all(nodes []quorate.Node) ([]hostFacts, map[string]probed) {
 	return all, maps.Clone(s.probes)
 }
 
-// lookAt reads what a host tells of itself. Its Check is all there is to it.
-type lookAt struct {
+// milestone is for a step that only comes after others.
+type milestone struct{ plan.NothingToUndo }
+
+// Check finds nothing.
+func (milestone) Check(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }
+
+// Apply is never called.
+func (milestone) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+
+// Describe returns that it is one.
+func (milestone) Describe() plan.Description { return plan.Description{Kind: "quorate/milestone"} }
+
+// readFacts reads what a host reports of itself. Its Check is all there is to it.
+type readFacts struct {
 	plan.NothingToUndo
-	judge *Judge
+	judge Judge
 	node  quorate.Node
+	// lenient: a host that does not answer is a finding.
+	lenient bool
 }
 
 // Check finds nothing: the verdict does.
-func (a lookAt) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	found := hostFacts{node: a.node, sent: time.Now()}
+func (a readFacts) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	found := hostFacts{node: a.node, sent: a.judge.now()}
 	out, err := h.Ask(ctx, a.judge.factsQuery(a.node))
-	if err != nil {
+	if err == nil {
+		if at, ok := h.PrefetchedAt(); ok {
+			found.sent = at // when the host was asked for it, with all the rest
+		}
+		found.received = a.judge.now()
+		found.facts, err = parseFacts(ctx, out)
+	}
+	if err != nil && !a.lenient {
 		return nil, err
 	}
-	if at, ok := h.PrefetchedAt(); ok {
-		found.sent = at // when the host was asked for it, with all the rest
-	}
-	found.received, found.facts = time.Now(), parseFacts(out)
+	found.away = err
 	kubernetes, _ := a.judge.ours(a.node, found.facts)
-	surveyOf(h).saw(found, !kubernetes)
+	surveyOf(h).saw(found, !kubernetes && err == nil)
 	return nil, nil
 }
 
 // Apply is never called: Check finds nothing.
-func (lookAt) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+func (readFacts) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
 // Describe returns what is asked for.
-func (a lookAt) Describe() plan.Description {
+func (a readFacts) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/preflight-facts", Inputs: []quorate.Content{plan.InputText(a.judge.factsQuery(a.node).Argv...)}}
 }
 
-// LookAround tries what is around a host, unless every host is this cluster's.
-type LookAround struct {
+// Prefetch returns the script.
+func (a readFacts) Prefetch() plan.Prefetch {
+	return plan.Prefetch{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
+}
+
+// probe has a host try its surroundings, unless every host is this cluster's.
+type probe struct {
 	plan.NothingToUndo
-	Judge *Judge
-	Node  quorate.Node
+	judge   Judge
+	node    quorate.Node
+	disk    bool
+	lenient bool
 }
 
 // Check finds nothing: the verdict does.
-func (a LookAround) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	facts, worth := surveyOf(h).worthALook(a.Node.Name)
-	if !worth {
+func (a probe) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	facts, wanted := surveyOf(h).toProbe(a.node.Name)
+	if !wanted {
 		return nil, nil
 	}
-	found, err := a.Judge.probe(facts, false, func(q transport.Query) ([]byte, error) { return h.Ask(ctx, q) })
+	found, err := a.try(ctx, h, facts)
+	if err != nil && a.lenient {
+		surveyOf(h).lost(a.node.Name, err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	surveyOf(h).lookedAround(a.Node.Name, found)
+	surveyOf(h).tried(a.node.Name, found)
 	return nil, nil
 }
 
+// try runs the script, and at the same time makes a connection through the host.
+func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, error) {
+	var tunnel, lost error
+	var connecting sync.WaitGroup
+	if a.node.Role == quorate.ControlPlane && a.judge.wants(factTunnel) {
+		connecting.Go(func() { tunnel, lost = a.tunnel(ctx, h) })
+	}
+	vars, targets := a.judge.probesVars(facts)
+	out, err := h.Ask(ctx, plan.Script(probesScript, vars, targets...))
+	connecting.Wait()
+	if err = errors.Join(err, lost); err != nil {
+		return probed{}, err
+	}
+	found, err := parseProbes(ctx, out)
+	if err != nil {
+		return found, err
+	}
+	found.tunnel = tunnel
+	if found.disk = a.disk && a.judge.measures(facts); found.disk {
+		out, err := h.Ask(ctx, plan.Script(diskScript, map[string]string{"DISK_DIR": a.judge.dataDir(a.node)}))
+		if err != nil {
+			return found, err
+		}
+		measured, err := parseProbes(ctx, out)
+		found.syncs = measured.syncs
+		return found, err
+	}
+	return found, nil
+}
+
+// tunnel returns why no connection can be made through the host, or that it was lost.
+func (a probe) tunnel(ctx context.Context, h *plan.Host) (refused, lost error) {
+	err := h.CheckTunnels(ctx, "tcp", net.JoinHostPort(a.node.Address().String(), strconv.Itoa(a.judge.Cluster.Etcd.ClientPort)))
+	var tunnel *transport.TunnelError
+	if errors.As(err, &tunnel) {
+		return err, nil
+	}
+	return nil, err
+}
+
 // Apply is never called: Check finds nothing.
-func (LookAround) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+func (probe) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
 // Describe returns the node: what is tried follows from the description of all.
-func (a LookAround) Describe() plan.Description {
-	return plan.Description{Kind: "quorate/preflight-probes", Inputs: []quorate.Content{plan.InputText(a.Node.Name)}}
+func (a probe) Describe() plan.Description {
+	return plan.Description{Kind: "quorate/preflight-probes", Inputs: []quorate.Content{plan.InputText(a.node.Name)}}
 }
 
-// Verdict judges what was seen of nodes. It reads nothing more.
-type Verdict struct {
+// probesVars are the variables of probesScript, and the addresses and ports that
+// it tries: what only ignored checks need is not tried.
+func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string) {
+	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "RUNTIME": ""}
+	if iface := vipInterface(j.Cluster, h.node); iface != "" {
+		vip := vipAddress(j.Cluster)
+		vars["VIP_INTERFACE"], vars["VRID"] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
+		if !h.facts.holds(vip) && j.wants(factVIP) {
+			vars["VIP"], vars["VIP_PORT"] = vip.String(), strconv.Itoa(j.Cluster.Endpoint.Port)
+		}
+		if j.wants(factListened) {
+			// Three of the others' intervals, if theirs is like this one.
+			vars["LISTEN_SECONDS"] = strconv.Itoa(1 + 3*int(time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)/time.Second))
+		}
+	}
+	if kubernetes, _ := j.ours(h.node, h.facts); !kubernetes && h.facts.runtime != "no" && j.wants(factDriver) {
+		vars["RUNTIME"] = j.Driver
+	}
+	if !j.wants(factPath) {
+		return vars, nil
+	}
+	for _, t := range j.targets(h.node) {
+		targets = append(targets, t.Addr().String(), strconv.Itoa(int(t.Port())))
+	}
+	return vars, targets
+}
+
+// measures reports whether a host has a disk to measure: one for etcd's data,
+// without any yet.
+func (j Judge) measures(h hostFacts) bool {
+	return h.node.Role == quorate.ControlPlane && !slices.Contains(h.facts.left, j.dataDir(h.node)+"/member") && j.wants(factSync)
+}
+
+// verdict judges what was seen of nodes. It reads nothing more.
+type verdict struct {
 	plan.NothingToUndo
-	Judge *Judge
-	Nodes []quorate.Node
+	judge Judge
+	nodes []quorate.Node
+	// into takes the report, if it is set.
+	into *Report
 }
 
-// Check returns every error of every host at once in a *PreflightError, and reports
-// the rest.
-func (a Verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
+// Check returns every error of every host at once in an *Error, and reports the
+// rest.
+func (a verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
 	report, seen := a.report(surveyOf(h))
-	if seen < len(a.Nodes) {
-		return nil, fmt.Errorf("%d of %d hosts have been looked at in this run", seen, len(a.Nodes))
+	if seen < len(a.nodes) {
+		return nil, fmt.Errorf("%d of %d hosts have been read in this run", seen, len(a.nodes))
+	}
+	if a.into != nil {
+		*a.into = report
+		return nil, nil
 	}
 	for _, f := range report.Findings {
 		if f.Severity != quorate.Refused {
@@ -194,52 +336,39 @@ func (a Verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
 	return nil, report.Err()
 }
 
-// report judges the hosts that were seen, and tells how many they were.
-func (a Verdict) report(s *survey) (Report, int) {
-	all, probes := s.all(a.Nodes)
+// report judges the hosts that were read, and returns how many are known of.
+func (a verdict) report(s *survey) (Report, int) {
+	all, probes := s.all(a.nodes)
+	v := view{Judge: a.judge, probes: probes}
 	var report Report
-	report.add(*a.Judge, a.Judge.findings(all, probes)...)
+	for _, h := range all {
+		report.Hosts = append(report.Hosts, h.node.Name)
+		if h.away == nil {
+			v.hosts = append(v.hosts, h)
+			continue
+		}
+		f := finding(quorate.Refused, h.away.Error(), "make the host reachable and run again", h.node.Name)
+		f.Check = Reachable
+		report.add(a.judge, safe(f))
+	}
+	report.add(a.judge, v.findings()...)
 	return report, len(all)
 }
 
 // JudgeUnreached is for a run in which some hosts could not be read.
-func (a Verdict) JudgeUnreached(seen *plan.Shared) error {
+func (a verdict) JudgeUnreached(seen *plan.Shared) error {
 	report, _ := a.report(plan.SharedValue[survey](seen))
 	return report.Err()
 }
 
 // Apply is never called: Check finds nothing or fails.
-func (Verdict) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+func (verdict) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
 // Describe returns what is ignored.
-func (a Verdict) Describe() plan.Description {
+func (a verdict) Describe() plan.Description {
 	ignored := []string{"ignored"}
-	for _, c := range a.Judge.Ignore {
+	for _, c := range a.judge.Ignore {
 		ignored = append(ignored, string(c))
 	}
 	return plan.Description{Kind: "quorate/preflight-verdict", Inputs: []quorate.Content{plan.InputText(ignored...)}}
-}
-
-// vipInterface is the interface that carries the VIP on a node, empty if none does.
-func vipInterface(c quorate.Cluster, n quorate.Node) string {
-	if c.Endpoint.External || n.Role != quorate.ControlPlane {
-		return ""
-	}
-	if n.Interface != "" {
-		return n.Interface
-	}
-	return c.Endpoint.VIP.Interface
-}
-
-// vipAddress is the VIP, invalid where there is none.
-func vipAddress(c quorate.Cluster) netip.Addr {
-	if c.Endpoint.External {
-		return netip.Addr{}
-	}
-	return c.Endpoint.Address()
-}
-
-// Prefetch returns the script.
-func (a lookAt) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
 }

@@ -1,4 +1,4 @@
-# look at the host
+# read what the host says of itself
 #
 #   VIP_INTERFACE  empty on a host that carries no VIP
 #   DATA_DIR       of etcd

@@ -1,10 +1,11 @@
-# look around the host
+# try what is around the host
 #
 #   VIP             empty if it need not be tried
+#   VIP_PORT        the API's
 #   VIP_INTERFACE   the VIP's
 #   VRID            to listen for
 #   LISTEN_SECONDS  0 for not at all
-#   DISK_DIR        for the test of the disk, empty for none
+#   RUNTIME         docker, containerd or crio to ask for its cgroup driver, empty for none
 #   "$@" is pairs of an address and a port
 LC_ALL=C
 export LC_ALL
@@ -44,7 +45,25 @@ listen() {
 		case "$line" in *"vrid $VRID,"*) printf 'router=%s\n' "$line" ;; esac
 	done
 }
-disk=$DISK_DIR
+runtime() {
+	driver=unknown
+	case "$RUNTIME" in
+	docker) driver=$(docker info --format '{{.CgroupDriver}}' 2>/dev/null) || driver=unknown ;;
+	containerd)
+		if config=$(containerd config dump 2>/dev/null); then
+			driver=cgroupfs
+			if echo "$config" | grep -q '^ *SystemdCgroup *= *true'; then driver=systemd; fi
+		fi
+		;;
+	crio)
+		if config=$(crio config 2>/dev/null); then
+			driver=systemd
+			if echo "$config" | grep -q '^ *cgroup_manager *= *"cgroupfs"'; then driver=cgroupfs; fi
+		fi
+		;;
+	esac
+	printf 'driver=%s\n' "${driver:-unknown}"
+}
 if [ "$LISTEN_SECONDS" -gt 0 ] && have tcpdump && have timeout; then
 	listen &
 fi
@@ -52,33 +71,10 @@ while [ "$#" -ge 2 ]; do
 	probe "$1" "$2" path 2 &
 	shift 2
 done
+[ -z "$RUNTIME" ] || runtime
 if [ -n "$VIP" ]; then
 	ip neigh flush to "$VIP" dev "$VIP_INTERFACE" >/dev/null 2>&1
-	probe "$VIP" 6443 vip 1
+	probe "$VIP" "$VIP_PORT" vip 1
 	printf 'neighbour=%s\n' "$(ip neigh show to "$VIP" 2>/dev/null)"
 fi
 wait
-[ -n "$disk" ] || exit 0
-while [ ! -d "$disk" ]; do
-	disk=$(dirname "$disk")
-done
-umask 077
-stage=$(mktemp -d "$disk/.quorate-XXXXXX" 2>/dev/null) || exit 0
-trap 'cd /; rmdir "$stage"' EXIT
-trap 'exit 1' HUP INT TERM
-cd "$stage" || exit 0
-# In a directory of another user's, what is there now may be somebody else's.
-case $(stat -c '%u %a' .) in
-"$(id -u) 700" | "$(id -u) 2700") ;;
-*) exit 0 ;;
-esac
-trap 'rm -f ./test; cd /; rmdir "$stage"' EXIT
-dd if=/dev/zero of=./test bs=2300 count=200 conv=fsync 2>/dev/null || exit 0
-i=0
-while [ "$i" -lt 200 ]; do
-	dd if=/dev/zero of=./test bs=2300 count=1 seek="$i" conv=notrunc oflag=dsync 2>&1 | while read -r line; do
-		case "$line" in *copied*) echo "dd=$line" ;; esac
-	done
-	i=$((i + 1))
-done
-exit 0

@@ -1,0 +1,309 @@
+package preflight
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hostsetup"
+)
+
+// Names of the checks of one host by itself.
+const (
+	Reachable plan.Check = "reachable"
+	Root      plan.Check = "root"
+	Init      plan.Check = "init"
+	Commands  plan.Check = "commands"
+	Address   plan.Check = "address"
+	Interface plan.Check = "interface"
+	Hostname  plan.Check = "hostname"
+	Memory    plan.Check = "memory"
+	Swap      plan.Check = "swap"
+	Sysctl    plan.Check = "sysctl"
+)
+
+// minMemoryKiB is kubeadm's ControlPlaneMem, 1700 MB.
+const minMemoryKiB = 1700 * 1000 * 1000 / 1024
+
+func hostChecks() []Check {
+	return []Check{
+		{
+			Name: Reachable, Severities: []quorate.Severity{quorate.Refused},
+			Finds: "A host that cannot be reached, or is lost on the way (`ha.Cluster.Preflight` only: in a run the step fails)",
+			judge: func(view) []plan.Finding { return nil }, // there are no facts: Verdict reports it
+		},
+		{
+			Name: Root, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factUID},
+			Finds: "Commands that do not run as root",
+			judge: each(func(_ view, h hostFacts) []plan.Finding {
+				if h.facts.uid == "0" {
+					return nil
+				}
+				return one(quorate.Refused, "commands run as uid "+h.facts.uid+", not as root", "connect as root or decorate the transport with sudo")
+			}),
+		},
+		{
+			Name: Init, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factInit},
+			Finds: "A process 1 that is not systemd",
+			judge: each(func(_ view, h hostFacts) []plan.Finding {
+				if h.facts.init == "systemd" {
+					return nil
+				}
+				return one(quorate.Refused, "process 1 is "+h.facts.init+", not systemd", "use a distribution that systemd starts")
+			}),
+		},
+		{
+			Name: Commands, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factMissing},
+			Finds: "`ip` or `systemctl` missing",
+			judge: each(func(_ view, h hostFacts) []plan.Finding {
+				if len(h.facts.missing) == 0 {
+					return nil
+				}
+				return one(quorate.Refused, "commands missing: "+strings.Join(h.facts.missing, " "), "install them (packages iproute2, systemd)")
+			}),
+		},
+		{
+			Name: Address, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factAddress},
+			Finds: "An address of the node that the host does not have",
+			judge: each(func(_ view, h hostFacts) []plan.Finding {
+				var found []plan.Finding
+				for _, a := range h.node.Addresses {
+					if !h.facts.holds(a) {
+						found = append(found, finding(quorate.Refused, "the host does not have "+a.String()+", it has "+h.facts.addressList(),
+							"correct the node's addresses, or where ssh leads"))
+					}
+				}
+				return found
+			}),
+		},
+		{
+			Name: Interface, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factInterface},
+			Finds: "The VIP's interface missing on a control plane",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				if h.facts.iface != "no" {
+					return nil
+				}
+				return one(quorate.Refused, "no interface "+vipInterface(v.Cluster, h.node),
+					"set endpoint.vip.interface or the node's interface to the one that shall carry the VIP")
+			}),
+		},
+		{
+			Name: Hostname, Severities: []quorate.Severity{quorate.Refused, quorate.Warned}, needs: []fact{factHostname},
+			Finds: "The host calls itself as another node of the cluster is named; or otherwise than its node",
+			judge: each(hostname),
+		},
+	}
+}
+
+func hostname(v view, h hostFacts) []plan.Finding {
+	called := h.facts.hostname
+	short, _, _ := strings.Cut(strings.ToLower(called), ".")
+	is := func(name string) bool {
+		name = strings.ToLower(name)
+		return short == name || strings.EqualFold(called, name)
+	}
+	if called == "" || is(h.node.Name) {
+		return nil
+	}
+	if slices.ContainsFunc(v.Cluster.Nodes, func(other quorate.Node) bool { return is(other.Name) }) {
+		return one(quorate.Refused, "the host calls itself "+called+", as another node is named", "correct where ssh leads for these two, or the host's name")
+	}
+	return one(quorate.Warned, "the host calls itself "+called, "hostnamectl set-hostname "+h.node.Name+", unless the node's name is meant to differ")
+}
+
+func systemChecks() []Check {
+	return []Check{
+		{
+			Name: Memory, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factMemory}, ownership...),
+			Finds: "Less than kubeadm's 1700 MB on a control plane, unless kubeadm's `Mem` is ignored",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				kib := h.facts.memoryKiB
+				if h.node.Role != quorate.ControlPlane || kib <= 0 || kib >= minMemoryKiB || v.kubeadmIgnores("Mem") {
+					return nil
+				}
+				return one(v.start(h), fmt.Sprintf("the host has %d MiB of memory, kubeadm wants 1700 MB on a control plane", kib/1024),
+					"give it more, or ignore kubeadm's own check too (kubeadm.ignorePreflightErrors: [Mem])")
+			}),
+		},
+		{
+			Name: Swap, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factSwap}, ownership...),
+			Finds: "Swap is on, unless `kubelet.failSwapOn` is false",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				if fail, set := v.Cluster.Kubeadm.Kubelet["failSwapOn"].(bool); len(h.facts.swaps) == 0 || set && !fail {
+					return nil
+				}
+				return one(v.start(h), "swap is on ("+strings.Join(h.facts.swaps, " ")+"), with which the kubelet does not start",
+					"swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false")
+			}),
+		},
+		{
+			Name: Sysctl, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factSysctl},
+			Finds: "A line in /etc/sysctl.conf or a later file of /etc/sysctl.d that undoes a setting of the recipe at the next boot",
+			judge: each(sysctls),
+		},
+	}
+}
+
+// sysctls finds settings of the host that undo the recipe's at the next boot,
+// by the order of sysctl.d(5): the last file by name wins, and /etc/sysctl.conf
+// after all of them.
+func sysctls(v view, h hostFacts) []plan.Finding {
+	var found []plan.Finding
+	for _, want := range hostsetup.KernelOf(v.Cluster).Settings {
+		for _, line := range h.facts.sysctls {
+			later := line.file > hostpath.Sysctl || line.file == "/etc/sysctl.conf"
+			if line.key == want.Key && line.value != want.Value && later {
+				found = append(found, finding(quorate.Warned, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, hostpath.Sysctl),
+					"take the line out: it undoes "+want.Key+" = "+want.Value+" at the next boot"))
+			}
+		}
+	}
+	return found
+}
+
+// Names of the checks that take several hosts to judge.
+const (
+	Clock       plan.Check = "clock"
+	MachineID   plan.Check = "machine-id"
+	ProductUUID plan.Check = "product-uuid"
+)
+
+// The figures that clocks are held against.
+const (
+	// clockWarning is etcd's own: a member warns of a peer whose clock differs by
+	// more (maxClockDifference, server/etcdserver/api/rafthttp/probing_status.go
+	// has 1 s).
+	clockWarning = time.Second
+	// clockError is how far Kubernetes' and Quorate's own certificates are dated
+	// back (kubeadm's CertificateBackdate, pki.Config.Backdate): beyond it a
+	// host takes new certificates for not valid yet.
+	clockError = 5 * time.Minute
+)
+
+func manyChecks() []Check {
+	return []Check{
+		{
+			Name: Clock, Severities: []quorate.Severity{quorate.Refused, quorate.Warned}, needs: []fact{factTime},
+			Finds: "A clock off by more than 5 minutes, by more than 1 second; from the operator's, or between two hosts",
+			Notes: "The host's clock is read at some moment between question and answer. What that leaves open, and the whole second of a " +
+				"BusyBox `date`, is allowed for: only a difference that is certain is reported. 1 second is where etcd's members warn of each " +
+				"other, 5 minutes is how far new certificates are dated back. Containers on one machine share the kernel: its clock, swap, " +
+				"memory and product_uuid are then the machine's.",
+			judge: clocks,
+		},
+		{
+			Name: MachineID, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factMachineID}, ownership...),
+			Finds: "The same /etc/machine-id on several hosts",
+			judge: func(v view) []plan.Finding {
+				s := quorate.Refused
+				if !v.fresh(v.hosts) {
+					s = quorate.Warned
+				}
+				return v.shared(s, func(f factSheet) string { return f.machineID }, "the same /etc/machine-id",
+					"these hosts were cloned: rm /etc/machine-id /var/lib/dbus/machine-id, systemd-machine-id-setup and reboot, on all but one")
+			},
+		},
+		{
+			Name: ProductUUID, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factProductUUID},
+			Finds: "The same firmware UUID on several hosts",
+			judge: func(v view) []plan.Finding {
+				return v.shared(quorate.Warned, func(f factSheet) string { return f.productUUID }, "the same product_uuid",
+					"give each virtual machine a UUID of its own; containers on one machine always share it")
+			},
+		},
+	}
+}
+
+// offset bounds how far the host's clock is ahead of the operator's.
+func (h hostFacts) offset() (low, high time.Duration) {
+	return h.facts.time.Sub(h.received), h.facts.time.Add(h.facts.precision).Sub(h.sent)
+}
+
+// certain is how far two intervals are apart: the smallest difference of two
+// values in them, 0 if they overlap.
+func certain(aLow, aHigh, bLow, bHigh time.Duration) time.Duration {
+	return max(0, aLow-bHigh, bLow-aHigh)
+}
+
+// clocks reports only what is certain whatever the round trips took.
+func clocks(v view) []plan.Finding {
+	var found []plan.Finding
+	find := func(by time.Duration, what string, hosts ...string) {
+		s := quorate.Warned
+		if by > clockError {
+			s = quorate.Refused
+		}
+		found = append(found, finding(s, fmt.Sprintf("%s by at least %s", what, by.Truncate(100*time.Millisecond)),
+			"run a time service (chrony, systemd-timesyncd) and wait until it is in step", hosts...))
+	}
+	var reported []hostFacts
+	for _, h := range v.hosts {
+		if !h.facts.time.IsZero() {
+			reported = append(reported, h)
+		}
+	}
+	off := map[string]bool{}
+	for _, h := range reported {
+		low, high := h.offset()
+		if by := certain(low, high, 0, 0); by > clockWarning {
+			off[h.node.Name] = true
+			way := "ahead of"
+			if high < 0 {
+				way = "behind"
+			}
+			find(by, "the clock is "+way+" the operator's", h.node.Name)
+		}
+	}
+	// One that is off is off from all others too. Of the rest the two that are
+	// furthest apart stand for all.
+	var first, last *hostFacts
+	for i, h := range reported {
+		if off[h.node.Name] {
+			continue
+		}
+		low, high := h.offset()
+		if first == nil {
+			first, last = &reported[i], &reported[i]
+			continue
+		}
+		if other, _ := first.offset(); low > other {
+			first = &reported[i]
+		}
+		if _, other := last.offset(); high < other {
+			last = &reported[i]
+		}
+	}
+	if first != nil {
+		ahead, _ := first.offset()
+		_, behind := last.offset()
+		if by := ahead - behind; by > clockWarning {
+			find(by, "the first clock is ahead of the second", first.node.Name, last.node.Name)
+		}
+	}
+	return found
+}
+
+// shared finds hosts that have a value in common which must be unique.
+func (v view) shared(s quorate.Severity, of func(factSheet) string, what, do string) []plan.Finding {
+	hosts := map[string][]string{}
+	var values []string
+	for _, h := range v.hosts {
+		if value := of(h.facts); value != "" {
+			if hosts[value] == nil {
+				values = append(values, value)
+			}
+			hosts[value] = append(hosts[value], h.node.Name)
+		}
+	}
+	var found []plan.Finding
+	for _, value := range values {
+		if len(hosts[value]) > 1 {
+			found = append(found, finding(s, what+": "+value, do, hosts[value]...))
+		}
+	}
+	return found
+}
