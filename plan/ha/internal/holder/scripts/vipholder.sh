@@ -2,6 +2,7 @@
 #
 #   VIP  the address
 #   URL  of the API server at the VIP
+#   CA   the file of the authority that it has its certificate of
 LC_ALL=C
 export LC_ALL
 held=no
@@ -17,7 +18,7 @@ ip -o link show 2>/dev/null | while read -r line; do
 	esac
 done
 [ "$held" = no ] || exit 0
-if said=$(curl --noproxy '*' --silent --show-error --cacert /etc/kubernetes/pki/ca.crt --connect-timeout 2 --max-time 4 "$URL" 2>&1); then
+if said=$(curl --noproxy '*' --silent --show-error --cacert "$CA" --connect-timeout 2 --max-time 4 "$URL" 2>&1); then
 	echo answer=yes
 else
 	echo "answer=$(printf '%s' "$said" | tail -n 1)"
