@@ -224,7 +224,7 @@ var sweepStep = func() int {
 	case tier.Sweep():
 		return 1
 	case tier.Race:
-		return 61
+		return 151
 	}
 	return 31
 }()
