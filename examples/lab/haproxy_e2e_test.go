@@ -193,7 +193,7 @@ func cutOff(ctx context.Context, t *testing.T, s *sufferer, holder string) {
 		}
 		pause(ctx, t, 50*time.Millisecond)
 	}
-	t.Logf("  %s gave the VIP up by itself %.2fs after it was cut off", holder, time.Since(start).Seconds())
+	t.Logf("  %s released the VIP by itself %.2fs after it was cut off", holder, time.Since(start).Seconds())
 	if out, err := kubectl(ctx, s.Lab, holder, "--server=https://"+own+":6443 --request-timeout=5s create configmap refused"); err == nil {
 		t.Errorf("%s took a write without a quorum: %s", holder, out)
 	}

@@ -118,7 +118,7 @@ func (a API) tlsConfig(p *quorate.Problems) *tls.Config {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	case a.Token.Len() == 0:
-		p.Refuse("api.key", "missing: give a client's certificate and key, or a token")
+		p.Refuse("api.key", "missing: set a client's certificate and key, or a token")
 	}
 	return config
 }

@@ -32,7 +32,7 @@ const (
 func (f Fault) words() (broken, healed string) {
 	switch f {
 	case PowerOff:
-		return "cut the power of %s", "give %s its power back; it boots by itself"
+		return "cut the power of %s", "switch %s on; it boots by itself"
 	case Reboot:
 		return "reboot %s", "nothing: %s comes back by itself"
 	case StopAPIServer:
@@ -76,8 +76,8 @@ type Breaker interface {
 	Heal(ctx context.Context, b Break) error
 }
 
-// Checker is the ability of a Breaker to tell, by looking only, whether it could
-// break a host in a way. It is asked before anything is broken.
+// Checker is the ability of a Breaker to find out, by reading only, whether it could
+// break a host in a way. It is called before anything is broken.
 type Checker interface {
 	Check(ctx context.Context, f Fault, h Host) error
 }

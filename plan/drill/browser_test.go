@@ -30,7 +30,7 @@ type browser struct {
 	last    int
 	waiting map[int]chan<- answer
 	events  []event
-	changed chan struct{} // closed and made anew with each event
+	changed chan struct{} // closed and replaced with each event
 	ended   error
 }
 
@@ -39,7 +39,7 @@ type answer struct {
 	Error  *struct{ Message string }
 }
 
-// event is what a page tells unasked.
+// event is what a page reports by itself.
 type event struct {
 	Session string
 	Method  string

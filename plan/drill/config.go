@@ -57,7 +57,7 @@ type Config struct {
 	Patience time.Duration
 	// Heal bounds all healing after a violation or the end of ctx. Default 5 min.
 	Heal time.Duration
-	// Observe is told what happens, from one goroutine at a time. Optional.
+	// Observe is called with each event, by one goroutine at a time. Optional.
 	Observe func(Event)
 	// Now is the clock for what is recorded. Default time.Now.
 	Now func() time.Time
@@ -98,11 +98,11 @@ type prepared struct {
 	tls *tls.Config
 	// addresses of the API servers by host.
 	addresses map[string]string
-	// skipped says why scenarios that were not asked for by name are left out.
+	// skipped says why scenarios that were not named are left out.
 	skipped []Skipped
 }
 
-// prepare fills in defaults and gives every problem at once.
+// prepare fills in defaults and returns every problem at once.
 func (c Config) prepare() (prepared, error) {
 	p := prepared{Config: c, addresses: map[string]string{}}
 	var problems quorate.Problems
@@ -192,7 +192,7 @@ type Skipped struct {
 	Why  string `json:"why"`
 }
 
-// chooseScenarios takes those that can be done. One that was asked for and cannot
+// chooseScenarios takes those that can be done. One that was named and cannot
 // be done is a problem.
 func (p *prepared) chooseScenarios(problems *quorate.Problems) {
 	asked := p.Scenarios
@@ -228,7 +228,7 @@ func (p *prepared) chooseScenarios(problems *quorate.Problems) {
 func (p *prepared) impossible(s Scenario) string {
 	switch {
 	case s.Fault == PowerOff && p.Power == nil:
-		return "nothing is given that cuts power: see Config.Power"
+		return "nothing is set that cuts power: see Config.Power"
 	case s.Fault != PowerOff && (p.Breaker == nil || !slices.Contains(p.Breaker.Faults(), s.Fault)):
 		return fmt.Sprintf("the breaker does not know %q", s.Fault)
 	case s.needsVIP() && !p.VIP.IsValid():

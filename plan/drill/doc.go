@@ -8,7 +8,7 @@
 // config maps through the endpoint all the time, at a bounded rate in a namespace
 // of its own, and remembers which writes were acknowledged; it reads through the
 // endpoint and from each API server by itself; it has every control plane note
-// when it holds the VIP; and it asks every member of etcd who leads. Then it runs
+// when it holds the VIP; and it reads from every member of etcd who leads. Then it runs
 // scenarios one after the other: each breaks something, waits, heals, and waits
 // until everything is redundant again.
 //
@@ -48,10 +48,10 @@
 // # How owners are judged
 //
 // A small loop on each host notes every change of its addresses as the kernel
-// tells it, with the host's clock, whose distance from the operator's is measured.
+// reports it, with the host's clock, whose distance from the operator's is measured.
 // The notes are read as they are made and, of a host that could not be reached,
 // afterwards. An overlap shorter than what the two clocks are uncertain by, half
-// the quickest answer of each host, is none. Only hosts that are given are
+// the quickest answer of each host, is none. Only the hosts of the Config are
 // watched: an owner elsewhere is not seen.
 //
 // # The report

@@ -119,9 +119,9 @@ func TestRunCatchesNothingElse(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, drill.Passed, r.Verdict, show(r))
 		partition := r.Results[2]
-		require.NotZero(t, partition.Refused["cp-1"].Requests+partition.Refused["cp-2"].Requests+partition.Refused["cp-3"].Requests, "nothing asked the host that was cut off")
+		require.NotZero(t, partition.Refused["cp-1"].Requests+partition.Refused["cp-2"].Requests+partition.Refused["cp-3"].Requests, "no request reached the host that was cut off")
 		notes := strings.Join(partition.Notes, "\n")
-		require.Contains(t, notes, "gave the VIP up 3")
+		require.Contains(t, notes, "released the VIP 3")
 		require.NotContains(t, notes, "not known")
 	})
 }
@@ -173,7 +173,7 @@ func (n noTunnels) Dial(ctx context.Context, host string) (transport.Conn, error
 	return struct{ transport.Conn }{conn}, err
 }
 
-// What could not be asked is said, and not taken for a refusal.
+// What could not be read is reported, and not taken for a refusal.
 func TestRunReportsUnreadStates(t *testing.T) {
 	inBubble(t, 3, nil, func(t *testing.T, c *drilltest.Cluster) {
 		cfg := c.Config()

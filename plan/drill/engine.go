@@ -15,7 +15,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// EventKind tells events apart.
+// EventKind is the kind of an Event.
 type EventKind string
 
 // The kinds of events, in the order in which they may come.
@@ -62,12 +62,12 @@ func (e *NotRedundantError) Error() string {
 }
 
 // Run breaks the cluster on purpose, scenario by scenario, while it reads and
-// writes, and reports what that did. It begins nothing unless the cluster is
+// writes, and reports what that did. It starts nothing unless the cluster is
 // fully redundant; it heals, and ends the drill, at the first guarantee that is
 // violated; and it heals also when ctx ends.
 //
 // A violated guarantee and a figure beyond its threshold are the report's to
-// tell, by its Verdict, and no error. An error is a *quorate.InvalidError of the
+// report, by its Verdict, and no error. An error is a *quorate.InvalidError of the
 // Config, a *NotRedundantError, a *BreakError when a break or its healing did not
 // work, ctx's, or what else kept the drill from being carried out. With it comes
 // the report of what was done until then, nil if that is nothing.
@@ -237,7 +237,7 @@ type tunnelled struct {
 // Close closes both.
 func (t tunnelled) Close() error { return errors.Join(t.Conn.Close(), t.through.Close()) }
 
-// checkBreaker asks whether each host could be broken as it may be.
+// checkBreaker finds out whether each host could be broken as it may be.
 func (d *drill) checkBreaker(ctx context.Context) []string {
 	checker, ok := d.Breaker.(Checker)
 	if !ok {
@@ -260,7 +260,7 @@ func (d *drill) checkBreaker(ctx context.Context) []string {
 	})
 }
 
-// each asks something of all hosts at once and gives the answers in their order.
+// each calls f for all hosts at once and returns the answers in their order.
 func (d *drill) each(ask func(Host) []string) []string {
 	answers := make([][]string, len(d.Hosts))
 	var work sync.WaitGroup
@@ -278,7 +278,7 @@ const (
 	fresh = 3 * time.Second
 )
 
-// guard waits until everything is redundant and takes the namespace. It gives
+// guard waits until everything is redundant and takes the namespace. It returns
 // Kubernetes' version.
 func (d *drill) guard(ctx context.Context) (string, error) {
 	patient, cancel := context.WithTimeout(ctx, d.Patience)
@@ -301,7 +301,7 @@ func (d *drill) guard(ctx context.Context) (string, error) {
 	return cut(visible(version.GitVersion), maxHostText, "..."), d.claim(ctx, c)
 }
 
-// awaitRedundant looks until nothing is missing or ctx ends, and gives what is
+// awaitRedundant looks until nothing is missing or ctx ends, and returns what is
 // missing. Between two looks it calls between.
 func (d *drill) awaitRedundant(ctx context.Context, between func()) []string {
 	told := ""
@@ -346,7 +346,7 @@ func (d *drill) missing(ctx context.Context) []string {
 	return problems
 }
 
-// ready asks an API server whether it is, as keepalived's check does.
+// ready reads whether an API server is ready, as keepalived's check does.
 func (d *drill) ready(ctx context.Context, h Host) error {
 	c := d.API.newClient(d.tls, d.addresses[h.Name], d.API.Dial)
 	c.timeout = lookTimeout
@@ -443,7 +443,7 @@ func (d *drill) release(ctx context.Context) error {
 	return d.deleteNamespace(ctx, clients...)
 }
 
-// deleteNamespace asks one client after the other until the namespace is gone.
+// deleteNamespace tries one client after the other until the namespace is gone.
 func (d *drill) deleteNamespace(ctx context.Context, clients ...*client) error {
 	ctx, cancel := context.WithTimeout(ctx, namespaceLimit)
 	defer cancel()

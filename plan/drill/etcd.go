@@ -18,21 +18,21 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Etcd says how the members are asked, one on each control plane.
+// Etcd says how the members are reached, one on each control plane.
 type Etcd struct {
 	// TLS is a client's certificate and the members' authority. Where it is nil
 	// they are read from the first control plane that has them.
 	TLS *tls.Config
-	// CAFiles, CertFile and KeyFile say where they stand on the hosts. Of the
+	// CAFiles, CertFile and KeyFile are paths on the hosts. Of the
 	// CAFiles the first that is there is taken. Default: where the HA recipe, or
 	// kubeadm with stacked members, puts what the API server uses.
 	CAFiles           []string
 	CertFile, KeyFile string
 	// Port that members serve clients on. Default 2379.
 	Port int
-	// Ask asks the member of a host and no other. Default: with an
+	// Ask reads from the member of a host and no other. Default: with an
 	// etcdclient.Client, through a tunnel from the host itself, so that a member
-	// that is cut off from the others can still be asked.
+	// that is cut off from the others can still be read.
 	Ask func(ctx context.Context, h Host) (etcdclient.Status, error)
 }
 
@@ -92,9 +92,9 @@ func (e Etcd) readTLS(ctx context.Context, conn transport.Conn) (*tls.Config, er
 
 type askFunc = func(ctx context.Context, h Host) (etcdclient.Status, error)
 
-// members asks every host's member by a client of its own. A client whose member
+// members reads every host's member by a client of its own. A client whose member
 // failed is not used again: its connection would wait longer and longer before
-// it tried anew.
+// tried again.
 type members struct {
 	config Etcd
 	tls    *tls.Config
@@ -140,7 +140,7 @@ func (m *members) close() {
 	}
 }
 
-// watchEtcd asks one member until ctx ends.
+// watchEtcd reads one member until ctx ends.
 func watchEtcd(ctx context.Context, h Host, hosts []Host, ask askFunc, now func() time.Time, r *record) {
 	for {
 		a := answer{host: h.Name}

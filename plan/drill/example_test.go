@@ -12,7 +12,7 @@ import (
 )
 
 // A drill on the cluster that an installer has made, with what its hosts can do
-// to each other by themselves. Give Config.Power for the scenarios that cut it.
+// to each other by themselves. Set Config.Power for the scenarios that cut it.
 func ExampleRun() {
 	drillOn := func(ctx context.Context, c quorate.Cluster, hosts transport.Transport) error {
 		kubeconfig, err := ha.Kubeconfig(ctx, hosts, c)

@@ -13,11 +13,11 @@ import (
 
 // What text and page say of the same figures is made here, once.
 
-// unknown stands where something was not measured or did not happen.
+// unknown is printed where something was not measured or did not happen.
 const unknown = "-"
 
 // inMS returns a span in whole milliseconds, rounded up: a span without service is
-// never told too short. Beyond 27 hours, which is no failover any more, hours.
+// never shown too short. Beyond 27 hours, which is no failover any more, hours.
 func inMS(d time.Duration) string {
 	if d <= 0 {
 		return "0"

@@ -23,7 +23,7 @@ const tableItems = 200
 // whole run and one of each scenario, and every figure as text too. The page
 // needs nothing else, neither scripts nor anything from a network, and its
 // Content-Security-Policy lets it load none. It follows the reader's light or
-// dark scheme, fits telephones, and can be printed. The same report gives the
+// dark scheme, fits telephones, and can be printed. The same report is always the
 // same bytes; times are in UTC. Whatever strings the report holds are shown as
 // text. An error is of w.
 func (r *Report) HTML(w io.Writer) error {

@@ -14,7 +14,7 @@ import (
 
 // JSON returns the report in the form that Schema names, indented, with a final
 // newline; DecodeReport reads it. Schema is written whatever the field holds. The
-// same report gives the same bytes. It fails only if a time's year is none of
+// same report is always the same bytes. It fails only if a time's year is none of
 // four digits.
 func (r *Report) JSON() ([]byte, error) {
 	out := *r

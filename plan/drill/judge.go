@@ -85,8 +85,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// write is one attempt to give an object a value. Those to one object follow
-// each other, none begins before the one before has ended for its sender, and
+// write is one attempt to set an object's value. Those to one object follow
+// each other, none starts before the one before has ended for its sender, and
 // each one's sequence number is higher; but one that was not acknowledged may
 // still come about later, as long as no later one has.
 type write struct {
@@ -107,7 +107,7 @@ type observation struct {
 
 // lost returns the acknowledged writes that observations contradict: the object
 // is not there, holds an older write's value, or one that was never written.
-// Each is given once, with what the first read to miss it found.
+// Each is returned once, with what the first read to miss it found.
 func lost(writes []write, seen []observation) []LostWrite {
 	byObject := map[string][]write{}
 	for _, w := range writes {

@@ -140,7 +140,7 @@ func TestLost(t *testing.T) {
 	})
 }
 
-// A value that nobody wrote stands for every acknowledged one.
+// A value that nobody wrote counts as the loss of every acknowledged one.
 func TestLostToAStranger(t *testing.T) {
 	w := write{object: "o", seq: 1, value: "v1", request: request{began: at(0), ended: at(1)}}
 	require.Len(t, lost([]write{w}, []observation{{object: "o", value: "x", began: at(2)}}), 1)
@@ -217,7 +217,7 @@ func TestOwners(t *testing.T) {
 	})
 }
 
-// An overlap that the clocks cannot tell from none is none.
+// An overlap within the clocks' uncertainty is none.
 func TestDoubleOwnersUncertainty(t *testing.T) {
 	owners := []HostSpan{{"a", at(0), at(105)}, {"b", at(100), at(200)}}
 	require.Len(t, doubleOwners(owners, nil, map[string]time.Duration{"a": time.Millisecond}), 1)

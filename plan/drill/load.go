@@ -135,7 +135,7 @@ func (l *load) write(ctx context.Context) {
 
 // writeOne makes one write. Each update names the version it replaces, so that
 // a write which its sender has given up can come about only until a later one
-// has: then what is acknowledged stands, or something later does.
+// has: then what is acknowledged is kept, or something later does.
 func (l *load) writeOne(ctx context.Context, w *writer) {
 	if w.seq == updatesOfOne {
 		w.object, w.seq, w.version, w.unsure = w.object+1, 0, "", false
@@ -227,7 +227,7 @@ func (l *load) verify(ctx context.Context, address string) error {
 const verifyTimeout = 10 * time.Second
 
 // probe writes from inside a cut-off host, whose API server must refuse: it
-// cannot have a majority's word. It gives why that server was never reached,
+// cannot have a majority's word. It returns why that server was never reached,
 // which it can be for what needs no etcd; nil if it was.
 func (l *load) probe(ctx context.Context, host, address string, dial dialFunc) error {
 	const rate = 2

@@ -34,7 +34,7 @@ type Planned struct {
 	Break string `json:"break"`
 	Heal  string `json:"heal"`
 	// Down is how long a host stays broken, and Limit after what time the break
-	// heals by itself; zero for power, which only its giver gives back.
+	// heals by itself; zero for power, which only the one who cut it restores.
 	Down  time.Duration `json:"down"`
 	Limit time.Duration `json:"limit,omitempty"`
 	// Holds are its own guarantees besides the Plan's.

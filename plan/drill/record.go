@@ -16,7 +16,7 @@ type record struct {
 	serverReads map[string][]request
 	refused     map[string][]request
 	seen        []observation
-	// unprobed says which cut-off hosts could not be asked to refuse.
+	// unprobed says which cut-off hosts could not be tried for refusals.
 	unprobed  []string
 	answers   []answer
 	holdings  map[string][]holding
@@ -27,7 +27,7 @@ type record struct {
 
 // outage is a time in which a host was off.
 type outage struct {
-	// asked is when that was asked for, or last seen otherwise; done is when it
+	// asked is when that was requested, or last seen otherwise; done is when it
 	// was so for certain, zero if that is not known.
 	asked, done time.Time
 	// until is when it may have been on again, zero if it was not.
@@ -60,7 +60,7 @@ func (r *record) rebooted(host string, now time.Time) {
 	r.off[host] = append(r.off[host], outage{asked: said[len(said)-1].at, until: now})
 }
 
-// lastWord is when a host last said how it stands before a moment.
+// lastWord is when a host last reported its state before a moment.
 func (r *record) lastWord(host string, before time.Time) time.Time {
 	var last time.Time
 	for _, h := range r.holdings[host] {
@@ -72,7 +72,7 @@ func (r *record) lastWord(host string, before time.Time) time.Time {
 }
 
 // offSpans are a host's outages until a moment. One starts with the beat that the
-// host no longer gives, at the earliest when it was asked for and at the latest
+// host no longer sends, at the earliest when it was requested and at the latest
 // when it was certain, and ends when the host speaks again.
 func (r *record) offSpans(host string, end time.Time) []span {
 	words := make([]time.Time, 0, len(r.holdings[host]))

@@ -7,7 +7,7 @@ import (
 )
 
 // A host without power owns nothing from the first beat that it owed and did not
-// give, at the latest from when it was certainly off.
+// sends, at the latest from when it was certainly off.
 func TestOffSpans(t *testing.T) {
 	beats := []holding{{at(0), true}, {at(500), true}, {at(1000), true}}
 	after := holding{at(9000), false}

@@ -15,9 +15,9 @@ type Report struct {
 	Schema string `json:"schema"`
 	// Endpoint is where the load went: host and port of the VIP or load balancer.
 	Endpoint string `json:"endpoint"`
-	// Hosts are the control planes, in the order given.
+	// Hosts are the control planes, in the Config's order.
 	Hosts []string `json:"hosts"`
-	// Kubernetes is the version the API server at the endpoint told.
+	// Kubernetes is the version that the API server at the endpoint reported.
 	Kubernetes string    `json:"kubernetes,omitempty"`
 	Began      time.Time `json:"began"`
 	Ended      time.Time `json:"ended"`
@@ -54,7 +54,7 @@ type Result struct {
 	// Broken are the hosts that were broken.
 	Broken []string `json:"broken"`
 	// The moments, in this order: the scenario's load began to count, the break
-	// was asked for, healing was asked for (for a host that returns by itself,
+	// was requested, healing was requested (for a host that returns by itself,
 	// the moment it was found up again), everything was redundant again, the
 	// load stopped counting. Of a scenario that breaks hosts in turn BrokeAt is
 	// of the first and HealedAt of the last. One that did not come about is zero.
@@ -80,12 +80,12 @@ type Result struct {
 	// Lost are acknowledged writes that were not there at the end. Must be empty.
 	Lost []LostWrite `json:"lost,omitempty"`
 	// Owners says who held the VIP when; more than one at a time during a
-	// take-over is told apart from DoubleOwners.
+	// take-over is no DoubleOwner.
 	Owners []HostSpan `json:"owners,omitempty"`
 	// DoubleOwners are the spans in which one client could reach two owners.
 	// Must be empty.
 	DoubleOwners []DoubleOwner `json:"doubleOwners,omitempty"`
-	// Etcd as its members tell.
+	// Etcd as its members report.
 	Etcd EtcdRecord `json:"etcd"`
 	// Violations are the guarantees that did not hold, in words, with figures.
 	Violations []string `json:"violations,omitempty"`
@@ -158,16 +158,16 @@ type EtcdRecord struct {
 	// elections, at least.
 	TermBefore uint64 `json:"termBefore"`
 	TermAfter  uint64 `json:"termAfter"`
-	// IndexBefore and IndexAfter are raft indices the leader told.
+	// IndexBefore and IndexAfter are raft indices that the leader reported.
 	IndexBefore uint64 `json:"indexBefore"`
 	IndexAfter  uint64 `json:"indexAfter"`
 	// Leaders says who led when, by host.
 	Leaders []HostSpan `json:"leaders,omitempty"`
 	// NoQuorum are the spans of a second or more in which no member answered a
-	// linearizable read; shorter ones cannot be told from the pause between two
+	// linearizable read; shorter ones cannot be distinguished from the pause between two
 	// questions, or a member that is slow to answer.
 	NoQuorum []Gap `json:"noQuorum,omitempty"`
-	// Members is how many the member list had at the end, zero if nobody told.
+	// Members is how many the member list had at the end, zero if no member reported it.
 	Members int `json:"members"`
 }
 

@@ -43,7 +43,7 @@ func (p *tab) tall(width int, scheme string) {
 
 // On a telephone, a tablet and a large screen, light and dark, and on paper, a
 // real browser shows each page whole: nothing too wide, no label on another,
-// none of too little contrast, no complaint, and nothing asked of any network.
+// none of too little contrast, no complaint, and no request to any network.
 func TestRealPageInABrowser(t *testing.T) {
 	tier.Host(t)
 	b := startBrowser(t)

@@ -255,7 +255,7 @@ func TestDecodeReportDuplicateHosts(t *testing.T) {
 	require.Equal(t, r.Results[0].ServerReads, read.Results[0].ServerReads)
 }
 
-// Everything that cannot be is told at once.
+// Everything that cannot be is reported at once.
 func TestDecodeReportProblems(t *testing.T) {
 	r := sample()
 	r.Verdict, r.Ended = drill.Passed, r.Began.Add(-time.Second)

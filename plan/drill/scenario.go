@@ -8,7 +8,7 @@ import (
 )
 
 // Target says which control planes a scenario breaks. Who that is, is found out
-// when the scenario begins.
+// when the scenario starts.
 type Target string
 
 // The targets. Without a VIP the VIPHolder is the first control plane.
@@ -42,7 +42,7 @@ type Scenario struct {
 // or API server, and for writes to go on after that.
 const defaultDown = 15 * time.Second
 
-// The names of the scenarios that Scenarios gives.
+// The names of the scenarios that Scenarios returns.
 const (
 	VIPHolderPowerCut  = "vip-holder-power-cut"
 	EtcdLeaderPowerCut = "etcd-leader-power-cut"
@@ -59,7 +59,7 @@ const (
 )
 
 // Scenarios are all that the package knows, in the order in which a drill runs
-// them unless told otherwise. With names only those, in the order given; an
+// them by default. With names only those, in this order; an
 // unknown name is left out, and Config's validation says so.
 func Scenarios(names ...string) []Scenario {
 	all := []Scenario{
@@ -136,7 +136,7 @@ func (s Scenario) title(who string) string {
 // alwaysHold are the guarantees of every scenario.
 func alwaysHold() []string {
 	return []string{
-		"no acknowledged write is lost, as every API server tells afterwards",
+		"no acknowledged write is lost, as every API server shows afterwards",
 		"at no time do two hosts hold the VIP that one client could reach",
 		"everything is redundant again after healing, without anybody's help",
 		"every member of etcd is there afterwards, and none has gone back",
@@ -177,7 +177,7 @@ func (s Scenario) pick(hosts []Host, holder, leader string) ([][]Host, error) {
 		}
 		return [][]Host{{h}}, nil
 	}
-	// The VIP's holder and the leader first, the others in the order given.
+	// The VIP's holder and the leader first, the others in the Config's order.
 	ranked := slices.Clone(hosts)
 	rank := func(h Host) int {
 		switch h.Name {

@@ -15,7 +15,7 @@ type scenarioRun struct {
 	*drill
 	s   Scenario
 	res *Result
-	// background outlives the ctx that Run was given.
+	// background outlives the ctx of Run.
 	background context.Context
 	// found are violations that no record shows.
 	found []string
@@ -33,7 +33,7 @@ const (
 	verifyTries = 3
 )
 
-// run breaks, holds, heals and judges. The error tells what kept it from that:
+// run breaks, holds, heals and judges. The error says what kept it from that:
 // ctx's, or a *BreakError. A violation is no error.
 func (r *scenarioRun) run(ctx context.Context) error {
 	r.res.Began = r.Now()
@@ -208,7 +208,7 @@ func (r *scenarioRun) hold(ctx context.Context, hosts []Host, since time.Time) e
 			probes.Go(func() {
 				if err := r.load.probe(probing, h.Name, r.addresses[h.Name], r.tunnel(h)); err != nil {
 					r.record.note(func(rec *record) {
-						rec.unprobed = append(rec.unprobed, fmt.Sprintf("whether %s refused writes while it was cut off is not known, its API server could not be asked from inside: %v", h.Name, err))
+						rec.unprobed = append(rec.unprobed, fmt.Sprintf("whether %s refused writes while it was cut off is not known, its API server could not be read from inside: %v", h.Name, err))
 					})
 				}
 			})
@@ -287,7 +287,7 @@ func (r *scenarioRun) healOne(ctx context.Context, h Host) error {
 const redundancyMost = 15 * time.Minute
 
 // await waits for redundancy, twice as long as is allowed: then a cluster that
-// is only slow is told from one that does not come back.
+// is only slow is distinguished from one that does not come back.
 func (r *scenarioRun) await(ctx context.Context) error {
 	limit := 2 * r.Thresholds.Redundancy
 	if limit < 0 {
@@ -422,7 +422,7 @@ func (r *scenarioRun) judgeOwners(end time.Time, live bool) {
 			case !o.To.Before(c.To):
 				r.violated("%s still held the VIP when it was let back, cut off for %s", c.Host, c.To.Sub(c.From).Round(time.Millisecond))
 			case !live:
-				res.Notes = append(res.Notes, fmt.Sprintf("%s gave the VIP up %s after it was cut off", c.Host, o.To.Sub(c.From).Round(time.Millisecond)))
+				res.Notes = append(res.Notes, fmt.Sprintf("%s released the VIP %s after it was cut off", c.Host, o.To.Sub(c.From).Round(time.Millisecond)))
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func TestParseNote(t *testing.T) {
 	require.True(t, ok)
 	require.True(t, h.has)
 	_, ok = parseNote(event, "10.0.0.10")
-	require.False(t, ok, "another address that begins alike")
+	require.False(t, ok, "another address with the same start")
 	h, ok = parseNote("1772366400000000001 1", "10.0.0.100")
 	require.True(t, ok)
 	require.Equal(t, int64(1772366400000000001), h.at.UnixNano())

@@ -46,7 +46,7 @@ type SSHBreaker struct {
 	// Default 32 GiB.
 	MaxFill int64
 	// SSHPort that the partitions leave open besides the one that the connection
-	// tells of, which sudo may hide. Default 22.
+	// names, which sudo may hide. Default 22.
 	SSHPort int
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // broken is a host on which a breaker's commands run, and what systemd and nft
-// were told, in this order.
+// received, in this order.
 type broken struct {
 	*faketransport.Host
 	told []string

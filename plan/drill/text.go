@@ -10,7 +10,7 @@ import (
 // textWidth is the longest line of Text.
 const textWidth = 100
 
-// textItems is how many of a kind Text tells of a scenario before it only
+// textItems is how many of a kind Text lists of a scenario before it only
 // counts; JSON and HTML have more.
 const textItems = 10
 

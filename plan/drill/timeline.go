@@ -16,8 +16,8 @@ import (
 // text fits is reckoned for the narrowest plot of each layout; style.css says
 // where one changes into the other.
 const (
-	narrowPlot = 280 // px; names stand above their rows
-	widePlot   = 440 // px; names stand beside them
+	narrowPlot = 280 // px; names are above their rows
+	widePlot   = 440 // px; names are beside them
 	glyph      = 6.8 // px, of a character in the picture
 
 	markPitch  = 15 // between the labels of the moments
@@ -194,7 +194,7 @@ func (r *Result) pictureOf(id string, hosts roster) *picture {
 	return p
 }
 
-// mark adds the moments, and gives the height that their names take: each has
+// mark adds the moments, and returns the height that their names take: each has
 // a line of its own, and above those whose lines it would reach over.
 func (p *picture) mark(a axis, r *Result) int {
 	y := 0
@@ -240,7 +240,7 @@ func whole(class string) bar {
 	return bar{X: "0%", Width: "100%", Height: barHeight, Class: class}
 }
 
-// allMoments are those that anything in the result is told at.
+// allMoments are those of anything in the result.
 func (r *Result) allMoments() []time.Time {
 	out := []time.Time{r.Began, r.BrokeAt, r.HealedAt, r.Redundant, r.Ended}
 	all := [][]Gap{r.Writes.Gaps, r.Reads.Gaps, r.Etcd.NoQuorum}
@@ -553,7 +553,7 @@ type roster struct {
 	place map[string]int // in order
 	hue   map[string]string
 	short map[string]string
-	// tag is what tells a host from the others, where there is room for no more.
+	// tag distinguishes a host from the others where there is room for no more.
 	tag map[string]string
 }
 

@@ -23,13 +23,13 @@ var (
 )
 
 const (
-	// watchBeat is how often a host's watch says how it stands.
+	// watchBeat is how often a host's watch reports its state.
 	watchBeat = 500 * time.Millisecond
 	// watchLimit ends a host's watch that nobody ended.
 	watchLimit = 2 * time.Hour
 	// watchSilence is how long a watch may say nothing.
 	watchSilence = 5 * time.Second
-	// watchRetry is the pause before a host is asked again.
+	// watchRetry is the pause before a host is tried again.
 	watchRetry = 300 * time.Millisecond
 	// clockTries is how often a host's clock is read; the quickest answer counts.
 	clockTries = 5
@@ -77,7 +77,7 @@ func (w *ownerWatch) follow(ctx context.Context) error {
 		return err
 	}
 	w.record.note(func(r *record) { r.uncertain[w.host] = max(uncertain, r.uncertain[w.host]) })
-	// A host, or its watch, that says nothing any more is asked anew.
+	// A host, or its watch, that falls silent is started again.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(watchSilence, cancel)

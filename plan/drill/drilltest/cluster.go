@@ -315,7 +315,7 @@ func (h *host) setHolds(holds bool) {
 	h.holds = holds
 }
 
-// ask is how a drill asks members.
+// ask is how a drill reaches members.
 func (c *Cluster) ask(ctx context.Context, of drill.Host) (etcdclient.Status, error) {
 	h := c.byName(of.Name)
 	c.mu.Lock()
@@ -418,7 +418,7 @@ func (h *host) script(fake *faketransport.Host) {
 	})
 }
 
-// follow tells who holds the VIP as the script would.
+// follow reports who holds the VIP as the script would.
 func (h *host) follow(ctx context.Context, in faketransport.Invocation) error {
 	h.cluster.mu.Lock()
 	boot := h.boots
@@ -451,7 +451,7 @@ func (h *host) follow(ctx context.Context, in faketransport.Invocation) error {
 	}
 }
 
-// pause waits, or gives ctx's error.
+// pause waits, or returns ctx's error.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -471,7 +471,7 @@ func newCertificate() (tls.Certificate, []byte, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{"drilltest"}, IsCA: true, BasicConstraintsValid: true,
-		// Also for a clock that begins in 2000, as in a synctest bubble.
+		// Also for a clock that starts in 2000, as in a synctest bubble.
 		NotBefore: time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

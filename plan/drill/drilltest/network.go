@@ -20,7 +20,7 @@ func newListener() *listener {
 	return &listener{accept: make(chan net.Conn), closed: make(chan struct{}), conns: map[net.Conn]string{}}
 }
 
-// dial connects by an address that drop tells connections apart by.
+// dial connects from an address by which drop finds the connection.
 func (l *listener) dial(ctx context.Context, to string) (net.Conn, error) {
 	near, far := net.Pipe()
 	select {

@@ -134,7 +134,7 @@ END
 fill-disk:heal)
 	systemctl stop quorate-drill-filler.service 2>/dev/null || :
 	if ! stacked; then
-		# It may have ended so often that systemd has given it up.
+		# It may have ended so often that systemd starts it no more.
 		systemctl reset-failed "$etcd" 2>/dev/null || :
 		systemctl start "$etcd"
 	fi

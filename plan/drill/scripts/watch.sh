@@ -1,5 +1,5 @@
 # note who holds the VIP
-# $1 VIP. Every change as the kernel tells it, and every half second how it stands.
+# $1 VIP. Notes every change that the kernel reports, and every half second the present state.
 notes=/run/quorate-drill/vip
 TZ=UTC ip -ts -o monitor address >>"$notes" &
 monitor=$!
