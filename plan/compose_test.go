@@ -119,7 +119,7 @@ func fakeHosts(names ...string) *faketransport.Transport {
 	return hosts
 }
 
-// blurts is an action whose command complains about what it was given, as many do.
+// blurts is an action whose command quotes its input in its complaint, as many do.
 func blurts() fixture.Action {
 	return fixture.Action{OnCheck: func(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		_, err := h.Run(ctx, "blurt")
@@ -190,7 +190,7 @@ func TestSecretsWithACommonPrefix(t *testing.T) {
 	})
 }
 
-// describes panics where it is asked what it is made of.
+// describes panics in Describe.
 type describes struct{ nothing }
 
 func (describes) Describe() plan.Description { panic("described " + marker) }
@@ -249,7 +249,7 @@ func TestPanickingAction(t *testing.T) {
 	}
 }
 
-// An Action that panics when it is asked what it is made of ends neither the program nor
+// An Action whose Describe panics ends neither the program nor
 // the secrecy of what it panicked with.
 func TestPanicInDescribe(t *testing.T) {
 	p := newPlan(t, plan.Step{ID: "bad", Host: "h", Action: describes{}}).WithSecrets(quorate.Sensitive([]byte(marker)))

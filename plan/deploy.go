@@ -21,7 +21,7 @@ import (
 // Deploy is an Action that puts files on a host and keeps systemd units
 // running with them.
 type Deploy struct {
-	// Name tells deployments on one host apart; it names the stamp. Required
+	// Name is unique among the deployments on a host; it names the stamp. Required
 	// when there are units.
 	Name  string
 	Files []quorate.File
@@ -170,7 +170,7 @@ func contentDiffers(diff Diff) bool {
 	return slices.ContainsFunc(DataOf[fileChange](diff), func(c fileChange) bool { return c.content })
 }
 
-// unitDiff asks for the stamp and the units' states. Files that drifted make what
+// unitDiff reads the stamp and the units' states. Files that drifted make what
 // the stamp says doubtful: whoever changed them may have restarted the unit.
 func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, error) {
 	states, err := unitStates(ctx, h, d.Units)
@@ -285,7 +285,7 @@ func (d Deploy) differing(diff Diff) []quorate.File {
 	})
 }
 
-// applyUnits asks for the states again, since writing the files has changed
+// applyUnits reads the states again, since writing the files has changed
 // what is outdated.
 func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
 	diff, err := d.unitDiff(ctx, h, false)
@@ -354,7 +354,7 @@ func (d Deploy) Describe() Description {
 	return out
 }
 
-// Commands returns what systemctl would be told.
+// Commands returns the calls of systemctl.
 func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, error) {
 	_, args := d.unitArgs(diff)
 	var out []Command
@@ -374,7 +374,7 @@ func (d Deploy) Commands(_ context.Context, _ *Host, diff Diff) ([]Command, erro
 }
 
 // What the recipe's checks read. Each names what its Check, beside the Action's
-// other methods, asks the host for.
+// other methods, reads from the host.
 
 // Prefetch returns the files, the stamp, and the units.
 func (d Deploy) Prefetch() Prefetch {
@@ -392,7 +392,7 @@ func (d Deploy) Prefetch() Prefetch {
 	return r
 }
 
-// undoArgs are what keepFiles and putBack are told of a Deploy.
+// undoArgs are the arguments of keepFiles and putBack for a Deploy.
 func (d Deploy) undoArgs() []string {
 	var args []string
 	for _, u := range d.Units {
@@ -410,7 +410,7 @@ func (d Deploy) undoArgs() []string {
 	return args
 }
 
-// Backup copies the files that stand there and notes how the units are.
+// Backup copies the present files and notes the units' states.
 func (d Deploy) Backup(ctx context.Context, h *Host, _ Diff, dir string) error {
 	var args []string
 	for _, a := range slices.Collect(slices.Chunk(d.undoArgs(), 2)) {

@@ -8,7 +8,7 @@ import (
 // described is what an Action is made of, as far as it says.
 type described struct {
 	Description
-	// fault is of an Action that panicked when it was asked, nil of all others. It is a
+	// fault is of an Action whose Describe panicked, nil of all others. It is a
 	// function, because fmt prints nothing of what that holds: no secret of the plan
 	// has been taken out yet.
 	fault func(redact func(string) string) *PanicError
@@ -31,8 +31,8 @@ func ask(a Action) (d *described) {
 	return d
 }
 
-// describable reports the Actions that panicked when they were asked what they are
-// made of, each as its step's failure.
+// describable reports the Actions whose Describe panicked, each as its
+// step's failure.
 func (p *Plan) describable() error {
 	var failed []*StepError
 	for i, d := range p.described {

@@ -165,7 +165,7 @@ func hunks(edits []edit) []hunk {
 	return out
 }
 
-// keptLines ends a hunk, continues it, or begins the next with what is kept.
+// keptLines ends a hunk, continues it, or starts the next with what is kept.
 func keptLines(h *hunk, done []hunk, e edit, before, after int, last bool) (*hunk, []hunk) {
 	n := len(e.lines)
 	if h != nil {
@@ -205,7 +205,7 @@ func (h hunk) write(b *strings.Builder) {
 	}
 }
 
-// span is where lines stand; of none, the line after which they would.
+// span is the place of lines; of none, the line after which they would be.
 func span(first, count int) string {
 	switch count {
 	case 0:

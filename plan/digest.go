@@ -64,7 +64,7 @@ func (s digester) hash() hash.Hash {
 	return hmac.New(sha256.New, s.key)
 }
 
-// digest stands for what is on a host where it cannot be shown; empty if there is
+// digest replaces what is on a host where it cannot be shown; empty if there is
 // no key.
 func (s digester) digest(path string, sum [sha256.Size]byte) string {
 	if s.key == nil {
@@ -75,7 +75,7 @@ func (s digester) digest(path string, sum [sha256.Size]byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// content tells one from another, secret ones only under the key.
+// content identifies a content, a secret one only under the key.
 func (s digester) content(c quorate.Content) string {
 	if c.IsSensitive() && s.key == nil {
 		return ""
@@ -83,7 +83,7 @@ func (s digester) content(c quorate.Content) string {
 	return fmt.Sprintf("%x", c.SHA256())
 }
 
-// identity tells one plan from another: steps, order, and what their Actions
+// identity identifies a plan: steps, order, and what their Actions
 // are made of, secrets included if there is a key.
 func (s digester) identity(p *Plan) string {
 	type file struct{ Path, Mode, Owner, Group, Content string }

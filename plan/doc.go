@@ -20,7 +20,7 @@
 //   - A Preview is what a run would do, with the differences of public texts and
 //     the commands, for people, as JSON, and as a graph. It can be saved, and
 //     applied as long as it holds.
-//   - Events tell an observer what happens, and a Summary what was done. They
+//   - Events report what happens, and a Summary what was done. They
 //     are written as JSON Lines by plan/events, to a logger by events.LogTo, or as
 //     OpenTelemetry spans by plan/otelplan.
 //

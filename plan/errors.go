@@ -62,7 +62,7 @@ type RunError struct {
 	Failed []*StepError
 	// NotReached are the steps that did not run.
 	NotReached []ID
-	// Canceled is ctx's cause when the run was told to stop.
+	// Canceled is ctx's cause when the run was cancelled.
 	Canceled error
 	// Journal is what the journal could not do: begin, in which case nothing
 	// was reached, or keep what was done.

@@ -2,7 +2,7 @@ package plan
 
 import "time"
 
-// EventKind tells events apart.
+// EventKind is the kind of an Event.
 type EventKind string
 
 const (
@@ -15,7 +15,7 @@ const (
 	// JournalFailed: the journal could not keep something, a step's outcome if
 	// Step is set. Err is a *JournalError.
 	JournalFailed EventKind = "journal-failed"
-	// StepStarted: the step's locks are held and its first check begins.
+	// StepStarted: the step's locks are held and its first check starts.
 	StepStarted EventKind = "step-started"
 	// StepApplying: the check found the Diff, and it is being applied.
 	StepApplying EventKind = "step-applying"
@@ -39,7 +39,7 @@ const (
 	Changed Outcome = "changed"
 	// WouldChange: a dry run found a difference.
 	WouldChange Outcome = "would-change"
-	// Unknown: a dry run could not tell, because a step before it would change
+	// Unknown: a dry run could not know, because a step before it would change
 	// what its check looks at.
 	Unknown Outcome = "unknown"
 	// Failed: see the error.

@@ -39,7 +39,7 @@ func (s Step) fingerprint(d Description) string {
 	return h.sum()
 }
 
-// fingerprint hashes texts so that no two lists of them give the same input.
+// fingerprint hashes texts so that no two lists of them are the same input.
 type fingerprint struct{ hash.Hash }
 
 func newPrint(kind string) fingerprint { return fingerprint{sha256.New()}.add(kind) }

@@ -48,7 +48,7 @@ func NewHost(name string, conn transport.Conn) *Host {
 // Run runs a command and returns its standard output, of which more than 16 MiB
 // is an error. Errors are those of transport.Conn: a *transport.ExitError for a
 // command that did not succeed, with the output until then. Each call counts as
-// one round trip, as do the file operations below, unless a Check is given what
+// one round trip, as do the file operations below, unless a Check gets what
 // was read ahead.
 func (h *Host) Run(ctx context.Context, argv ...string) ([]byte, error) {
 	return h.Ask(ctx, transport.Query{Argv: argv})
@@ -188,7 +188,7 @@ func (h *Host) CheckTunnels(ctx context.Context, network, addr string) error {
 // its own.
 func (h *Host) Shared() *Shared { return h.shared }
 
-// PrefetchedAt returns when the host was asked for what this check has been
+// PrefetchedAt returns when the host was read for what this check has been
 // answered with, and whether any of its answers were read ahead.
 func (h *Host) PrefetchedAt() (time.Time, bool) {
 	if f := h.answers.Load(); f != nil && f.wasUsed() {
@@ -197,7 +197,7 @@ func (h *Host) PrefetchedAt() (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Report tells the run's observer how the step gets on. The plan's secrets are
+// Report sends the step's progress to the run's observer. The plan's secrets are
 // hidden in it, and what is not printable, which a host may have sent, is escaped.
 func (h *Host) Report(format string, args ...any) {
 	h.report(termsafe.Text(h.redact(fmt.Sprintf(format, args...))))

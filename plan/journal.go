@@ -13,8 +13,8 @@ import (
 
 // Journal keeps what runs intended and what came of it, beyond the life of the
 // program that ran. Check is the truth and the journal is a hint: a Runner does
-// the same work with or without one, and no record ever stands for a check. A
-// journal is there to say afterwards what was done, when and by whom; to tell a
+// the same work with or without one, and no record ever replaces a check. A
+// journal is there to say afterwards what was done, when and by whom; to show a
 // run what an earlier one left unfinished; and, if it can lock, to keep two
 // operators from running at once.
 //
@@ -136,7 +136,7 @@ func (e *LockLostError) Unwrap() error { return e.Err }
 // Fields may be added within a version; a later version means something else.
 const RecordSchema = 1
 
-// RecordKind tells records apart.
+// RecordKind is the kind of a Record.
 type RecordKind string
 
 const (
@@ -169,7 +169,7 @@ type Record struct {
 	// Operator, of RecordRun, is who runs.
 	Operator *Operator `json:"operator,omitempty"`
 	// Plan, of RecordRun, is Plan.Fingerprint: it is the same whenever the
-	// same work is asked for with the same public inputs.
+	// same work is planned with the same public inputs.
 	Plan string `json:"plan,omitempty"`
 	// Steps, of RecordRun, is how many the plan has.
 	Steps int `json:"steps,omitempty"`

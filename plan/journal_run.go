@@ -23,10 +23,10 @@ type journaling struct {
 }
 
 // journalTimeout bounds the records that are written although the run has
-// been told to stop: what was done must be said.
+// been cancelled: what was done must be recorded.
 const journalTimeout = 10 * time.Second
 
-// openJournal takes the journal, tells what earlier runs left unfinished, and
+// openJournal takes the journal, reports what earlier runs left unfinished, and
 // reports whether the run may begin.
 func (s *scheduler) openJournal(ctx context.Context) bool {
 	if s.Journal == nil || s.DryRun {
@@ -62,7 +62,7 @@ func (s *scheduler) openJournal(ctx context.Context) bool {
 	return true
 }
 
-// closeJournal writes the last record and gives the journal back.
+// closeJournal writes the last record and releases the journal.
 func (s *scheduler) closeJournal(ctx context.Context, sum Summary) {
 	j := s.journal
 	if j == nil {
@@ -91,7 +91,7 @@ func (s *scheduler) unkept(err *JournalError) {
 	s.observe(e)
 }
 
-// lost is where the end of the session's hold is told; it may be nil.
+// lost is closed at the end of the session's hold; it may be nil.
 func (j *journaling) lost() <-chan error {
 	if j == nil {
 		return nil

@@ -91,7 +91,7 @@ func TestCheckDecides(t *testing.T) {
 	}
 }
 
-// Whatever happens to the steps, a run tells the same with a journal as without.
+// Whatever happens to the steps, a run reports the same with a journal as without.
 func TestJournalDecidesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var j journaltest.Memory
@@ -162,7 +162,7 @@ func TestFailedWriteOfAnIntent(t *testing.T) {
 }
 
 // What was done stays done, the run says that the journal does not have it, and
-// the next run is told.
+// the next run reports it.
 func TestFailedWriteOfAnOutcome(t *testing.T) {
 	full := errors.New("no space left on device")
 	var broken atomic.Bool
@@ -294,7 +294,7 @@ func TestLostJournal(t *testing.T) {
 	})
 }
 
-// Who is told to stop still says what was done.
+// A cancelled run still records what was done.
 func TestJournalOfACancelledRun(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		var j journaltest.Memory
@@ -312,7 +312,7 @@ func TestJournalOfACancelledRun(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, []string{"run-started", "intent a: run it", "outcome a failed: context canceled", "run-ended"}, lines(t, &j))
 		s, err := j.Begin(t.Context(), plan.Holder{})
-		require.NoError(t, err, "the journal was given back")
+		require.NoError(t, err, "the journal was released")
 		require.NoError(t, s.End(t.Context()))
 	})
 }
@@ -337,7 +337,7 @@ func TestUnreadableJournal(t *testing.T) {
 	require.NoError(t, s.Append(t.Context(), plan.Record{Schema: plan.RecordSchema + 1, Run: "R", Kind: "new"}))
 	require.NoError(t, s.End(t.Context()))
 	tr := &idle{}
-	for range 2 { // and it is given back
+	for range 2 { // and it is released
 		_, err = (&plan.Runner{Transport: tr, Journal: &j}).Run(t.Context(), fixture.MustPlan(t, step("s", "h")))
 		var schema *journal.SchemaError
 		require.ErrorAs(t, err, &schema)
@@ -401,5 +401,5 @@ func TestFingerprints(t *testing.T) {
 	differs("unit", plan.Step{ID: "s", Host: "h", Action: plan.Deploy{Files: []quorate.File{public}, Units: []plan.Unit{{Name: "x.service"}}}})
 
 	secret.Content = quorate.Sensitive([]byte("something else, and longer"))
-	require.Equal(t, "sensitive", seen[file(secret).Fingerprint()], "a fingerprint tells one secret from another")
+	require.Equal(t, "sensitive", seen[file(secret).Fingerprint()], "a fingerprint distinguishes secrets")
 }

@@ -15,7 +15,7 @@ type Plan struct {
 	// after[i] and before[i] are the indices of the steps that step i waits for
 	// and that wait for it.
 	after, before [][]int
-	// described is what the steps' Actions are made of, asked once.
+	// described is the steps' descriptions, read once.
 	described []*described
 	// secrets are hidden in what hosts print, see WithSecrets. Each step has
 	// them too, so that they stay hidden in a plan that is composed of the steps
@@ -29,7 +29,7 @@ type Plan struct {
 // two steps have, an unknown ID in After, a cycle.
 //
 // Steps of other plans bring with them the secrets of these (WithSecrets). Actions that
-// are Describers are asked once, here; one that panics is its step's failure in a run.
+// are Describers are described once, here; one that panics is its step's failure in a run.
 func New(steps ...Step) (*Plan, error) { return compose(steps, nil) }
 
 // compose makes a plan of steps of which some have been described already.

@@ -18,24 +18,24 @@ import (
 // one round trip: see Runner.ReadAhead.
 //
 // It is a hint. The same Check runs with it and without: Host.Stat, Run, Script
-// and Ask give what was read ahead if it is exactly what they are asked for, each
+// and Ask return what was read ahead if it is exactly what they would read, each
 // once, and ask the host otherwise.
 type Prefetcher interface {
-	// Prefetch does no I/O and gives the same at every call. What it names may be
+	// Prefetch does no I/O and returns the same at every call. What it names may be
 	// read at any moment of a run, also where the step is never reached.
 	Prefetch() Prefetch
 }
 
 // Prefetch is what a Check will read.
 type Prefetch struct {
-	// Files are the paths that are given to Host.Stat.
+	// Files are the paths that are passed to Host.Stat.
 	Files []string
-	// Queries are what is given to Host.Ask, or as arguments alone to Host.Run
+	// Queries are what is passed to Host.Ask, or as arguments alone to Host.Run
 	// and Script. They only read, and end soon. One that is answered only after
 	// something has been set up Needs a path that is there by then, so that it
 	// costs a new host nothing.
 	Queries []transport.Query
-	// units of systemd whose states are asked for, those of all steps at once.
+	// units of systemd whose states are read, those of all steps at once.
 	units []string
 }
 
@@ -51,9 +51,9 @@ func prefetchOf(a Action) Prefetch {
 	return Prefetch{}
 }
 
-// Script returns the question that a POSIX shell script asks of a host. The
+// Script returns the query that runs a POSIX shell script on a host. The
 // variables are set before the second line of the text; args are its "$@". The
-// first line stands for the script in errors: make that a comment.
+// first line represents the script in errors: make that a comment.
 //
 // Neither may be secret: they are arguments of a command.
 func Script(text string, vars map[string]string, args ...string) transport.Query {
@@ -84,13 +84,13 @@ type prefetched struct {
 	files   map[string]transport.FileInfo
 	outputs map[string][]byte
 	units   map[string]unitState
-	// at is when they were asked for, and applied the number of steps that had
+	// at is when they were read, and applied the number of steps that had
 	// been applied by then, see scheduler.
 	at      time.Time
 	applied int
 }
 
-// gather asks for all of it at once. What it does not get, for whatever reason,
+// gather reads all of it at once. What it does not get, for whatever reason,
 // the checks ask for themselves.
 func (h *Host) gather(ctx context.Context, all ...Prefetch) *prefetched {
 	found := &prefetched{files: map[string]transport.FileInfo{}, outputs: map[string][]byte{}, at: time.Now()}
@@ -155,12 +155,12 @@ func union(all []Prefetch) (paths []string, queries []transport.Query, units []s
 	return paths, queries, units
 }
 
-// queryKey is the same for queries that must give the same.
+// queryKey is the same for queries that must have the same answer.
 func queryKey(q transport.Query) string {
 	return fmt.Sprintf("%q %x", q.Argv, sha256.Sum256(q.Stdin.Bytes()))
 }
 
-// answers are for one check, each answer once: a check that asks
+// answers are for one check, each answer once: a check that reads
 // again wants to know whether something has changed. A nil one answers nothing.
 type answers struct {
 	mu      sync.Mutex
@@ -168,7 +168,7 @@ type answers struct {
 	outputs map[string][]byte
 	units   map[string]unitState
 	used    bool
-	// at is when the host was asked.
+	// at is when the host was read.
 	at time.Time
 }
 
@@ -251,7 +251,7 @@ func (w *worker) check(ctx context.Context, h *Host, f *answers) (Diff, error) {
 }
 
 // firstCheck is the check before anything is applied. What was read ahead can
-// only tell that nothing differs: whatever seems to differ, or to be wrong, is
+// only show that nothing differs: whatever seems to differ, or to be wrong, is
 // read again first.
 func (w *worker) firstCheck(ctx context.Context, h *Host) (Diff, error) {
 	reads := prefetchOf(w.step.Action)

@@ -152,7 +152,7 @@ func TestApplyInvalidatesThePrefetch(t *testing.T) {
 				})
 			}
 			// signal comes after nothing of it: it only sees that the effect is there,
-			// and lets the scheduler hear of the end before the next step begins.
+			// and lets the scheduler hear of the end before the next step starts.
 			steps = append(steps, plan.Step{ID: "signal", Host: "d", Timeout: time.Minute, Action: otherHand(func() {
 				select {
 				case <-done:
@@ -184,7 +184,7 @@ func asks(argv ...string) plan.Prefetch {
 	return plan.Prefetch{Queries: []transport.Query{{Argv: argv}}}
 }
 
-// A check that asks twice is not given the same answer twice: it may be waiting.
+// A check that reads twice does not get the same answer twice: it may be waiting.
 func TestPrefetchedAnswersAreUsedOnce(t *testing.T) {
 	tr := faketransport.New()
 	n := 0
@@ -263,7 +263,7 @@ func TestFailedPrefetch(t *testing.T) {
 	}
 }
 
-// A verification reads what stands there then: an action that does nothing is
+// A verification reads what is there then: an action that does nothing is
 // found out, although what it wants was described before.
 func TestVerificationIgnoresThePrefetch(t *testing.T) {
 	tr := world(t)

@@ -66,19 +66,19 @@ type StepPreview struct {
 	Awaits []ID `json:"awaits,omitempty"`
 	// Why says what the check of an Unknown or Failed step ran into.
 	Why string `json:"why,omitempty"`
-	// Digests stand for what is on the host at the paths whose content is
+	// Digests identify what is on the host at the paths whose content is
 	// hidden: the same as long as the content is, and not to be guessed from.
 	Digests map[string]string `json:"digests,omitempty"`
 }
 
 // Preview finds what Run would do. It connects, runs every step's check, and
 // reads the files that would be replaced, those of one step in one round trip;
-// it changes nothing, whether DryRun is set or not. Observe is told of a dry
+// it changes nothing, whether DryRun is set or not. Observe gets the events of a dry
 // run. The Preview is never nil; if a check failed, or ctx ended, the error is a
 // *RunError, and the Preview shows what was found besides.
 //
 // Of a file it shows what is public on both sides: the content that would be
-// written is not Sensitive, everyone on the host may read what stands there,
+// written is not Sensitive, everyone on the host may read what is there,
 // and neither holds PEM. What it shows of a host has the plan's secrets taken
 // out (WithSecrets). A file of more than 64 KiB is not shown either.
 func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
@@ -211,7 +211,7 @@ func (p *previewer) show(ctx context.Context, h *Host, sp *StepPreview, files []
 	return nil
 }
 
-// digest notes what stands where nothing is shown.
+// digest notes what is there where nothing is shown.
 func (p *previewer) digest(sp *StepPreview, found transport.FileInfo) {
 	if !found.Exists || found.Dir {
 		return
@@ -225,16 +225,16 @@ func (p *previewer) digest(sp *StepPreview, found transport.FileInfo) {
 }
 
 // hiddenBy says why the replacement of a file is not shown, empty if what
-// stands there may be read and, unless that is found to be unfit, shown.
+// is there may be read and, unless that is found to be unfit, shown.
 func hiddenBy(want quorate.File, found transport.FileInfo) string {
 	switch {
 	case want.Content.IsSensitive():
 		return "secret"
 	case found.Dir:
-		return "a directory stands there"
+		return "a directory is there"
 	case found.Exists && found.Mode&0o004 == 0:
 		// It may be a secret of somebody else's.
-		return fmt.Sprintf("what stands there is not for everyone to read: mode %04o", found.Mode)
+		return fmt.Sprintf("what is there is not for everyone to read: mode %04o", found.Mode)
 	case found.Size > shownLimit || want.Content.Len() > shownLimit:
 		return fmt.Sprintf("more than %d KiB", shownLimit>>10)
 	}
@@ -246,7 +246,7 @@ func unshowable(b []byte) string {
 	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) }
 	switch {
 	case bytes.Contains(b, []byte("-----BEGIN ")):
-		return "PEM" // base64 tells nobody anything, and may be a key
+		return "PEM" // base64 is of use to no reader, and may be a key
 	case !utf8.Valid(b), bytes.ContainsFunc(b, control):
 		return "binary"
 	}
@@ -293,7 +293,7 @@ func (p *Preview) Hosts() []string {
 }
 
 // JSON returns the preview in the form that PreviewSchema names, indented, with a
-// final newline: the fields as the types here name them. The same preview gives
+// final newline: the fields as the types here name them. The same preview is always
 // the same bytes. ParsePreview reads them.
 func (p *Preview) JSON() []byte {
 	var b bytes.Buffer

@@ -60,7 +60,7 @@ func (p *Plan) Irreversible() []ID {
 //
 // A step that was not applied in that run changes nothing. One that was is undone
 // if its Action is a Reverter: Deploy puts back the bytes, modes and owners that
-// stood there and removes what did not, and has units run, or not, as they did.
+// was there and removes what was not, and has units run, or not, as they did.
 //
 // One that cannot be undone fails with an *IrreversibleError, so that nothing is
 // passed over in silence. Where its Action is no Reverter (Plan.Irreversible), the

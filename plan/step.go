@@ -86,7 +86,7 @@ type Change struct {
 	// do rests on it and on no word above. It holds no secrets, is not kept, and is
 	// for nobody else; see DataOf.
 	Data any `json:"-"`
-	// Text is the unified diff from what stands on the host to what would be
+	// Text is the unified diff from what is on the host to what would be
 	// written. Only Runner.Preview fills it in, and only for public text.
 	Text string `json:"text,omitempty"`
 	// Hidden says why a content that would be written has no Text: it is

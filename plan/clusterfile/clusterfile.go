@@ -60,7 +60,7 @@ func Parse(data []byte) (quorate.Cluster, error) {
 
 const what = "cluster file"
 
-// maxProblems are told at once; a file with more is no cluster file.
+// maxProblems are reported at once; a file with more is no cluster file.
 const maxProblems = 1000
 
 func (r *reader) result() (quorate.Cluster, error) {
@@ -111,7 +111,7 @@ func document(data []byte) (*yaml.Node, error) {
 	case err != nil:
 		return nil, err
 	default:
-		return nil, fmt.Errorf("line %d: a second document begins: want one", next.Line)
+		return nil, fmt.Errorf("line %d: a second document starts: want one", next.Line)
 	}
 	root := doc.Content[0]
 	if root.Tag == "!!null" && root.Value == "" {

@@ -84,16 +84,16 @@ func TestProblemsOfForms(t *testing.T) {
 		{"a: [", "line 1: did not find expected node content"},
 		{"- a\n", "line 1: want a mapping with the keys of a cluster, got a list"},
 		{"three", `line 1: want a mapping with the keys of a cluster, got the string "three"`},
-		{"name: a\n---\nname: b\n", "line 2: a second document begins: want one"},
+		{"name: a\n---\nname: b\n", "line 2: a second document starts: want one"},
 		{"naem: a\n", "line 1: naem: unknown key; did you mean name?"},
 		{"name: a\nNodes: []\n", "line 2: Nodes: unknown key; did you mean nodes?"},
 		{"nodes:\n- name: a\n- adress: []\n", "line 3: nodes[1].adress: unknown key; did you mean addresses?"},
 		{"nodes:\n- name: a\n- adresses: []\n", "line 3: nodes[1].adresses: unknown key; did you mean addresses?"},
 		{"endpoint:\n  vip:\n    routerId: 5\n", "line 3: endpoint.vip.routerId: unknown key; did you mean routerID?"},
 		{"endpoint: {virtualAddressOfTheCluster: x}\n", "line 1: endpoint.virtualAddressOfTheCluster: unknown key; known here: host, port, external, loadBalancer, vip"},
-		{"name: a\nversion: v1.37.2\nname: b\n", "line 3: name: duplicate key: it stands in line 1 already"},
-		{"nodes:\n- labels:\n    a: x\n    a: y\n", `line 4: nodes[0].labels["a"]: duplicate key: it stands in line 3 already`},
-		{"kubeadm:\n  kubelet: {a: {b: 1, b: 2}}\n", `line 2: kubeadm.kubelet["a"]["b"]: duplicate key: it stands in line 2 already`},
+		{"name: a\nversion: v1.37.2\nname: b\n", "line 3: name: duplicate key: it is in line 1 already"},
+		{"nodes:\n- labels:\n    a: x\n    a: y\n", `line 4: nodes[0].labels["a"]: duplicate key: it is in line 3 already`},
+		{"kubeadm:\n  kubelet: {a: {b: 1, b: 2}}\n", `line 2: kubeadm.kubelet["a"]["b"]: duplicate key: it is in line 2 already`},
 		{"<<: {name: a}\n", "line 1: a key is <<: want a string"},
 		{"1: a\n", "line 1: a key is 1: want a string"},
 		{"? [a]\n: b\n", "line 1: a key is a list: want a string"},
@@ -102,8 +102,8 @@ func TestProblemsOfForms(t *testing.T) {
 		{"name: 123\n", "line 1: name: want a string, got 123: put it in quotes"},
 		{"name: true\n", "line 1: name: want a string, got true: put it in quotes"},
 		{"name: [a]\n", "line 1: name: want a string, got a list"},
-		{"name:\n", "line 1: name: has no value: give one or leave the key out"},
-		{"name: ''\n", "line 1: name: is empty: give a value or leave the key out"},
+		{"name:\n", "line 1: name: has no value: set one or remove the key"},
+		{"name: ''\n", "line 1: name: is empty: set a value or remove the key"},
 		{"name: !!binary aGk=\n", "line 1: name: want a string, got aGk=: put it in quotes"},
 		{"name: {a: b}\n", "line 1: name: want a string, got a mapping"},
 		{"version: 1.37\n", `line 1: version: "1.37": want a version with all three numbers, as in v1.37.2`},
@@ -111,7 +111,7 @@ func TestProblemsOfForms(t *testing.T) {
 		{"version: [1, 37]\n", "line 1: version: want text, got a list"},
 		{"nodes: {}\n", "line 1: nodes: want a list, got a mapping"},
 		{"nodes: [a]\n", `line 1: nodes[0]: want a mapping, got the string "a"`},
-		{"nodes: [~]\n", "line 1: nodes[0]: has no value: give one or leave the key out"},
+		{"nodes: [~]\n", "line 1: nodes[0]: has no value: set one or remove the key"},
 		{"nodes:\n- addresses: 192.0.2.1\n", `line 2: nodes[0].addresses: want a list, got the string "192.0.2.1"`},
 		{"nodes:\n- addresses: [192.0.2.999]\n", `line 2: nodes[0].addresses[0]: "192.0.2.999": want an IPv4 or IPv6 address`},
 		{"nodes:\n- addresses: [192.0.2.1/24]\n", `line 2: nodes[0].addresses[0]: "192.0.2.1/24": want an IPv4 or IPv6 address`},
@@ -180,7 +180,7 @@ func TestEverythingAtOnce(t *testing.T) {
   line 12: nodes[0].adresses: unknown key; did you mean addresses?
   line 14: nodes[1].name: "cp-1" is also nodes[0].name
   line 16: nodes[1].addresses[0]: "192.0.2.300": want an IPv4 or IPv6 address
-  line 17: nodes[1].role: duplicate key: it stands in line 15 already`
+  line 17: nodes[1].role: duplicate key: it is in line 15 already`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v", err)
 	}

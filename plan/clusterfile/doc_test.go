@@ -61,14 +61,14 @@ func TestPageCoversTheSchema(t *testing.T) {
 		at, def := m[1], m[2]
 		told[at] = true
 		if value, known := want[at]; !known {
-			t.Errorf("%s is told but not read", at)
+			t.Errorf("%s is documented but not read", at)
 		} else if value != "" && value != def {
 			t.Errorf("%s: the default is %s, the page says %s", at, value, def)
 		}
 	}
 	for at := range want {
 		if !told[at] {
-			t.Errorf("%s is read but not told", at)
+			t.Errorf("%s is read but not documented", at)
 		}
 	}
 }

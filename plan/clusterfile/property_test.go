@@ -163,7 +163,7 @@ func TestVerifyFindsMutations(t *testing.T) {
 	})
 }
 
-// FuzzLoad proves that no input panics, that what Load gives is valid, and that
+// FuzzLoad proves that no input panics, that what Load returns is valid, and that
 // every problem of a refused one has a message.
 func FuzzLoad(f *testing.F) {
 	for _, name := range []string{"three.yaml", "five-dual-stack.yaml", "external-lb.yaml"} {
@@ -181,7 +181,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		if err := c.Validate(); err != nil {
-			t.Errorf("Load gave an invalid cluster: %v", err)
+			t.Errorf("Load returned an invalid cluster: %v", err)
 		}
 		text, err := clusterfile.Marshal(c)
 		if err != nil {

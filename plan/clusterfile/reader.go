@@ -115,7 +115,7 @@ func unread(n *yaml.Node) string {
 	case n.Kind == yaml.AliasNode:
 		return "is an alias: write the value out"
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
-		return "has no value: give one or leave the key out"
+		return "has no value: set one or remove the key"
 	}
 	return ""
 }
@@ -176,7 +176,7 @@ func (r *reader) pairs(n *yaml.Node, path string, name func(path, key string) st
 			continue
 		}
 		if first, again := seen[k.Value]; again {
-			r.refuse(k, termsafe.Cut(name(path, k.Value), maxPath, "..."), "duplicate key: it stands in line %d already", first)
+			r.refuse(k, termsafe.Cut(name(path, k.Value), maxPath, "..."), "duplicate key: it is in line %d already", first)
 			continue
 		}
 		seen[k.Value] = k.Line
@@ -246,7 +246,7 @@ func (r *reader) scalar(n *yaml.Node, path string, into reflect.Value) {
 			return
 		}
 		if n.Value == "" {
-			r.refuse(n, path, "is empty: give a value or leave the key out")
+			r.refuse(n, path, "is empty: set a value or remove the key")
 			return
 		}
 		into.SetString(n.Value)
@@ -269,7 +269,7 @@ func (r *reader) scalar(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
-// notZero refuses a zero that the description would take for "not given".
+// notZero refuses a zero that the description would take for "not set".
 func (r *reader) notZero(n *yaml.Node, path string, v reflect.Value) {
 	if v.IsZero() {
 		r.refuse(n, path, "%s is not a value here: leave the key out for the default", n.Value)

@@ -11,7 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/etcdjournal"
 )
 
-// Every problem is told at once, and no password that an endpoint may hold.
+// Every problem is reported at once, and no password that an endpoint may hold.
 func TestConfigIsChecked(t *testing.T) {
 	_, err := etcdjournal.New(etcdjournal.Config{
 		Endpoints: []string{"https://10.0.0.1:2379", "https://user:aPlantedMarker@10.0.0.2:2379", "10.0.0.3:2379"},

@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// DefaultPrefix is where a journal stands.
+	// DefaultPrefix is the prefix of a journal's keys.
 	DefaultPrefix = "/quorate/journal/"
 	// DefaultTTL is how long a dead operator keeps the others waiting. It is
 	// longer than a member takes to restart.
@@ -39,11 +39,11 @@ const (
 
 // Config says where etcd is, how to reach it, and where in it the journal is.
 type Config struct {
-	// Endpoints are the members' client URLs, as etcd.ClientEndpoints gives
+	// Endpoints are the members' client URLs, as etcd.ClientEndpoints returns
 	// them: scheme, host and port. Required.
 	Endpoints []string
 	// TLS holds the operator's client certificate and the authority that
-	// verifies the members', as Certs.EtcdClient gives them. Required with
+	// verifies the members', as Certs.EtcdClient returns them. Required with
 	// https. It is cloned.
 	TLS *tls.Config
 	// Dial opens a connection to a member's "host:port", network "tcp".
@@ -172,7 +172,7 @@ func failed(ctx context.Context, op string, err error) error {
 	return &Error{Op: op, Err: err}
 }
 
-// Begin takes the lock at once or gives a *plan.LockedError with its holder, in
+// Begin takes the lock at once or returns a *plan.LockedError with its holder, in
 // one transaction: the lock's value says who has it, so it can never be held by
 // nobody known. (For this the lock is not concurrency.Mutex, whose keys are
 // empty.) Then it removes old runs, as Config.KeepRuns says; each operation of
@@ -268,7 +268,7 @@ func (j *Journal) revoke(ctx context.Context, id clientv3.LeaseID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.config.Timeout)
 	defer cancel()
 	if _, err := j.client.Revoke(ctx, id); err != nil {
-		return failed(ctx, "give the lease back", err)
+		return failed(ctx, "revoke the lease", err)
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 	}
 }
 
-// entry is a record and where it stands.
+// entry is a record and its key.
 type entry struct {
 	key    string
 	record plan.Record

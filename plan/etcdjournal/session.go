@@ -47,7 +47,7 @@ func (s *session) watch() {
 	defer close(s.watched)
 	select {
 	case <-s.lease.Done():
-		_ = s.lose(errExpired) // Lost tells it
+		_ = s.lose(errExpired) // Lost reports it
 	case <-s.ended:
 	}
 }
@@ -170,7 +170,7 @@ func (s *session) End(ctx context.Context) error {
 	<-s.watched
 	s.lease.Orphan()
 	if expired {
-		return nil // nothing is left to give back, or nobody to give it to
+		return nil // no lease is left to revoke, or no member to revoke it
 	}
 	if err := s.journal.revoke(ctx, s.lease.Lease()); !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return err

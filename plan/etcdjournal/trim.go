@@ -9,7 +9,7 @@ import (
 )
 
 // maxRanges is how many ranges one transaction removes; etcd takes 128
-// operations unless it is told otherwise.
+// operations by default.
 const maxRanges = 64
 
 // span is records that go, one behind the other, from the first key to before

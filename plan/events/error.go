@@ -14,11 +14,11 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Kind tells errors in events apart, for programs that do not link this
+// Kind is the kind of an error in an event, for programs that do not link this
 // package.
 type Kind string
 
-// The kinds, and the errors that they stand for.
+// The kinds, and their errors.
 const (
 	// KindStep is a *plan.StepError: Step, Host, Phase, Attempt, and its cause.
 	KindStep Kind = "step"
@@ -100,13 +100,13 @@ const (
 	KindEtcd Kind = "etcd"
 	// KindInvalid is a *quorate.InvalidError: Problems.
 	KindInvalid Kind = "invalid"
-	// KindCanceled is context.Canceled: the run was told to stop.
+	// KindCanceled is context.Canceled: the run was cancelled.
 	KindCanceled Kind = "canceled"
 	// KindTimeout is context.DeadlineExceeded.
 	KindTimeout Kind = "timeout"
 	// KindOther is any other error. A later version may name some of them.
 	KindOther Kind = "other"
-	// KindOmitted stands for causes that were left out: Message counts them.
+	// KindOmitted replaces causes that were left out: Message counts them.
 	KindOmitted Kind = "omitted"
 )
 

@@ -77,7 +77,7 @@ func aWholeRun(t *testing.T, wrong func(h *faketransport.Host)) (*faketransport.
 func TestLinesOfWholeRuns(t *testing.T) {
 	var got txtar.Archive
 	record := func(name string, r plan.Runner, wrong func(*faketransport.Host)) {
-		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z, and waits take the time they say
+		bubble.Test(t, func(t *testing.T) { // starts at 2000-01-01T00:00:00Z, and waits take the time they say
 			hosts, p := aWholeRun(t, wrong)
 			var b bytes.Buffer
 			w := events.NewWriter(&b)

@@ -188,13 +188,13 @@ func TestEventsPage(t *testing.T) {
 		m := section.FindStringSubmatch(s)
 		example, known := want[m[1]]
 		if !known {
-			t.Errorf("the page tells of %s, which there is not", m[1])
+			t.Errorf("the page has %s, which there is not", m[1])
 		}
 		delete(want, m[1])
 		return fmt.Sprintf("### %s\n\n%s```json\n%s```\n", m[1], m[2], example)
 	})
 	if len(want) > 0 {
-		t.Errorf("the page does not tell of %q", slices.Sorted(maps.Keys(want)))
+		t.Errorf("the page lacks %q", slices.Sorted(maps.Keys(want)))
 	}
 	if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" {
 		if err := os.WriteFile(eventsPage, []byte(page), 0o644); err != nil {
@@ -266,6 +266,6 @@ func compareFields(t *testing.T, what, text string, typ reflect.Type) {
 		known = append(known, name)
 	}
 	if !slices.Equal(told, known) {
-		t.Errorf("fields of an %s: the page tells of %q, the code has %q", what, told, known)
+		t.Errorf("fields of an %s: the page has %q, the code has %q", what, told, known)
 	}
 }

@@ -56,7 +56,7 @@ type eventLine struct {
 // Writer writes events as JSON Lines in the form that EventSchema names, so
 // that programs in any language can follow a run. Its Observe belongs into
 // Runner.Observe. Every event is one Write. It is safe for concurrent use, so
-// that several runs may share one, told apart by Event.Run; the zero EventWriter is not valid.
+// that several runs may share one, with Event.Run for which; the zero EventWriter is not valid.
 type Writer struct {
 	mu  sync.Mutex
 	w   io.Writer
@@ -181,7 +181,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 func parseEvent(b []byte) (plan.Event, error) {
-	// The schema first: a later one may give fields other types.
+	// The schema first: in a later one fields may have other types.
 	var v struct {
 		Schema string `json:"schema"`
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/journal"
 )
 
-// A disk that refuses a record, and refuses to have it taken back, ends the
+// A disk that refuses a record, and refuses to remove it, ends the
 // session: what follows would come after half a line.
 func TestBrokenSession(t *testing.T) {
 	j := &Journal{Path: filepath.Join(t.TempDir(), "journal")}

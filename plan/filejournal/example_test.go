@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/filejournal"
 )
 
-// While alice runs a plan, bob is told so; afterwards the journal says what she
+// While alice runs a plan, bob's run is refused; afterwards the journal says what she
 // has done.
 func Example() {
 	dir, err := os.MkdirTemp("", "journal-")

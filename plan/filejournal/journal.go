@@ -55,7 +55,7 @@ type FormatError struct {
 }
 
 func (e *FormatError) Error() string {
-	return termsafe.Text(fmt.Sprintf("journal %s, at byte %d: %v: give another path, or move the file away", e.Path, e.Offset, e.Err))
+	return termsafe.Text(fmt.Sprintf("journal %s, at byte %d: %v: use another path, or move the file away", e.Path, e.Offset, e.Err))
 }
 
 // Unwrap returns what is wrong.
@@ -245,7 +245,7 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[plan.Record, error] {
 	}
 }
 
-// line is a record and how it stands in the file.
+// line is a record and its line in the file.
 type line struct {
 	record plan.Record
 	// text holds until the next line is read.
@@ -367,7 +367,7 @@ type session struct {
 
 // Append writes a record and synchronises it. Neither is cut short by ctx: a
 // disk that does not answer holds the step. When the disk refuses, what was
-// written is taken back; should that fail too, or the disk not say whether it
+// written is removed; should that fail too, or the disk not say whether it
 // has the record, the session is broken, and every Append after it fails.
 func (s *session) Append(ctx context.Context, r plan.Record) error {
 	b, err := json.Marshal(r)
@@ -395,7 +395,7 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 	s.at("sync the record")
 	if err := s.file.Sync(); err != nil {
 		// What a failed synchronisation has kept cannot be known, and a second
-		// one would not tell.
+		// one would not show.
 		s.broken = err
 		return err
 	}
@@ -406,7 +406,7 @@ func (s *session) Append(ctx context.Context, r plan.Record) error {
 // Lost is nil: the lock lasts as long as this process.
 func (*session) Lost() <-chan error { return nil }
 
-// End closes the file and gives the lock back.
+// End closes the file and releases the lock.
 func (s *session) End(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

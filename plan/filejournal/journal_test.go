@@ -262,7 +262,7 @@ func TestForeignFileIsRefused(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	for _, path := range []string{fifo, dir, "/dev/null"} {
 		var format *filejournal.FormatError
-		if path != "/dev/null" { // whose lock would stand in /dev
+		if path != "/dev/null" { // whose lock would be in /dev
 			_, err := (&filejournal.Journal{Path: path}).Begin(t.Context(), dead)
 			require.ErrorAs(t, err, &format, path)
 		}

@@ -67,7 +67,7 @@ func (j *Journal) fill(ctx context.Context, shorter *os.File, like os.FileInfo, 
 	}
 	out := bufio.NewWriter(shorter)
 	j.at("write")
-	_, _ = out.WriteString(header) // Flush gives the first error
+	_, _ = out.WriteString(header) // Flush returns the first error
 	n := 0
 	for l, err := range j.lines(ctx) {
 		if err != nil {

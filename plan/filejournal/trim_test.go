@@ -57,7 +57,7 @@ func trimAndDie(path, at string) {
 }
 
 // grown writes a journal of twenty runs, each of which has one step of its own
-// and leaves it undone if it is one of the first two, and gives its text.
+// and leaves it undone if it is one of the first two, and returns its text.
 func grown(t *testing.T, path string) []byte {
 	t.Helper()
 	j := &filejournal.Journal{Path: path, KeepRuns: -1}
@@ -249,7 +249,7 @@ func TestAnyPrefixOfATrim(t *testing.T) {
 	}
 }
 
-// A trim that cannot be done says so, changes nothing, and gives the lock back.
+// A trim that cannot be done says so, changes nothing, and releases the lock.
 func TestFailedTrim(t *testing.T) {
 	before, after := trimmed(t)
 	path := filepath.Join(t.TempDir(), "journal")
@@ -267,7 +267,7 @@ func TestFailedTrim(t *testing.T) {
 	require.NoFileExists(t, path+".lock")
 	require.NoError(t, os.RemoveAll(path+".trimmed"))
 
-	// Told to stop in the middle of it.
+	// Cancelled in the middle of it.
 	ctx, cancel := context.WithCancel(t.Context())
 	j.Before(func(op string) {
 		if op == "write" {

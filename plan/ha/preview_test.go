@@ -165,7 +165,7 @@ func TestDiffOfAFile(t *testing.T) {
 		"a new secret":              {quorate.File{Content: quorate.Sensitive([]byte(mine))}, nil, "", "secret"},
 		"a secret in place of text": {quorate.File{Content: quorate.Sensitive([]byte(mine))}, &transport.File{Mode: 0o644}, "", "secret"},
 		"text in place of a secret": {quorate.File{Mode: 0o644, Content: public("a\n")}, &transport.File{Mode: 0o640, Data: transport.Bytes([]byte(yours))},
-			"", "what stands there is not for everyone to read: mode 0640"},
+			"", "what is there is not for everyone to read: mode 0640"},
 		"text in place of a key": {quorate.File{Mode: 0o644, Content: public("a\n")},
 			&transport.File{Mode: 0o644, Data: transport.Bytes([]byte("-----BEGIN PRIVATE KEY-----\n" + yours))}, "", "PEM"},
 		"binary":              {quorate.File{Content: public("\x7fELF\x00")}, nil, "", "binary"},

@@ -16,7 +16,7 @@ const MaxRecord = 1 << 20
 // that differ from one it knows only in case, or are there twice.
 func ParseRecord(b []byte) (plan.Record, error) {
 	var r plan.Record
-	// The version first: a later one may give fields other types.
+	// The version first: in a later one fields may have other types.
 	var v struct {
 		Schema int `json:"schema"`
 	}

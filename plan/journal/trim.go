@@ -6,14 +6,14 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 )
 
-// DefaultKeepRuns is how many runs a journal keeps whole unless it is told
-// otherwise. A run that changes nothing is two records of two hundred bytes each,
+// DefaultKeepRuns is how many runs a journal keeps whole by
+// default. A run that changes nothing is two records of two hundred bytes each,
 // the first one of a cluster two for every step.
 const DefaultKeepRuns = 1000
 
 // Trim says which records have to stay of a journal that has grown long: all of
 // the last runs, and of each earlier one what it left unfinished and nothing has
-// settled since, with its RecordRun and RecordEnd. UnfinishedOf gives the same
+// settled since, with its RecordRun and RecordEnd. UnfinishedOf returns the same
 // before and after. It does so at every moment between the two as well, if
 // records are removed one by one, oldest first: a journal that cannot replace
 // its records all at once may be cut off anywhere and goes on the next time.

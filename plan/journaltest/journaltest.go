@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 		{"records of several sessions", sessions},
 		{"a record as large as may be", large},
 		{"appending side by side", sideBySide},
-		{"reading stops when told", stopReading},
+		{"reading stops on request", stopReading},
 		{"a ctx that has ended", ended},
 		{"a session that has ended", afterEnd},
 		{"one session at a time", locking},
@@ -275,12 +275,12 @@ func afterEnd(ctx context.Context, t *testing.T, _ Harness, open func(*testing.T
 	fatal(t, s.Append(ctx, record("R", 0)))
 	fatal(t, s.End(ctx))
 	if err := s.Append(ctx, record("R", 1)); err == nil {
-		t.Error("Append after End gave no error")
+		t.Error("Append after End returned no error")
 	}
 	next := begin(ctx, t, j, "bob")
 	fatal(t, s.End(ctx)) // and does not end the other's
 	if err := s.Append(ctx, record("R", 2)); err == nil {
-		t.Error("Append after End and another's Begin gave no error")
+		t.Error("Append after End and another's Begin returned no error")
 	}
 	fatal(t, next.Append(ctx, record("R", 3)))
 	fatal(t, next.End(ctx))
@@ -340,7 +340,7 @@ func contention(ctx context.Context, t *testing.T, h Harness, open func(*testing
 				var locked *plan.LockedError
 				if errors.As(err, &locked) {
 					if locked.Holder.Run == "" || locked.Holder.Run == "RUN-"+name {
-						t.Errorf("%s was told that %+v holds it", name, locked.Holder)
+						t.Errorf("%s got %+v as its holder", name, locked.Holder)
 					}
 					continue
 				}

@@ -16,7 +16,7 @@ import (
 // that embed Quorate. It locks, and keeps records as JSON, as a real one does.
 // The zero Memory is ready; it is safe for concurrent use.
 type Memory struct {
-	// Fail, if set, is asked before a record is kept, by several goroutines at
+	// Fail, if set, is called before a record is kept, by several goroutines at
 	// once; an error of its is Append's, and the record is not kept.
 	Fail func(plan.Record) error
 	// KeepRuns is how many runs Begin keeps whole: see journal.NewTrim.
@@ -36,7 +36,7 @@ type memorySession struct {
 // errEnded is what a session says that has ended.
 var errEnded = errors.New("the session has ended")
 
-// Begin takes the journal, or gives a *plan.LockedError.
+// Begin takes the journal, or returns a *plan.LockedError.
 func (m *Memory) Begin(ctx context.Context, h plan.Holder) (plan.JournalSession, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (s *memorySession) Append(ctx context.Context, r plan.Record) error {
 	return nil
 }
 
-// Lost returns what Lose was given.
+// Lost returns the error that Lose was called with.
 func (s *memorySession) Lost() <-chan error { return s.lost }
 
 // End returns the journal back.

@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// runs has two operators run plans with the journal: one is told that the other
+// runs has two operators run plans with the journal: one learns that the other
 // runs, and then what the other left unfinished.
 func runs(ctx context.Context, t *testing.T, h Harness, open func(*testing.T) plan.Journal) {
 	broken := errors.New("the disk is full")
@@ -26,7 +26,7 @@ func runs(ctx context.Context, t *testing.T, h Harness, open func(*testing.T) pl
 			_, err := runner("bob").Run(ctx, steps)
 			var locked *plan.LockedError
 			if !errors.As(err, &locked) || locked.Holder.Operator != holder("alice").Operator || locked.Holder.Since.IsZero() {
-				t.Errorf("bob was told %v", err)
+				t.Errorf("bob got %v", err)
 			}
 		}
 		return broken
@@ -40,13 +40,13 @@ func runs(ctx context.Context, t *testing.T, h Harness, open func(*testing.T) pl
 	fatal(t, err)
 	if len(sum.Unfinished) != 1 || sum.Unfinished[0].Step != "make" || sum.Unfinished[0].Operator != holder("alice").Operator ||
 		sum.Unfinished[0].Outcome != plan.Failed || sum.Unfinished[0].Error != broken.Error() {
-		t.Errorf("bob was told that %+v is unfinished", sum.Unfinished)
+		t.Errorf("bob got %+v as unfinished", sum.Unfinished)
 	}
 
 	sum, err = runner("carol").Run(ctx, steps)
 	fatal(t, err)
 	if len(sum.Unfinished) != 0 {
-		t.Errorf("carol was told that %+v is unfinished", sum.Unfinished)
+		t.Errorf("carol got %+v as unfinished", sum.Unfinished)
 	}
 	var kinds []plan.RecordKind
 	for _, r := range read(ctx, t, open(t)) {

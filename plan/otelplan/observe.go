@@ -15,7 +15,7 @@ import (
 )
 
 // Observe returns an observer, for plan.Runner.Observe, that makes spans by the
-// tracer; the run's own has the attributes given too, the cluster's name for
+// tracer; the run's own has these attributes too, the cluster's name for
 // example. It is a child of the span in ctx, if there is one; ctx is used for
 // nothing else. An observer is for one Runner; runs one after another are
 // spans one after another, runs at the same time need one each.

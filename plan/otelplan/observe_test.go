@@ -77,7 +77,7 @@ func tree(spans tracetest.SpanStubs) string {
 	return b.String()
 }
 
-// wait is an Action that takes a second, and fails as often as it is told.
+// wait is an Action that takes a second, and fails as often as fails says.
 type wait struct {
 	failures *int
 	done     *bool
@@ -121,7 +121,7 @@ func TestSpansOfRuns(t *testing.T) {
 			return nil
 		}}}},
 	} {
-		bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
+		bubble.Test(t, func(t *testing.T) { // starts at 2000-01-01T00:00:00Z
 			tracer, kept := recorder(t)
 			hosts := faketransport.New()
 			hosts.Host("web-1").Handle(faketransport.Prefix("false"), faketransport.Fail(1, "not yet\n"))

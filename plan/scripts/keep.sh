@@ -1,4 +1,4 @@
-# keep what stands here before it is changed
+# keep what is here before it is changed
 #
 #   DIR  gets the files, as 1, 2 ..., and how the units are
 #   "$@" is pairs of a kind, unit or file, and a name

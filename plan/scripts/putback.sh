@@ -1,4 +1,4 @@
-# put back what stood here
+# put back what was here
 #
 #   DIR  has what keep.sh put there
 #   "$@" is pairs of a kind, unit, made or file, and a name, as keep.sh had them; a made path is moved away if the unit before it did not run

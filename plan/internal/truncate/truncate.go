@@ -14,7 +14,7 @@ const (
 	MaxError   = 8 << 10
 )
 
-// cutMark stands where a text has been cut.
+// cutMark is where a text has been cut.
 const cutMark = "..."
 
 // Text bounds a text, valid or made valid as UTF-8, by its beginning.
