@@ -62,7 +62,7 @@ oracles: ## The samples, the matrix and its migrations, through the code of ever
 	$(ORACLES) >docs/oracles.log
 	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 60m -v -run '^(TestOracles|TestSamples|TestMigrateLikeKubeadm|TestMigrateOthers|TestCorpusLikeKubeadm|TestMigrateSeesADifference|TestMigrationsAreIndependent)$$' ./kubeadm ./kubeadm/internal/oracle >>docs/oracles.log
 
-importer: ## A module outside this tree that imports every package.
+importer: ## Programs in a module outside this tree: one imports every package, one is an installer with tests of its own.
 	.ci/importer
 
 e2e: ## A real cluster on real hosts, root needed; power cut and timing included.

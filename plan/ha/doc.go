@@ -19,6 +19,15 @@
 // pki.Bundle is one, and a program with an authority of its own does not link
 // cfssl. Kubeconfig reads the administrator's file once the cluster runs.
 //
+// Steps of your own go into a plan by Plan.Before and After and the names of steps:
+// StepReady, StepInit.On("cp-1"), Cluster.StepBootstrap. docs/embedding.md has all that a
+// program can bring itself.
+//
 // plan/ha/hatest has hosts in memory on which all of this runs, for the tests of
 // programs that embed it.
+//
+// Importing this package links gRPC, by way of etcd's client, and gRPC's
+// golang.org/x/net/trace puts the handlers /debug/requests and /debug/events on
+// http.DefaultServeMux. A program that serves that mux builds with -tags grpcnotrace,
+// which leaves them out. Importing package plan alone registers nothing.
 package ha
