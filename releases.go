@@ -93,6 +93,9 @@ const (
 	// LaterEtcd: the last patch releases of the minor want a later etcd than the
 	// first.
 	LaterEtcd
+	// BridgeFilterChecked: kubeadm wants bridged packets to pass iptables, and
+	// br_netfilter for it.
+	BridgeFilterChecked
 	// KeysP384: kubeadm makes keys on the curve P-384.
 	KeysP384
 	// CgroupDriverFromRuntime: the kubelet asks the runtime for its cgroup driver.
@@ -156,6 +159,7 @@ var facts = [...]factRow{
 	ControlPlaneTaint:       {"ControlPlaneTaint", kubernetesMajor, 24, 0, "kubeadm: constants.ControlPlaneTaint; KEP 2067"},
 	RepositoriesChecked:     {"RepositoriesChecked", kubernetesMajor, 25, 0, "kubeadm: apis/kubeadm/validation, ValidateImageRepository"},
 	LaterEtcd:               {"LaterEtcd", kubernetesMajor, 31, 34, "kubeadm: constants.MinExternalEtcdVersion of the minor's last release"},
+	BridgeFilterChecked:     {"BridgeFilterChecked", kubernetesMajor, 0, 29, "kubeadm: preflight/checks_linux.go, bridgenf; kubernetes/kubernetes#123464"},
 	KeysP384:                {"KeysP384", kubernetesMajor, 34, 0, "kubeadm: apis/kubeadm/types.go, EncryptionAlgorithmECDSAP384"},
 	CgroupDriverFromRuntime: {"CgroupDriverFromRuntime", kubernetesMajor, 34, 0, "kubelet: KubeletCgroupDriverFromCRI; KEP 4033"},
 	CgroupV1Refused:         {"CgroupV1Refused", kubernetesMajor, 35, 0, "kubelet: failCgroupV1's default; KEP 5573"},

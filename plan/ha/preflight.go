@@ -2,7 +2,9 @@ package ha
 
 import (
 	"context"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
@@ -35,10 +37,15 @@ func (r *recipe) judge() preflight.Judge {
 		}
 	}
 	runtime := hostsetup.RuntimeOf(r.c).Program()
-	switch r.Prerequisites.(type) {
+	switch source := r.Prerequisites.(type) {
 	case software.Present:
 		j.Runtime, j.Driver = runtime, runtime
 	case software.Pushed:
+		for _, f := range source.Files {
+			if strings.HasPrefix(path.Base(f.Path), "kube") { // what is found by its name alone
+				j.Programs = append(j.Programs, f.Path)
+			}
+		}
 		j.Driver = runtime
 	}
 	return j

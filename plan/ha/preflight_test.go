@@ -233,7 +233,7 @@ var troubles = map[string]trouble{
 // Each trouble gives its one finding, of its severity and hosts, and nothing else.
 func TestPreflightTroubles(t *testing.T) {
 	covered := map[plan.Check]bool{preflight.Commands: true} // its hosts have no ip: see TestPreflightInDash
-	for name, tr := range troubles {
+	for name, tr := range allTroubles(t) {
 		covered[tr.check] = true
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -271,7 +271,8 @@ func TestPreflightTroubles(t *testing.T) {
 			require.Empty(t, ignoring.Findings)
 			require.NoError(t, ignoring.Err())
 			switch tr.check {
-			case preflight.VIP, preflight.VRID, preflight.Path, preflight.Disk, preflight.CgroupDriver, preflight.Tunnel:
+			case preflight.VIP, preflight.VRID, preflight.Path, preflight.Disk, preflight.CgroupDriver, preflight.Tunnel,
+				preflight.CRIPlugin, preflight.SandboxImage, preflight.Endpoint:
 				require.Empty(t, ignoring.Ignored, "what is ignored is not tried")
 			default:
 				require.Equal(t, len(report.Findings), len(ignoring.Ignored))

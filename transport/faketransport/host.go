@@ -1,6 +1,7 @@
 package faketransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,13 @@ type Host struct {
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	down     bool
 	clock    time.Duration
+	path     string
 	conns    map[*conn]struct{}
 }
 
 func newHost(t *Transport, name string) *Host {
 	h := &Host{owner: t, name: name, conns: map[*conn]struct{}{}}
-	h.machine = &posixsh.Machine{Host: name, FS: memfs.New(), Now: h.now, Find: h.find, Knows: h.scripts, Unknown: h.unscripted}
+	h.machine = &posixsh.Machine{Host: name, FS: memfs.New(), Now: h.now, Path: h.searchPath, Find: h.find, Knows: h.scripts, Unknown: h.unscripted}
 	return h
 }
 
@@ -80,6 +82,21 @@ func (h *Host) SetClock(offset time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clock = offset
+}
+
+// SetPath sets the PATH that commands on the host have, as sudo's secure_path does.
+// Default /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin. Scripted
+// commands are found whatever it is.
+func (h *Host) SetPath(path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.path = path
+}
+
+func (h *Host) searchPath() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return cmp.Or(h.path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
 func (h *Host) now() time.Time {

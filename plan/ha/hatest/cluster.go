@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -145,12 +144,13 @@ func (c *Cluster) add(n quorate.Node) error {
 		driver = given
 	}
 	h.script("docker", print(driver))
-	h.script("containerd", print(fmt.Sprintf("SystemdCgroup = %v", driver == "systemd")))
+	h.script("containerd", print(containerdConfig(c.c, driver)))
+	h.script("getent", h.getent)
 	h.script("kubelet", print("Kubernetes "+c.c.Version.String()))
 	h.script("keepalived", print("Keepalived v2.2.7 (01/16,2022)"))
 	h.script("haproxy", print("HAProxy version 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/"))
 	h.script(c.c.Etcd.Binary, print("etcd Version: "+c.c.Etcd.Version.Number()))
-	return h.Put(transport.File{Path: "/proc/1/comm", Mode: 0o444, Data: transport.Bytes([]byte("systemd\n"))})
+	return h.boot()
 }
 
 // script handles a program under the cluster's lock: what one command reads and

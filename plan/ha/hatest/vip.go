@@ -43,7 +43,8 @@ func (h *host) mac() string {
 }
 
 // ip answers "ip -o addr show", "ip -o addr show to ADDRESS", "ip -o link
-// show", "ip link show dev NAME" and "ip neigh show to ADDRESS".
+// show", "ip link show dev NAME", "ip route get ADDRESS" and "ip neigh show to
+// ADDRESS".
 func (h *host) ip(in faketransport.Invocation, args []string) error {
 	c, name, last := h.cluster, h.interfaceName(), args[len(args)-1]
 	vip, holder := netip.Addr{}, ""
@@ -51,6 +52,8 @@ func (h *host) ip(in faketransport.Invocation, args []string) error {
 		vip, holder = c.c.Endpoint.Address(), c.vipHolder()
 	}
 	switch {
+	case slices.Contains(args, "route"):
+		return say(in, "%s via %s dev %s src %s uid 0\n", last, h.node.Address(), name, h.node.Address())
 	case slices.Contains(args, "neigh"):
 		// A host that has the address asks nobody for it.
 		if slices.Contains(args, "flush") || last != vip.String() || holder == "" || holder == h.node.Name {

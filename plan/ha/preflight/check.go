@@ -70,6 +70,9 @@ func (v view) complete() bool { return len(v.hosts) == len(v.Cluster.Nodes) }
 func (v view) findings() []plan.Finding {
 	var found []plan.Finding
 	for _, c := range Checks() {
+		if _, tried := c.Needs(); v.ignored(c.Name) && len(tried) > 0 {
+			continue // what only ignored checks need was not tried
+		}
 		for _, f := range c.judge(v) {
 			f.Check = c.Name
 			found = append(found, safe(f))

@@ -2,6 +2,9 @@ package preflight
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +21,19 @@ const (
 	Root      plan.Check = "root"
 	Init      plan.Check = "init"
 	Commands  plan.Check = "commands"
-	Address   plan.Check = "address"
-	Interface plan.Check = "interface"
-	Hostname  plan.Check = "hostname"
-	Memory    plan.Check = "memory"
-	Swap      plan.Check = "swap"
-	Sysctl    plan.Check = "sysctl"
+	// SearchPath is about PATH.
+	SearchPath plan.Check = "search-path"
+	LoginShell plan.Check = "login-shell"
+	Address    plan.Check = "address"
+	Interface  plan.Check = "interface"
+	Hostname   plan.Check = "hostname"
+	Memory     plan.Check = "memory"
+	Swap       plan.Check = "swap"
+	Sysctl     plan.Check = "sysctl"
+	// Bridge is about br_netfilter.
+	Bridge  plan.Check = "bridge"
+	SELinux plan.Check = "selinux"
+	Proxy   plan.Check = "proxy"
 )
 
 // minMemoryKiB is kubeadm's ControlPlaneMem, 1700 MB.
@@ -67,6 +77,22 @@ func hostChecks() []Check {
 			}),
 		},
 		{
+			Name: SearchPath, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factSearchPath, factHidden},
+			Finds: "A program that is on the host and not found, or one that the recipe will bring to a directory where it is not found: PATH, or sudo's `secure_path`, lacks it",
+			judge: each(searchPath),
+		},
+		{
+			Name: LoginShell, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factShell},
+			Finds: "A login shell that is none of those that Quorate is tried with (sh, dash, bash, ash, busybox, ksh, mksh, zsh, csh, tcsh, fish)",
+			Notes: "Of the user who connects, also under sudo, if /etc/passwd has it. A shell that runs nothing (nologin) is what a host that cannot be read reports.",
+			judge: each(func(_ view, h hostFacts) []plan.Finding {
+				if h.facts.shell == "" || slices.Contains(triedShells, path.Base(h.facts.shell)) {
+					return nil
+				}
+				return one(quorate.Warned, "the login shell is "+h.facts.shell+", which Quorate is not tried with", "chsh -s /bin/sh for this user, or try what you do on a host that may break")
+			}),
+		},
+		{
 			Name: Address, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factAddress},
 			Finds: "An address of the node that the host does not have",
 			judge: each(func(_ view, h hostFacts) []plan.Finding {
@@ -97,6 +123,31 @@ func hostChecks() []Check {
 			judge: each(hostname),
 		},
 	}
+}
+
+// triedShells are those of docs/hosts.md.
+var triedShells = []string{"sh", "dash", "bash", "ash", "busybox", "ksh", "ksh93", "mksh", "zsh", "csh", "tcsh", "fish"}
+
+func searchPath(v view, h hostFacts) []plan.Finding {
+	var found []plan.Finding
+	find := func(what, dir string) {
+		found = append(found, finding(quorate.Refused, what+", which is not in PATH ("+strings.Join(h.facts.searchPath, ":")+")",
+			"add "+dir+" to PATH; with sudo: to secure_path, or Defaults !secure_path, in a file of /etc/sudoers.d"))
+	}
+	var dirs []string
+	for _, program := range h.facts.hidden {
+		if dir := path.Dir(program); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+			find(program+" is in a directory", dir)
+		}
+	}
+	for _, program := range v.Programs {
+		if dir := path.Dir(program); len(h.facts.searchPath) > 0 && !slices.Contains(h.facts.searchPath, dir) && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+			find(program+" will be brought to a directory", dir)
+		}
+	}
+	return found
 }
 
 func hostname(v view, h hostFacts) []plan.Finding {
@@ -145,6 +196,23 @@ func systemChecks() []Check {
 			Finds: "A line in /etc/sysctl.conf or a later file of /etc/sysctl.d that undoes a setting of the recipe at the next boot",
 			judge: each(sysctls),
 		},
+		{
+			Name: Bridge, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factBridge}, ownership...),
+			Finds: "Before Kubernetes 1.30: br_netfilter is not loaded, or bridged packets do not pass iptables (ip6tables for an IPv6 range), which kubeadm wants",
+			judge: each(bridge),
+		},
+		{
+			Name: SELinux, Severities: []quorate.Severity{quorate.Refused, quorate.Warned}, needs: []fact{factSELinux, factSEBool},
+			Finds: "SELinux is enforcing and keeps haproxy from the API servers' ports; or keepalived's check of the API server (warning)",
+			Notes: "By the booleans of the policy that Fedora's family has, haproxy_connect_any and keepalived_connect_any. A policy without them does not confine the two. Tried with these files alone, not on a host that enforces.",
+			judge: each(selinux),
+		},
+		{
+			Name: Proxy, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factProxy},
+			Finds: "Variables of proxies that also send what is for the endpoint, nodes, pods or services to the proxy: in /etc/environment, in systemd's DefaultEnvironment, or in drop-ins of the kubelet and container runtimes",
+			Notes: "NO_PROXY is read as Go programs read it: addresses, ranges, names and what they end with, `*`. Lines that go on with a backslash, and files that EnvironmentFile names, are not read. The proxies' own addresses, which may hold passwords, are not kept.",
+			judge: each(proxy),
+		},
 	}
 }
 
@@ -163,6 +231,107 @@ func sysctls(v view, h hostFacts) []plan.Finding {
 		}
 	}
 	return found
+}
+
+func bridge(v view, h hostFacts) []plan.Finding {
+	if !v.Cluster.Version.Has(quorate.BridgeFilterChecked) {
+		return nil
+	}
+	table := "iptables"
+	if len(v.Cluster.Pods) > 0 && !v.Cluster.Pods[0].Addr().Is4() {
+		table = "ip6tables"
+	}
+	name := "bridge-nf-call-" + table
+	if state := h.facts.bridge[table]; state == "" || state == "1" || v.kubeadmIgnores("FileContent--proc-sys-net-bridge-"+name) {
+		return nil
+	} else if state == "missing" {
+		return one(v.start(h), "br_netfilter is not loaded, which kubeadm wants before Kubernetes 1.30", "modprobe br_netfilter, and name it in a file of /etc/modules-load.d")
+	}
+	return one(v.start(h), "net.bridge."+name+" is not 1, as kubeadm wants before Kubernetes 1.30", "set it in a file of /etc/sysctl.d, and sysctl --system")
+}
+
+func selinux(v view, h hostFacts) []plan.Finding {
+	if !h.facts.enforcing || h.node.Role != quorate.ControlPlane {
+		return nil
+	}
+	var found []plan.Finding
+	off := func(name string) bool { on, known := h.facts.booleans[name]; return known && !on }
+	if v.Cluster.Endpoint.LoadBalancer == quorate.HAProxy && off("haproxy_connect_any") {
+		found = append(found, finding(quorate.Refused, "SELinux is enforcing and does not let haproxy use the API's ports", "setsebool -P haproxy_connect_any 1"))
+	}
+	if vipInterface(v.Cluster, h.node) != "" && off("keepalived_connect_any") {
+		found = append(found, finding(quorate.Warned, "SELinux is enforcing and may keep keepalived's check from the API server", "setsebool -P keepalived_connect_any 1"))
+	}
+	return found
+}
+
+// proxy finds where a proxy would get what is the cluster's own.
+func proxy(v view, h hostFacts) []plan.Finding {
+	var found []plan.Finding
+	for _, source := range slices.Sorted(maps.Keys(h.facts.proxies)) {
+		p := h.facts.proxies[source]
+		if len(p.set) == 0 {
+			continue
+		}
+		var missing []string
+		if !p.spares(v.Cluster.Endpoint.Host) {
+			missing = append(missing, "the endpoint "+v.Cluster.Endpoint.Host)
+		}
+		for _, n := range v.Cluster.Nodes {
+			for _, a := range n.Addresses {
+				if !p.spares(a.String()) {
+					missing = append(missing, n.Name+" "+a.String())
+				}
+			}
+		}
+		for _, r := range v.Cluster.Pods {
+			if !p.sparesRange(r) {
+				missing = append(missing, "pods "+r.String())
+			}
+		}
+		for _, r := range v.Cluster.Services {
+			if !p.sparesRange(r) {
+				missing = append(missing, "services "+r.String())
+			}
+		}
+		if len(missing) > 0 {
+			found = append(found, finding(quorate.Warned, fmt.Sprintf("%s sets %s, and NO_PROXY there lacks %s", source, strings.Join(p.set, " and "), strings.Join(missing, ", ")),
+				"add them to NO_PROXY, as ranges where they are many, and restart what reads it"))
+		}
+	}
+	return found
+}
+
+// spares reports whether connections to a host, an address or a name, do not go to the proxy.
+func (p proxies) spares(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return slices.ContainsFunc(p.none, func(entry string) bool {
+		entry = strings.ToLower(entry)
+		if entry == "*" {
+			return true
+		}
+		if err == nil {
+			if r, rangeErr := netip.ParsePrefix(entry); rangeErr == nil {
+				return r.Contains(addr)
+			}
+			one, oneErr := netip.ParseAddr(strings.Trim(entry, "[]"))
+			return oneErr == nil && one == addr
+		}
+		entry = strings.TrimPrefix(entry, "*")
+		name := strings.ToLower(host)
+		return entry != "" && (name == strings.TrimPrefix(entry, ".") && !strings.HasPrefix(entry, ".") || strings.HasSuffix(name, "."+strings.TrimPrefix(entry, ".")))
+	})
+}
+
+// sparesRange reports whether connections to all of a range do not go to the proxy.
+func (p proxies) sparesRange(want netip.Prefix) bool {
+	return slices.ContainsFunc(p.none, func(entry string) bool {
+		if entry == "*" {
+			return true
+		}
+		have, err := netip.ParsePrefix(entry)
+		return err == nil && have.Bits() <= want.Bits() && have.Masked().Contains(want.Addr())
+	})
 }
 
 // Names of the checks that take several hosts to judge.

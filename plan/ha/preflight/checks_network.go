@@ -17,9 +17,14 @@ import (
 const (
 	Tunnel plan.Check = "tunnel"
 	Path   plan.Check = "path"
-	VIP    plan.Check = "vip"
-	VRID   plan.Check = "vrid"
-	Disk   plan.Check = "disk"
+	// Endpoint is about an external one.
+	Endpoint plan.Check = "endpoint"
+	VIP      plan.Check = "vip"
+	// VIPInterface and VIPHolders are about who has the VIP, and where.
+	VIPInterface plan.Check = "vip-interface"
+	VIPHolders   plan.Check = "vip-holders"
+	VRID         plan.Check = "vrid"
+	Disk         plan.Check = "disk"
 )
 
 func networkChecks() []Check {
@@ -32,7 +37,7 @@ func networkChecks() []Check {
 		},
 		{
 			Name: Path, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factPath, factAddress, factListen},
-			Finds: "A control plane does not get through to another's 6443, 2379 or 2380, or a worker to a 6443",
+			Finds: "A control plane does not get through to another's 6443, 2379 or 2380, or to a node's 10250, or a worker to a control plane's 6443; with haproxy all to its 8443, and workers to that alone",
 			Notes: "Before a run nothing listens at the other end, and a listener of one's own would need a program there. So a refusal is taken " +
 				"as proof: the packet came to the host, and its answer came back. No answer, or an ICMP message that there is no way (as " +
 				"firewalld sends), is a finding. A firewall that refuses as a host does, with a reset or \"port unreachable\", cannot be told " +
@@ -40,7 +45,42 @@ func networkChecks() []Check {
 				"curl. Only TCP is tried, and not what the pod network needs.",
 			judge: paths,
 		},
+		{
+			Name: Endpoint, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factEndpoint},
+			Finds: "An external endpoint that does not resolve on a host, resolves to the host itself, or that the host has no route to",
+			Notes: "Asked of `getent ahosts` and `ip route get`. Whether something answers there is not tried: before there are API servers, load balancers do as they like.",
+			judge: each(endpoint),
+		},
 	}
+}
+
+func endpoint(v view, h hostFacts) []plan.Finding {
+	p, tried := v.probes[h.node.Name]
+	if !tried || !v.Cluster.Endpoint.External {
+		return nil
+	}
+	name := v.Cluster.Endpoint.Host
+	if len(p.endpoint) == 0 {
+		return one(quorate.Unchecked, "not checked: no getent on the host to resolve "+name+" with", "make sure that it resolves there")
+	}
+	var loop, unrouted []string
+	for _, e := range p.endpoint {
+		switch {
+		case !e.addr.IsValid():
+			return one(quorate.Refused, name+" does not resolve", "give it an address in DNS or in /etc/hosts, on every host")
+		case e.addr.IsLoopback() || e.addr.IsUnspecified():
+			loop = append(loop, e.addr.String())
+		case !e.routed:
+			unrouted = append(unrouted, e.addr.String())
+		}
+	}
+	switch {
+	case len(loop) > 0:
+		return one(quorate.Refused, name+" resolves to "+strings.Join(loop, " ")+", the host itself", "correct /etc/hosts or DNS: the endpoint is one for all hosts")
+	case len(unrouted) == len(p.endpoint):
+		return one(quorate.Refused, "there is no route to "+name+" ("+strings.Join(unrouted, " ")+")", "give the host a route to it")
+	}
+	return nil
 }
 
 func tunnel(v view, h hostFacts) []plan.Finding {
@@ -62,20 +102,34 @@ func tunnel(v view, h hostFacts) []plan.Finding {
 	return one(quorate.Refused, what, do)
 }
 
-// targets are where a host must be able to connect to: the other control planes'
-// etcd from a control plane, and their API servers from every host.
+// targets are where a host must be able to connect to: the API from every host, by
+// haproxy's port where there is one; from a control plane also the others' API
+// servers and etcd, and every kubelet, by which the API server has logs.
 func (j Judge) targets(from quorate.Node) []netip.AddrPort {
 	var to []netip.AddrPort
-	for _, n := range j.Cluster.ControlPlanes() {
+	add := func(n quorate.Node, ports ...uint16) {
+		for _, p := range ports {
+			to = append(to, netip.AddrPortFrom(n.Address(), p))
+		}
+	}
+	kubelet := number(j.Cluster.Kubeadm.Kubelet["port"], 10250)
+	balanced := j.Cluster.Endpoint.LoadBalancer == quorate.HAProxy
+	for _, n := range j.Cluster.Nodes {
 		if n.Name == from.Name {
 			continue
 		}
-		ports := []uint16{j.APIPorts[n.Name]}
-		if from.Role == quorate.ControlPlane {
-			ports = append(ports, uint16(j.Cluster.Etcd.ClientPort), uint16(j.Cluster.Etcd.PeerPort))
+		control := n.Role == quorate.ControlPlane
+		if control && balanced {
+			add(n, uint16(j.Cluster.Endpoint.Port))
 		}
-		for _, p := range ports {
-			to = append(to, netip.AddrPortFrom(n.Address(), p))
+		if control && (!balanced || from.Role == quorate.ControlPlane) {
+			add(n, j.APIPorts[n.Name])
+		}
+		if control && from.Role == quorate.ControlPlane {
+			add(n, uint16(j.Cluster.Etcd.ClientPort), uint16(j.Cluster.Etcd.PeerPort))
+		}
+		if from.Role == quorate.ControlPlane {
+			add(n, kubelet)
 		}
 	}
 	return to
@@ -139,6 +193,33 @@ func vipChecks() []Check {
 			judge: vipTaken,
 		},
 		{
+			Name: VIPInterface, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factAddress, factInterface}, ownership...),
+			Finds: "The VIP's interface does not carry the node's address, the VIP is in none of its networks, or the VIP is on another interface of the host",
+			Notes: "With the VIP on another interface than the one by which control planes hear each other, real keepalived had two and three holders.",
+			judge: each(interfaceOfVIP),
+		},
+		{
+			Name: VIPHolders, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factAddress}, ownership...),
+			Finds: "Several hosts have the VIP",
+			judge: func(v view) []plan.Finding {
+				var names []string
+				for _, h := range v.hosts {
+					if vip := vipAddress(v.Cluster); vip.IsValid() && h.facts.holds(vip) {
+						names = append(names, h.node.Name)
+					}
+				}
+				if len(names) < 2 {
+					return nil
+				}
+				s := quorate.Refused
+				if !v.fresh(v.hosts) {
+					s = quorate.Warned // a run may be what mends it
+				}
+				return []plan.Finding{finding(s, "these hosts all have the VIP "+vipAddress(v.Cluster).String(),
+					"let VRRP (protocol 112) through between control planes, see that keepalived uses one interface, and take the address from who has it for another reason (ip addr del)", names...)}
+			},
+		},
+		{
 			Name: VRID, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factListened, factRouter, factAddress},
 			Finds: "A router that is none of the hosts advertises VRRP with the cluster's VRID",
 			Notes: "Listening takes a tcpdump on a control plane; without one the finding says \"not checked\". VRRP that others send to each other " +
@@ -146,6 +227,43 @@ func vipChecks() []Check {
 			judge: vrid,
 		},
 	}
+}
+
+func interfaceOfVIP(v view, h hostFacts) []plan.Finding {
+	device, vip := vipInterface(v.Cluster, h.node), vipAddress(v.Cluster)
+	own := func(a netip.Addr) bool { return a.Is4() == vip.Is4() && slices.Contains(h.node.Addresses, a) }
+	var carriers, networks, strays []string
+	within := false
+	for _, a := range h.facts.addresses {
+		switch {
+		case a.Addr() == vip:
+			if a.device != device {
+				strays = append(strays, a.device)
+			}
+			continue
+		case own(a.Addr()):
+			carriers = append(carriers, a.device)
+		}
+		if a.device == device && a.Addr().Is4() == vip.Is4() {
+			networks = append(networks, a.Masked().String())
+			within = within || a.Masked().Contains(vip)
+		}
+	}
+	if device == "" || h.facts.iface != "yes" || len(carriers) == 0 { // other checks report that
+		return nil
+	}
+	do := "set endpoint.vip.interface, or the node's interface, to the one with the node's address"
+	switch {
+	case len(strays) > 0:
+		return one(v.start(h), fmt.Sprintf("the VIP %s is on %s, and keepalived would hold it on %s", vip, strings.Join(strays, " "), device),
+			"take it from there (ip addr del), and out of the network's configuration")
+	case !slices.Contains(carriers, device):
+		return one(v.start(h), fmt.Sprintf("%s does not carry the node's address, %s does", device, strings.Join(carriers, " ")), do)
+	case !within:
+		return one(v.start(h), fmt.Sprintf("the VIP %s is in none of the networks of %s (%s)", vip, device, strings.Join(networks, " ")),
+			"choose a VIP of the network that control planes share, or correct the interface's netmask")
+	}
+	return nil
 }
 
 // holders are the hosts that may have the VIP and have it.
@@ -183,9 +301,6 @@ func vipTaken(v view) []plan.Finding {
 }
 
 func vrid(v view) []plan.Finding {
-	if v.ignored(VRID) {
-		return nil // nobody has listened
-	}
 	var found []plan.Finding
 	var unable []string
 	own := v.owners()

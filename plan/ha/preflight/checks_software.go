@@ -2,7 +2,11 @@ package preflight
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -16,8 +20,13 @@ const (
 	Runtime      plan.Check = "runtime"
 	Cgroup       plan.Check = "cgroup"
 	CgroupDriver plan.Check = "cgroup-driver"
-	Leftovers    plan.Check = "leftovers"
-	Port         plan.Check = "port"
+	// CRIPlugin and SandboxImage are about containerd's configuration.
+	CRIPlugin    plan.Check = "cri-plugin"
+	SandboxImage plan.Check = "sandbox-image"
+	// CNI is about leftover pod networks.
+	CNI       plan.Check = "cni"
+	Leftovers plan.Check = "leftovers"
+	Port      plan.Check = "port"
 )
 
 func runtimeChecks() []Check {
@@ -50,7 +59,47 @@ func runtimeChecks() []Check {
 			Finds: "Runtime and kubelet manage cgroups by different drivers; a warning from 1.34 on, where the kubelet asks a runtime that can answer",
 			judge: each(cgroupDriver),
 		},
+		{
+			Name: CRIPlugin, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factDisabled},
+			Finds: "containerd's CRI plugin is disabled, as in the configuration of Docker's packages",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				for _, plugin := range v.probes[h.node.Name].disabled {
+					if slices.Contains(criPlugins, plugin) {
+						return one(quorate.Refused, "containerd's configuration disables its plugin "+plugin+", without which the kubelet has no runtime",
+							"take it out of disabled_plugins in /etc/containerd/config.toml, and restart containerd")
+					}
+				}
+				return nil
+			}),
+		},
+		{
+			Name: SandboxImage, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factSandbox},
+			Finds: "The runtime takes the pods' sandbox image from elsewhere than `kubeadm.imageRepository`",
+			Notes: "Asked of containerd and CRI-O, if they are on the host. Names that the public registry has had count as one.",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				image, want := v.probes[h.node.Name].sandbox, v.Cluster.Kubeadm.ImageRepository
+				if image == "" || repositoryOf(image) == want || slices.Contains(publicRepositories, repositoryOf(image)) && slices.Contains(publicRepositories, want) {
+					return nil
+				}
+				return one(quorate.Warned, "the runtime takes the sandbox image "+image+", not from "+want+" as all others",
+					"set it to pause of "+want+" in the runtime's configuration (containerd: sandbox_image, from 2.0 on pinned_images.sandbox; CRI-O: pause_image)")
+			}),
+		},
 	}
+}
+
+// criPlugins are the names of containerd's plugin in its configurations' versions 1 to 3.
+var criPlugins = []string{"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"}
+
+// publicRepositories are the names that the registry of all releases has had.
+var publicRepositories = []string{quorate.DefaultImageRepository, "k8s.gcr.io", "gcr.io/google_containers", "gcr.io/google-containers"}
+
+// repositoryOf is where an image is from, without its own name and tag.
+func repositoryOf(image string) string {
+	if at := strings.LastIndexByte(image, '/'); at >= 0 {
+		return image[:at]
+	}
+	return image
 }
 
 // cgroupDriver judges the container runtime's cgroup driver, where a host was asked
@@ -97,8 +146,20 @@ func leftoverChecks() []Check {
 			}),
 		},
 		{
+			Name: CNI, Severities: []quorate.Severity{quorate.Warned}, needs: append([]fact{factCNI}, ownership...),
+			Finds: "Configuration of a pod network in /etc/cni/net.d on a host that is not the cluster's yet: the kubelet would use it until the network's own is there",
+			judge: each(func(v view, h hostFacts) []plan.Finding {
+				kubernetes, _ := v.ours(h.node, h.facts)
+				left := slices.DeleteFunc(slices.Clone(h.facts.cni), func(p string) bool { return strings.Contains(path.Base(p), "loopback") })
+				if kubernetes || len(left) == 0 {
+					return nil
+				}
+				return one(quorate.Warned, "there is configuration of a pod network: "+strings.Join(left, " "), "remove it unless it is this cluster's: the first file by name is used")
+			}),
+		},
+		{
 			Name: Port, Severities: []quorate.Severity{quorate.Refused}, needs: append([]fact{factListen}, ownership...),
-			Finds: "Something else listens on 6443, 2379, 2380 (control planes) or 10250",
+			Finds: "Something else listens on a port that the cluster needs: 10250, 10248, 10249, 10256; on control planes the API's, haproxy's (8443), 2379, 2380, 2381, 10257, 10259 (10252 and 10251 before 1.17), where the description has no others",
 			judge: each(ports),
 		},
 	}
@@ -107,25 +168,79 @@ func leftoverChecks() []Check {
 // ports finds those that something else has. What is this cluster's own is in its place.
 func ports(v view, h hostFacts) []plan.Finding {
 	kubernetes, member := v.ours(h.node, h.facts)
-	type use struct {
-		port uint16
-		by   string
-		own  bool
-		at   []netip.Addr
-	}
-	uses := []use{{10250, "the kubelet", kubernetes, nil}}
-	if h.node.Role == quorate.ControlPlane {
-		uses = append(uses,
-			use{v.APIPorts[h.node.Name], "the API server", kubernetes, nil},
-			use{uint16(v.Cluster.Etcd.ClientPort), "etcd's clients", member, h.node.Addresses},
-			use{uint16(v.Cluster.Etcd.PeerPort), "etcd's peers", member, h.node.Addresses})
-	}
 	var found []plan.Finding
-	for _, u := range uses {
-		if at, taken := h.facts.listener(u.port, u.at...); taken && !u.own {
-			found = append(found, finding(quorate.Refused, fmt.Sprintf("%s is in use, which %s need", at, u.by),
+	for _, u := range v.uses(h.node) {
+		own := kubernetes
+		if u.etcd {
+			own = member
+		}
+		if at, taken := h.facts.listener(u.port, u.at...); u.port > 0 && taken && !own {
+			found = append(found, finding(quorate.Refused, fmt.Sprintf("%s is in use, which %s", at, u.by),
 				fmt.Sprintf("stop what listens there (ss -ltnp 'sport = :%d')", u.port)))
 		}
 	}
 	return found
+}
+
+// use is a port that a node needs, at some of its addresses or at all of them.
+type use struct {
+	port uint16
+	by   string
+	etcd bool
+	at   []netip.Addr
+}
+
+func (v view) uses(n quorate.Node) []use {
+	c := v.Cluster
+	local := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	uses := []use{
+		{port: number(c.Kubeadm.Kubelet["port"], 10250), by: "the kubelet needs"},
+		{port: number(c.Kubeadm.Kubelet["healthzPort"], 10248), by: "the kubelet's health needs", at: local},
+		{port: portOf(c.Kubeadm.KubeProxy["healthzBindAddress"], 10256), by: "kube-proxy's health needs"},
+		{port: portOf(c.Kubeadm.KubeProxy["metricsBindAddress"], 10249), by: "kube-proxy's metrics need", at: local},
+	}
+	if n.Role != quorate.ControlPlane {
+		return uses
+	}
+	manager, scheduler := 10257, 10259
+	if !c.Version.Has(quorate.SecureProbes) {
+		manager, scheduler = 10252, 10251
+	}
+	uses = append(uses,
+		use{port: v.APIPorts[n.Name], by: "the API server needs"},
+		use{port: number(c.Kubeadm.ControllerManagerArgs["secure-port"], manager), by: "the controller manager needs", at: local},
+		use{port: number(c.Kubeadm.SchedulerArgs["secure-port"], scheduler), by: "the scheduler needs", at: local},
+		use{port: uint16(c.Etcd.ClientPort), by: "etcd's clients need", etcd: true, at: n.Addresses},
+		use{port: uint16(c.Etcd.PeerPort), by: "etcd's peers need", etcd: true, at: n.Addresses},
+	)
+	if c.Etcd.MetricsPort > 0 {
+		uses = append(uses, use{port: uint16(c.Etcd.MetricsPort), by: "etcd's metrics need", etcd: true, at: local})
+	}
+	if c.Endpoint.LoadBalancer == quorate.HAProxy {
+		uses = append(uses, use{port: uint16(c.Endpoint.Port), by: "haproxy needs"})
+	}
+	return uses
+}
+
+// number is a setting's port, whatever its reader made of it; else the default.
+func number(setting any, otherwise int) uint16 {
+	n, err := strconv.ParseUint(fmt.Sprint(setting), 10, 16)
+	if err != nil {
+		return uint16(otherwise)
+	}
+	return uint16(n)
+}
+
+// portOf is the port of an address that a setting has, else the default; 0 if the
+// address is set to nothing.
+func portOf(setting any, otherwise int) uint16 {
+	text, ok := setting.(string)
+	if !ok {
+		return uint16(otherwise)
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return 0
+	}
+	return number(port, otherwise)
 }

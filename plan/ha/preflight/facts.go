@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,14 @@ const (
 	factSwap        fact = "swap"
 	factLeft        fact = "left"
 	factSysctl      fact = "sysctl"
+	factSearchPath  fact = "search-path"
+	factHidden      fact = "hidden"
+	factShell       fact = "shell"
+	factCNI         fact = "cni"
+	factBridge      fact = "bridge-nf"
+	factSELinux     fact = "selinux"
+	factSEBool      fact = "sebool"
+	factProxy       fact = "proxy"
 	factFile        fact = "file"
 	factText        fact = "text"
 )
@@ -51,7 +60,7 @@ type factSheet struct {
 	machineID string
 	// productUUID is the firmware's, in lower case.
 	productUUID string
-	addresses   []netip.Prefix
+	addresses   []ownAddress
 	// missing are the commands that the recipe needs and the host lacks.
 	missing []string
 	// iface says whether the VIP's interface is there, runtime whether the
@@ -73,9 +82,39 @@ type factSheet struct {
 	// sysctls are lines of the host's own settings that the recipe makes too.
 	sysctls []sysctlLine
 
+	// searchPath is PATH, hidden are programs that are on the host and not in it.
+	searchPath, hidden []string
+	// shell is the login shell of the user who connects.
+	shell string
+	// cni are configurations of pod networks.
+	cni []string
+	// bridge says by "iptables" and "ip6tables" whether bridged packets pass them:
+	// "0", "1", or "missing".
+	bridge map[string]string
+	// enforcing: SELinux is. booleans are those of its policy that matter, as they are now.
+	enforcing bool
+	booleans  map[string]bool
+	// proxies are variables of proxies, by what has them.
+	proxies map[string]proxies
+
 	// reading is what the parser is in the middle of.
 	reading *strings.Builder
 	builds  map[string]*strings.Builder
+}
+
+// ownAddress is an address of a host's, with its network, and its interface.
+type ownAddress struct {
+	device string
+	netip.Prefix
+}
+
+// proxies are what environment variables say of proxies. Their own addresses may hold
+// passwords, and are not kept.
+type proxies struct {
+	// set are the variables that name a proxy, in capitals.
+	set []string
+	// none is what NO_PROXY has.
+	none []string
 }
 
 // sysctlLine is one line of a file of kernel settings.
@@ -91,8 +130,9 @@ var factReaders = map[fact]func(f *factSheet, value string){
 	factProductUUID: func(f *factSheet, value string) { f.productUUID = strings.ToLower(value) },
 	factMark:        func(f *factSheet, value string) { f.mark = value },
 	factAddress: func(f *factSheet, value string) {
-		if p, err := netip.ParsePrefix(value); err == nil {
-			add(&f.addresses, p)
+		device, address, _ := strings.Cut(value, " ")
+		if a, ok := parseNetwork(address); ok {
+			add(&f.addresses, ownAddress{device, a})
 		}
 	},
 	factMissing:   func(f *factSheet, value string) { add(&f.missing, value) },
@@ -112,6 +152,22 @@ var factReaders = map[fact]func(f *factSheet, value string){
 			add(&f.sysctls, s)
 		}
 	},
+	factSearchPath: func(f *factSheet, value string) { f.searchPath = strings.Split(value, ":") },
+	factHidden:     func(f *factSheet, value string) { add(&f.hidden, value) },
+	factShell:      func(f *factSheet, value string) { f.shell = value },
+	factCNI:        func(f *factSheet, value string) { add(&f.cni, value) },
+	factBridge: func(f *factSheet, value string) {
+		if table, state, _ := strings.Cut(value, " "); table == "iptables" || table == "ip6tables" {
+			f.bridge[table] = state
+		}
+	},
+	factSELinux: func(f *factSheet, value string) { f.enforcing = value == "1" },
+	factSEBool: func(f *factSheet, value string) {
+		if words := strings.Fields(value); len(words) == 3 && len(f.booleans) < mostFiles {
+			f.booleans[words[0]] = words[1] == "1"
+		}
+	},
+	factProxy: func(f *factSheet, value string) { readProxy(f.proxies, value) },
 	factFile: func(f *factSheet, value string) {
 		if f.reading = f.builds[value]; f.reading == nil && len(f.builds) < mostFiles {
 			f.reading = &strings.Builder{}
@@ -170,7 +226,7 @@ var factsScript string
 // leaves out: a host that prints other things is no reason to fail. The error is
 // ctx's.
 func parseFacts(ctx context.Context, out []byte) (factSheet, error) {
-	f := factSheet{texts: map[string]string{}, builds: map[string]*strings.Builder{}}
+	f := factSheet{texts: map[string]string{}, bridge: map[string]string{}, booleans: map[string]bool{}, proxies: map[string]proxies{}, builds: map[string]*strings.Builder{}}
 	err := lines(ctx, out, func(key fact, value string) {
 		if key != factText {
 			value = strings.TrimSpace(value)
@@ -223,4 +279,82 @@ func parseSysctlLine(s string) (sysctlLine, bool) {
 	key, value, ok := strings.Cut(line, "=")
 	key = strings.ReplaceAll(strings.TrimSpace(key), "/", ".")
 	return sysctlLine{file, key, strings.TrimSpace(value)}, ok && file != "" && key != ""
+}
+
+// parseNetwork reads an address with the length of its network, or one without, as
+// ip shows the address of a point-to-point link.
+func parseNetwork(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, true
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+// readProxy reads "FILE LINE", a line of /etc/environment or of systemd's settings
+// that assigns a variable of proxies, or several.
+func readProxy(all map[string]proxies, s string) {
+	file, line, _ := strings.Cut(s, " ")
+	line = strings.TrimSpace(line)
+	if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+		return
+	}
+	source := file
+	if dir := path.Dir(file); strings.HasSuffix(dir, ".service.d") {
+		source = strings.TrimSuffix(path.Base(dir), ".d")
+	} else if strings.HasPrefix(file, "/etc/systemd/") {
+		source = "systemd's DefaultEnvironment"
+	}
+	if _, ok := all[source]; !ok && len(all) >= mostFiles {
+		return
+	}
+	for _, key := range []string{"DefaultEnvironment=", "Environment=", "export "} {
+		line = strings.TrimPrefix(line, key)
+	}
+	assignments := []string{line}
+	if source != "/etc/environment" {
+		assignments = words(line)
+	}
+	p := all[source]
+	for _, a := range assignments {
+		name, value, ok := strings.Cut(a, "=")
+		name, value = strings.ToUpper(strings.Trim(name, " \t\"'")), strings.Trim(value, " \t\"'")
+		switch {
+		case !ok || value == "":
+		case name == "NO_PROXY":
+			p.none = p.none[:0:0]
+			for _, word := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
+				add(&p.none, word)
+			}
+		case name == "HTTP_PROXY" || name == "HTTPS_PROXY":
+			if !slices.Contains(p.set, name) {
+				p.set = append(p.set, name)
+			}
+		}
+	}
+	all[source] = p
+}
+
+// words splits a line as systemd does: at spaces outside of quotes.
+func words(line string) []string {
+	var out []string
+	var word strings.Builder
+	quote := rune(0)
+	for _, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote = r
+		case quote == 0 && (r == ' ' || r == '\t'):
+			out = append(out, word.String())
+			word.Reset()
+		default:
+			word.WriteRune(r)
+		}
+	}
+	return append(out, word.String())
 }

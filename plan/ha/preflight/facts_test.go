@@ -29,7 +29,8 @@ var compareFacts = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-	cmp.AllowUnexported(factSheet{}, sysctlLine{}, probed{}),
+	cmp.AllowUnexported(factSheet{}, sysctlLine{}, probed{}, proxies{}, resolved{}),
+	cmp.Comparer(func(a, b ownAddress) bool { return a == b }),
 }
 
 // judged is what one check finds.
@@ -55,8 +56,22 @@ hostname=cp-1
 machine-id=0123
 product-uuid=4C4C-AB
 mark=done
-address=192.0.2.11/24
+address=eth0 192.0.2.11/24
+address=tun0 192.0.2.99
 address=nonsense
+bridge-nf=iptables 1
+bridge-nf=nonsense 1
+selinux=1
+sebool=haproxy_connect_any 0 0
+sebool=nonsense
+search-path=/usr/bin:/bin
+hidden=/usr/local/bin/kubeadm
+shell=/bin/bash
+cni=/etc/cni/net.d/10-flannel.conflist
+proxy=/etc/environment HTTPS_PROXY="http://user:s3cret@192.0.2.9:3128"
+proxy=/etc/environment no_proxy=localhost, 10.0.0.0/8
+proxy=/etc/systemd/system/kubelet.service.d/proxy.conf Environment="http_proxy=http://x" 'NO_PROXY=a,b'
+proxy=/etc/environment # HTTP_PROXY=x
 missing=ip
 interface=yes
 listen=0100007F:0016
@@ -81,7 +96,13 @@ and what nobody asked for
 	want := factSheet{
 		uid: "0", init: "systemd", hostname: "cp-1", time: time.Unix(1700000000, 7), precision: time.Nanosecond,
 		machineID: "0123", productUUID: "4c4c-ab", mark: "done", iface: "yes", missing: []string{"ip"},
-		addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")},
+		addresses: []ownAddress{{"eth0", netip.MustParsePrefix("192.0.2.11/24")}, {"tun0", netip.MustParsePrefix("192.0.2.99/32")}},
+		bridge:    map[string]string{"iptables": "1"}, enforcing: true, booleans: map[string]bool{"haproxy_connect_any": false},
+		searchPath: []string{"/usr/bin", "/bin"}, hidden: []string{"/usr/local/bin/kubeadm"}, shell: "/bin/bash", cni: []string{"/etc/cni/net.d/10-flannel.conflist"},
+		proxies: map[string]proxies{
+			"/etc/environment": {set: []string{"HTTPS_PROXY"}, none: []string{"localhost", "10.0.0.0/8"}},
+			"kubelet.service":  {set: []string{"HTTP_PROXY"}, none: []string{"a", "b"}},
+		},
 		listening: []netip.AddrPort{
 			netip.MustParseAddrPort("127.0.0.1:22"), netip.MustParseAddrPort("[2001:db8::1]:2379"), netip.MustParseAddrPort("192.0.2.11:6443"),
 		},
@@ -111,6 +132,10 @@ path=192.0.2.13 70000 refused
 vip=192.0.2.10 6443 blocked
 neighbour=192.0.2.10 dev eth0 lladdr 02:00:00:00:00:01 STALE
 vrrp=yes
+disabled= ["cri", "other"]
+sandbox= "registry.k8s.io/pause:3.8"
+endpoint=192.0.2.200 routed
+endpoint=unresolved none
 router=12:00:00.000000 IP 192.0.2.77 > 224.0.0.18: VRRPv2, Advertisement, vrid 51, prio 100
 router=12:00:00.000000 IP6 fe80::2 > ff02::12: VRRPv3, Advertisement, vrid 51, prio 100, intvl 100cs, length 24
 router=nonsense
@@ -125,6 +150,7 @@ dd=nonsense
 			netip.MustParseAddrPort("192.0.2.12:2380"): pathRefused, netip.MustParseAddrPort("[2001:db8::2]:6443"): pathBlocked,
 			netip.MustParseAddrPort("192.0.2.13:2379"): pathUnknown,
 		},
+		disabled: []string{"cri", "other"}, sandbox: "registry.k8s.io/pause:3.8", endpoint: []resolved{{netip.MustParseAddr("192.0.2.200"), true}, {}},
 		vip: pathBlocked, vrrp: true, routers: []netip.Addr{netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("fe80::2")},
 		syncs: []time.Duration{50 * time.Microsecond, 415 * time.Microsecond, 1230 * time.Microsecond},
 	}
@@ -435,7 +461,7 @@ func TestDiskTestFollowsNoLink(t *testing.T) {
 
 // probing are the variables of probesScript.
 func probing(seconds int) map[string]string {
-	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "RUNTIME": ""}
+	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "RUNTIME": "", "ENDPOINT": ""}
 }
 
 func pathsTo(port string, s pathState, port2 string, s2 pathState) map[netip.AddrPort]pathState {

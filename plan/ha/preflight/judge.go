@@ -29,6 +29,8 @@ type Judge struct {
 	Units map[string]string
 	// APIPorts is where each control plane's API server listens.
 	APIPorts map[string]uint16
+	// Programs are paths to which the recipe itself brings programs.
+	Programs []string
 	// Runtime is the command of a container runtime that must be there, and Driver
 	// the name of one that is taken as it is; empty if the recipe brings it, or if
 	// Quorate does not know it.
@@ -132,13 +134,13 @@ type hostFacts struct {
 
 // holds reports whether the host has an address.
 func (f factSheet) holds(a netip.Addr) bool {
-	return slices.ContainsFunc(f.addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	return slices.ContainsFunc(f.addresses, func(p ownAddress) bool { return p.Addr() == a })
 }
 
 func (f factSheet) addressList() string {
 	var words []string
 	for _, p := range f.addresses {
-		words = append(words, p.String())
+		words = append(words, p.Prefix.String())
 	}
 	return strings.Join(words, " ")
 }

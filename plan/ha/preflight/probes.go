@@ -18,6 +18,9 @@ const (
 	factListened  fact = "vrrp"
 	factRouter    fact = "router"
 	factDriver    fact = "driver"
+	factDisabled  fact = "disabled"
+	factSandbox   fact = "sandbox"
+	factEndpoint  fact = "endpoint"
 	// factSync and factTunnel are tried apart from the others: by a script of its
 	// own on request, and by a connection through the host.
 	factSync   fact = "dd"
@@ -38,6 +41,13 @@ type probed struct {
 	// driver is the container runtime's cgroup driver, or driverUnknown; empty if
 	// it was not asked.
 	driver string
+	// disabled are plugins that containerd is configured without, sandbox is the image
+	// of pods' sandboxes.
+	disabled []string
+	sandbox  string
+	// endpoint is what an external endpoint resolves to; an invalid address is a name
+	// that does not resolve.
+	endpoint []resolved
 	// syncs are how long writes with fdatasync took, shortest first.
 	syncs []time.Duration
 	// disk says that they were asked for.
@@ -45,6 +55,12 @@ type probed struct {
 	// tunnel is why no connection can be made through the host, nil if one can, or
 	// if that was not tried.
 	tunnel error
+}
+
+// resolved is one address of a name.
+type resolved struct {
+	addr   netip.Addr
+	routed bool
 }
 
 // driverUnknown is a container runtime that does not say.
@@ -95,6 +111,22 @@ var probeReaders = map[fact]func(p *probed, value string, words []string){
 		}
 	},
 	factDriver: func(p *probed, value string, _ []string) { p.driver = value },
+	factDisabled: func(p *probed, value string, _ []string) {
+		for _, word := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" ,[]\"'", r) }) {
+			add(&p.disabled, word)
+		}
+	},
+	factSandbox: func(p *probed, value string, _ []string) {
+		if p.sandbox == "" {
+			p.sandbox = strings.Trim(value, " \"'")
+		}
+	},
+	factEndpoint: func(p *probed, _ string, words []string) {
+		if len(words) == 2 {
+			addr, _ := netip.ParseAddr(words[0])
+			add(&p.endpoint, resolved{addr, words[1] == "routed"})
+		}
+	},
 	factSync: func(p *probed, value string, _ []string) {
 		if took, ok := parseDD(value); ok {
 			add(&p.syncs, took)

@@ -278,7 +278,7 @@ func (a probe) Describe() plan.Description {
 // probesVars are the variables of probesScript, and the addresses and ports that
 // it tries: what only ignored checks need is not tried.
 func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string) {
-	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "RUNTIME": ""}
+	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "RUNTIME": "", "ENDPOINT": ""}
 	if iface := vipInterface(j.Cluster, h.node); iface != "" {
 		vip := vipAddress(j.Cluster)
 		vars["VIP_INTERFACE"], vars["VRID"] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
@@ -290,8 +290,12 @@ func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string
 			vars["LISTEN_SECONDS"] = strconv.Itoa(1 + 3*int(time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)/time.Second))
 		}
 	}
-	if kubernetes, _ := j.ours(h.node, h.facts); !kubernetes && h.facts.runtime != "no" && j.wants(factDriver) {
+	asks := slices.ContainsFunc([]fact{factDriver, factDisabled, factSandbox}, j.wants)
+	if kubernetes, _ := j.ours(h.node, h.facts); !kubernetes && h.facts.runtime != "no" && asks {
 		vars["RUNTIME"] = j.Driver
+	}
+	if j.Cluster.Endpoint.External && j.wants(factEndpoint) {
+		vars["ENDPOINT"] = j.Cluster.Endpoint.Host
 	}
 	if !j.wants(factPath) {
 		return vars, nil

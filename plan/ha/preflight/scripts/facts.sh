@@ -3,6 +3,8 @@
 #   VIP_INTERFACE  empty on a host that carries no VIP
 #   DATA_DIR       of etcd
 #   RUNTIME        the container runtime's command, empty if it need not be there yet
+#   PATH           the command's own, which may be sudo's
+#   SUDO_USER      who called sudo
 #   "$@" is public files of which the text is wanted
 LC_ALL=C
 export LC_ALL
@@ -13,10 +15,27 @@ echo "hostname=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/nu
 echo "machine-id=$(cat /etc/machine-id 2>/dev/null)"
 echo "product-uuid=$(cat /sys/class/dmi/id/product_uuid 2>/dev/null)"
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "address=$address"; done
+ip -o addr show 2>/dev/null | while read -r _ device _ address _; do echo "address=${device%%@*} $address"; done
 for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || echo "missing=$c"; done
 if [ -n "$VIP_INTERFACE" ]; then
 	ip link show dev "$VIP_INTERFACE" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"
+fi
+echo "search-path=$PATH"
+for c in kubeadm kubelet kubectl keepalived haproxy containerd ctr crio docker curl ip systemctl sysctl; do
+	command -v "$c" >/dev/null 2>&1 && continue
+	for d in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /opt/bin; do
+		if [ -x "$d/$c" ]; then
+			echo "hidden=$d/$c"
+			break
+		fi
+	done
+done
+# sudo leaves who it was that logged in.
+user=${SUDO_USER:-$(id -un)}
+if [ -r /etc/passwd ]; then
+	while IFS=: read -r name _ _ _ _ _ shell; do
+		[ "$name" != "$user" ] || echo "shell=$shell"
+	done </etc/passwd
 fi
 if [ -n "$RUNTIME" ]; then
 	command -v "$RUNTIME" >/dev/null 2>&1 && echo "runtime=yes" || echo "runtime=no"
@@ -45,6 +64,28 @@ if [ -r /proc/swaps ]; then
 fi
 for f in /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/manifests/*.yaml; do
 	[ ! -e "$f" ] || echo "left=$f"
+done
+for f in /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist /etc/cni/net.d/*.json; do
+	[ ! -e "$f" ] || echo "cni=$f"
+done
+for f in iptables ip6tables; do
+	if [ -r "/proc/sys/net/bridge/bridge-nf-call-$f" ]; then
+		echo "bridge-nf=$f $(cat "/proc/sys/net/bridge/bridge-nf-call-$f")"
+	else
+		echo "bridge-nf=$f missing"
+	fi
+done
+if [ -r /sys/fs/selinux/enforce ]; then
+	echo "selinux=$(cat /sys/fs/selinux/enforce)"
+	for f in haproxy_connect_any keepalived_connect_any; do
+		[ ! -r "/sys/fs/selinux/booleans/$f" ] || echo "sebool=$f $(cat "/sys/fs/selinux/booleans/$f")"
+	done
+fi
+for f in /etc/environment /etc/systemd/system.conf /etc/systemd/system.conf.d/*.conf \
+	/etc/systemd/system/containerd.service.d/*.conf /etc/systemd/system/crio.service.d/*.conf \
+	/etc/systemd/system/docker.service.d/*.conf /etc/systemd/system/kubelet.service.d/*.conf; do
+	[ -r "$f" ] || continue
+	grep -i '_proxy *=' "$f" | while IFS= read -r line; do echo "proxy=$f $line"; done
 done
 for f in "$DATA_DIR"/member/*; do # an empty directory is no data
 	[ ! -e "$f" ] || { echo "left=$DATA_DIR/member"; break; }

@@ -5,7 +5,8 @@
 #   VIP_INTERFACE   the VIP's
 #   VRID            to listen for
 #   LISTEN_SECONDS  0 for not at all
-#   RUNTIME         docker, containerd or crio to ask for its cgroup driver, empty for none
+#   RUNTIME         docker, containerd or crio to ask for its settings, empty for none
+#   ENDPOINT        an external one's name or address, empty for none
 #   "$@" is pairs of an address and a port
 LC_ALL=C
 export LC_ALL
@@ -53,23 +54,46 @@ runtime() {
 		if config=$(containerd config dump 2>/dev/null); then
 			driver=cgroupfs
 			if echo "$config" | grep -q '^ *SystemdCgroup *= *true'; then driver=systemd; fi
+			echo "$config" | grep -E '^ *(disabled_plugins|sandbox_image|sandbox) *=' | while IFS='=' read -r key value; do
+				case "$key" in *disabled_plugins*) printf 'disabled=%s\n' "$value" ;; *) printf 'sandbox=%s\n' "$value" ;; esac
+			done
 		fi
 		;;
 	crio)
 		if config=$(crio config 2>/dev/null); then
 			driver=systemd
 			if echo "$config" | grep -q '^ *cgroup_manager *= *"cgroupfs"'; then driver=cgroupfs; fi
+			echo "$config" | grep -E '^ *pause_image *=' | while IFS='=' read -r _ value; do printf 'sandbox=%s\n' "$value"; done
 		fi
 		;;
 	esac
 	printf 'driver=%s\n' "${driver:-unknown}"
 }
+endpoint() {
+	have getent || return 0
+	if addresses=$(getent ahosts "$ENDPOINT" 2>/dev/null) && [ -n "$addresses" ]; then
+		echo "$addresses" | while read -r address kind _; do
+			[ "$kind" = STREAM ] || continue
+			if ip route get "$address" >/dev/null 2>&1; then
+				printf 'endpoint=%s routed\n' "$address"
+			else
+				printf 'endpoint=%s unrouted\n' "$address"
+			fi
+		done
+	else
+		printf 'endpoint=unresolved none\n'
+	fi
+}
 if [ "$LISTEN_SECONDS" -gt 0 ] && have tcpdump && have timeout; then
 	listen &
 fi
+[ -z "$ENDPOINT" ] || endpoint &
+i=0
 while [ "$#" -ge 2 ]; do
 	probe "$1" "$2" path 2 &
 	shift 2
+	i=$((i + 1)) # each is two or three processes
+	[ "$((i % 64))" -ne 0 ] || wait
 done
 [ -z "$RUNTIME" ] || runtime
 if [ -n "$VIP" ]; then

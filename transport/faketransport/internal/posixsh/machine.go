@@ -28,6 +28,8 @@ type Machine struct {
 	Find func(Command) Program
 	// Knows reports whether Find has a program of that name.
 	Knows func(name string) bool
+	// Path returns the directories in which commands are looked for.
+	Path func() string
 	// Unknown is what is printed for an unknown command.
 	Unknown func(argv []string) string
 }

@@ -34,7 +34,7 @@ func (m *Machine) interpret(ctx context.Context, in Command, script, zero string
 	}
 	p := &process{machine: m, ctx: ctx}
 	runner, err := interp.New(
-		interp.Env(expand.ListEnviron("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root",
+		interp.Env(expand.ListEnviron("PATH="+m.Path(), "HOME=/root", "USER=root",
 			fmt.Sprintf("%s=%04o", umaskVar, in.Umask))),
 		interp.StdIO(in.Stdin, in.Stdout, in.Stderr),
 		interp.Params(params...),

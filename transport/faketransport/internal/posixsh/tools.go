@@ -482,7 +482,7 @@ func lookUpTool(c *call) error {
 			}
 			continue
 		}
-		dirs := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+		dirs := strings.Split(c.Path(), ":")
 		if path.IsAbs(name) {
 			dirs = []string{""}
 		}
