@@ -11,7 +11,7 @@ import (
 // its own authority (Vault, an HSM) writes another, tests it with
 // plan/ha/certstest, and does not link cfssl.
 //
-// New asks it for everything, twice, and refuses what would fail on the hosts or
+// New calls it for everything, twice, and refuses what would fail on the hosts or
 // later, every problem at once:
 //
 //   - a file that is missing, outside its directory, or there twice; modes by which

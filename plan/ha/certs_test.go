@@ -28,7 +28,7 @@ import (
 
 var certsEpoch = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// spoiled is a source of certificates that answers what it is told to.
+// spoiled is a source of certificates with faults that the test sets.
 type spoiled struct {
 	ha.Certs
 	member func(node string, files []quorate.File) []quorate.File
@@ -242,7 +242,7 @@ func TestCertsProblems(t *testing.T) {
 				return files
 			}
 			return swapped("", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0o640 })(node, files)
-		}}, "certs.etcdMember[cp-1]", "when asked for again"},
+		}}, "certs.etcdMember[cp-1]", "at the second call"},
 		"no client":        {spoiled{client: func(*tls.Config) *tls.Config { return nil }}, "certs.etcdClient", "missing"},
 		"an empty client":  {spoiled{client: func(*tls.Config) *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }}, "certs.etcdClient", "no RootCAs"},
 		"a blind client":   {spoiled{client: func(c *tls.Config) *tls.Config { c.InsecureSkipVerify = true; return c }}, "certs.etcdClient", "InsecureSkipVerify"},
@@ -311,7 +311,7 @@ func TestCertsOfAuthoritiesAboveEachOther(t *testing.T) {
 	require.ErrorContains(t, err, "front-proxy-ca.crt was issued by /etc/kubernetes/pki/ca.crt")
 }
 
-// A source that fails is not judged, says of which node it failed, and is told when
+// A source that fails is not judged, reports the node for which it failed, and learns when
 // to stop; a bundle that is none is no panic.
 func TestCertsThatFail(t *testing.T) {
 	c := certsCluster(false)

@@ -16,7 +16,7 @@ type Config struct {
 	Certs Certs
 	// Secrets of kubeadm: the bootstrap token, and how long it is valid. While a
 	// node has yet to join, a token that has expired, or would within two hours
-	// (half of a shorter life), is made again; give every run the same one. The
+	// (half of a shorter life), is made again; use the same one in every run. The
 	// CertificateKey must be empty: the recipe uploads no certificates.
 	Kubeadm kubeadm.Secrets
 	// VIPAuth is keepalived's password, of 8 characters (vip.NewAuth). Required
@@ -37,7 +37,7 @@ type Config struct {
 
 // Manifest is YAML for kubectl apply.
 type Manifest struct {
-	// Name tells manifests apart: "flannel". Required, unique.
+	// Name is unique among the manifests: "flannel". Required.
 	Name    string
 	Content quorate.Content
 }

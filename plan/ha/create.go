@@ -33,14 +33,14 @@ func (r *recipe) othersOf(name string) members.Others {
 //	probe/NODE              has hosts try paths, tunnels, VIP and VRID if one of them is new
 //	preflight               judges all of it, see docs/preflight.md
 //	running/NODE            reads by which settings programs run
-//	settings/NODE           asks the API how the cluster is set: the first control plane
+//	settings/NODE           reads the cluster's settings from the API: the first control plane
 //	                        that answers
 //	drift                   refuses, with a *survey.DriftError, what differs from the
 //	                        description and is not brought about here (survey.Fields)
 //	prerequisites/NODE/...  programs, kernel settings, container runtime
 //	etcd-join/NODE          a member that a running cluster does without, since its
 //	                        host is new, was reset or lost its disk: added as a
-//	                        learner (from etcd 3.4 on), caught up, given its vote
+//	                        learner (from etcd 3.4 on), caught up, made a voter
 //	etcd/NODE               the member's certificates, unit and start
 //	etcd-health             quorum, over a tunnel, with the operator's certificate
 //	haproxy/NODE            haproxy, where the endpoint has it
@@ -52,7 +52,7 @@ func (r *recipe) othersOf(name string) members.Others {
 //	                        every one before Kubernetes 1.12; kubeadm join on the
 //	                        first too, where this cluster runs without it; the
 //	                        bootstrap token again if it has expired and a node is to join
-//	manifest/NAME           the pod network and what else is given
+//	manifest/NAME           the pod network and the other manifests
 //	join/NODE               kubeadm join; control planes one at a time, since a
 //	                        new API server and its caches weigh on etcd, then
 //	                        all workers at once
@@ -223,7 +223,7 @@ func (r *recipe) holderSteps() []plan.Step {
 	})
 }
 
-// initialises reports whether a node is told kubeadm init, and not join.
+// initialises reports whether a node runs kubeadm init, and not join.
 func (r *recipe) initialises(n quorate.Node) bool { return r.kubeadm[n.Name].Config.Init != nil }
 
 func (r *recipe) bootstrapID(n quorate.Node) plan.ID {
@@ -305,12 +305,12 @@ func (r *recipe) localURL(n quorate.Node) string {
 	return "https://" + netip.AddrPortFrom(server.Address, uint16(server.Port)).String()
 }
 
-// listNodes asks the API server of a control plane itself for the nodes.
+// listNodes reads the nodes from the API server of a control plane itself.
 func (r *recipe) listNodes(n quorate.Node) []string {
 	return kube.ListNodes(r.localURL(n), r.c.Version)
 }
 
-// clusterSteps are what the API server does for the recipe, asked from the
+// clusterSteps are what the API server does for the recipe, called from the
 // first control plane.
 func (r *recipe) clusterSteps() []plan.Step {
 	host, initialised := r.first.Name, r.bootstrapID(r.first)

@@ -10,7 +10,7 @@
 //     is new, or has lost its disk. Its comment lists the steps.
 //   - PlanReset takes nodes, or the whole cluster, back to clean hosts, and
 //     refuses what would cost the cluster its quorum.
-//   - Preflight looks at the hosts and says what stands in the way
+//   - Preflight looks at the hosts and reports what prevents a run
 //     (docs/preflight.md); every plan starts with the same checks.
 //   - Files returns what would be written, with no host involved.
 //

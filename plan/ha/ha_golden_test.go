@@ -61,7 +61,7 @@ func goldenText(t *testing.T, name, got string) {
 	require.Empty(t, cmp.Diff(string(want), got))
 }
 
-// A run against hosts that are as described asks each of them only so often,
+// A run against hosts that are as described reads each of them only so often,
 // whatever the number of files and units.
 func TestRoundTripBounds(t *testing.T) {
 	c := hafixture.Three()

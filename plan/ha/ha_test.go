@@ -114,7 +114,7 @@ func TestCreateTwice(t *testing.T) {
 	require.Equal(t, map[plan.Outcome]int{plan.Unchanged: p.Len()}, again.Outcomes)
 }
 
-// What Files promises is what stands on the hosts after a run, byte for byte,
+// What Files returns is what is on the hosts after a run, byte for byte,
 // mode for mode, and nothing else but what the recipe says besides.
 func TestFilesEqualWhatARunWrites(t *testing.T) {
 	c := hafixture.Three()
@@ -233,7 +233,7 @@ func TestInterruptedDeploy(t *testing.T) {
 	require.True(t, sum.Changed())
 }
 
-// What an earlier run began and did not end is taken back, and begun again; what
+// What an earlier run started and did not end is undone, and started again; what
 // no run of ours began, or what was complete once, is never reset.
 func TestRepairOfAHalfFinishedNode(t *testing.T) {
 	for _, host := range []string{"cp-1", "cp-2", "worker-1"} {
@@ -510,7 +510,7 @@ func commands(hosts *hatest.Cluster, host, text string) []string {
 }
 
 // A control plane whose init was cut off is not taken for one that is done
-// because the cluster's objects are there: its own node tells.
+// because the cluster's objects are there: its own node decides.
 func TestInitOfAnotherControlPlane(t *testing.T) {
 	c := hafixture.Three()
 	c.Name, c.Version = "", quorate.Version{Major: 1, Minor: 10, Patch: 4}
@@ -526,7 +526,7 @@ func TestInitOfAnotherControlPlane(t *testing.T) {
 }
 
 // A cluster that answers at the endpoint is noticed by what API servers of the
-// version tell of their health.
+// version report their health.
 func TestForeignEndpointInEveryEra(t *testing.T) {
 	for minor, path := range map[int]string{10: "/healthz", 15: "/healthz", 16: "/readyz", 37: "/readyz"} {
 		c := hafixture.Three()

@@ -39,7 +39,7 @@ func TestFingerprintsIgnoreSecrets(t *testing.T) {
 }
 
 // No record shows a secret, of runs that succeed and of runs that fail while
-// hosts print the secrets they were given.
+// hosts print the secrets that they received.
 func TestRecordsHideSecrets(t *testing.T) {
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)

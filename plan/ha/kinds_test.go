@@ -33,7 +33,7 @@ func TestActionsDeclareTheirKinds(t *testing.T) {
 	}
 	_, archive := hafixture.Archive("registry.k8s.io/pause:3.10")
 	for _, source := range []software.Source{nil, software.Packages{}, software.Pushed{Images: []software.ImageArchive{archive}}} {
-		for _, minor := range []int{24, 37} { // before 1.34 the runtime is asked for its cgroup driver
+		for _, minor := range []int{24, 37} { // before 1.34 the runtime's cgroup driver is read
 			c := hafixture.Balanced()
 			c.Version = quorate.Version{Major: 1, Minor: minor}
 			cfg := config(t, c)

@@ -39,10 +39,10 @@ func TestPackagesProblems(t *testing.T) {
 
 	worker := hafixture.Three().WithDefaults()
 	_, again := p.Prepare(worker, worker.Nodes[3])
-	require.Equal(t, err.Error(), again.Error(), "whichever node is asked for")
+	require.Equal(t, err.Error(), again.Error(), "whichever node it is for")
 }
 
-// The runtime runs with the configuration given for it, and is restarted when
+// The runtime runs with its configuration, and is restarted when
 // that changes.
 func TestPackagesConfigureTheRuntime(t *testing.T) {
 	hosts := fakeCluster(t, hafixture.Three())

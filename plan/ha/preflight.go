@@ -61,7 +61,7 @@ func (r *recipe) judge() preflight.Judge {
 //
 // Plan's own first steps are the same, without the disk. Here hosts that
 // cannot be reached are findings like all others. What is there of this very
-// cluster is told from what is there of another by its authorities; findings of
+// cluster is distinguished from what is there of another by its authorities; findings of
 // Config.IgnorePreflight are left out here too.
 //
 // The Report holds every finding of every host. The error is that of a

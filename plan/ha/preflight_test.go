@@ -32,7 +32,7 @@ func seed(t *testing.T, h *faketransport.Host, path, text string) {
 	require.NoError(t, h.Put(transport.File{Path: path, Mode: 0o444, Data: transport.Bytes([]byte(text))}))
 }
 
-// soundHosts are hosts as they should be, that tell everything of themselves.
+// soundHosts are hosts as they should be, that report everything.
 func soundHosts(t *testing.T, c quorate.Cluster) *hatest.Cluster {
 	t.Helper()
 	hosts := hostsWithoutTcpdump(t, c)
@@ -90,7 +90,7 @@ func preflightWith(t *testing.T, hosts *hatest.Cluster, cfg ha.Config, how prefl
 }
 
 // trouble is one thing that is wrong with one host or several, and the one
-// finding that it is to give.
+// finding that it is to have.
 type trouble struct {
 	check    plan.Check
 	severity quorate.Severity
@@ -230,7 +230,7 @@ var troubles = map[string]trouble{
 	}, nil},
 }
 
-// Each trouble gives its one finding, of its severity and hosts, and nothing else.
+// Each trouble has its one finding, of its severity and hosts, and nothing else.
 func TestPreflightTroubles(t *testing.T) {
 	covered := map[plan.Check]bool{preflight.Commands: true} // its hosts have no ip: see TestPreflightInDash
 	for name, tr := range allTroubles(t) {
@@ -309,7 +309,7 @@ func requireSameOfTheRecipe(t *testing.T, hosts *hatest.Cluster, cfg ha.Config, 
 	require.Len(t, told, len(report.Findings)-len(report.Of(quorate.Refused)))
 }
 
-// A preflight without a transport, and one that is told to stop, have no report.
+// A preflight without a transport, and one that is cancelled, have no report.
 func TestPreflightRefuses(t *testing.T) {
 	c := hafixture.Three()
 	cfg := config(t, c)
@@ -555,7 +555,7 @@ func TestCreateStopsAtPreflight(t *testing.T) {
 }
 
 // A host that does not answer, which stops a run, hides nothing of what the others
-// told; one that is sound adds nothing.
+// reported; one that is sound adds nothing.
 func TestPreflightWithAnUnreachableHost(t *testing.T) {
 	for _, swap := range []bool{true, false} {
 		c := hafixture.Three()
@@ -613,7 +613,7 @@ func TestConcurrentPreflights(t *testing.T) {
 	require.ErrorContains(t, other, "preflight: 1 error")
 }
 
-// Whatever the shape of a cluster, hosts as they should be give no finding.
+// Whatever the shape of a cluster, hosts as they should be have no finding.
 func TestPreflightOfSoundHosts(t *testing.T) {
 	for name, shape := range map[string]func(c *quorate.Cluster){
 		"three and a worker": func(*quorate.Cluster) {},

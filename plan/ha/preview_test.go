@@ -118,7 +118,7 @@ func TestPreviewRenderings(t *testing.T) {
 	look("changed", changed)
 }
 
-// A preview writes nothing, and asks a host for little more than a dry run: of a
+// A preview writes nothing, and reads from a host little more than a dry run: of a
 // step that would replace files, their present content, all at once.
 func TestRoundTripsOfAPreview(t *testing.T) {
 	_, hosts, p := previewed(t)
@@ -146,12 +146,12 @@ func TestRoundTripsOfAPreview(t *testing.T) {
 	}
 }
 
-// One step's files are shown by what would be written and by what stands there.
+// One step's files are shown by what would be written and by what is there.
 func TestDiffOfAFile(t *testing.T) {
 	const mine, yours = "aSecretOfMine", "aSecretOfYours"
 	all := traces{}
 	all.addBytes("what would be written", mine)
-	all.addBytes("what stands there", yours)
+	all.addBytes("what is there", yours)
 	public := func(s string) quorate.Content { return quorate.Public([]byte(s)) }
 	for name, tt := range map[string]struct {
 		want   quorate.File

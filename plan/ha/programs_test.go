@@ -34,7 +34,7 @@ func installFile(t require.TestingT, h *faketransport.Host, program string) {
 	require.NoError(t, h.Put(transport.File{Path: program, Mode: 0o755, Data: transport.Bytes([]byte("\x7fELF simulated\n"))}))
 }
 
-// Programs tell their versions once, and again when one of them is another, which
+// Programs print their versions once, and again when one of them is another, which
 // is judged as ever; a reset leaves nothing of it behind.
 func TestRememberedVersions(t *testing.T) {
 	const memory = "/var/lib/quorate/versions-binaries"
@@ -68,10 +68,10 @@ func TestRememberedVersions(t *testing.T) {
 	}
 	require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
 	for name, n := range asked {
-		require.Zero(t, n.Load(), "%s was asked again", name)
+		require.Zero(t, n.Load(), "%s was started again", name)
 	}
 
-	// The same version from another file is asked for once more, and recorded.
+	// The same version from another file is read once more, and recorded.
 	installFile(t, hosts.Host("cp-2"), "kubeadm")
 	sum := mustRun(t.Context(), t, hosts, p)
 	require.Equal(t, 1, sum.Outcomes[plan.Changed])
@@ -98,7 +98,7 @@ func TestRememberedVersions(t *testing.T) {
 	}
 }
 
-// A program without a file of its own is asked every time, and nothing is recorded.
+// A program without a file of its own is started every time, and nothing is recorded.
 func TestVersionsOfWrappers(t *testing.T) {
 	c := hafixture.Three()
 	p, err := planFor(config(t, c))

@@ -50,7 +50,7 @@ func TestPayloadProblems(t *testing.T) {
 
 	d := c.WithDefaults()
 	_, again := p.Prepare(d, d.Nodes[3])
-	require.Equal(t, err.Error(), again.Error(), "whichever node is asked for")
+	require.Equal(t, err.Error(), again.Error(), "whichever node it is for")
 }
 
 // The air gap from bare hosts to a cluster, and again: over the fake cluster,

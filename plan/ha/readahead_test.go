@@ -137,7 +137,7 @@ func TestPrefetchChangesNothing(t *testing.T) {
 	})
 }
 
-// filesOf is what stands on the hosts and what runs there.
+// filesOf is what is on the hosts and what runs there.
 func filesOf(t require.TestingT, hosts *hatest.Cluster) string {
 	var b strings.Builder
 	for _, n := range hafixture.Three().Nodes {

@@ -45,7 +45,7 @@ func newRecipe(ctx context.Context, cfg Config) (*recipe, error) {
 	}
 	var problems quorate.Problems
 	if cfg.Certs == nil {
-		problems.Refuse("certs", "missing: give a *pki.Bundle or your own source of certificates")
+		problems.Refuse("certs", "missing: set a *pki.Bundle or your own source of certificates")
 	}
 	seen := map[string]bool{}
 	for i, m := range cfg.Manifests {
@@ -180,7 +180,7 @@ func (r *recipe) renderRejoin(secrets kubeadm.Secrets) error {
 	return err
 }
 
-// renderPreparations asks for the preparations of each node, the kernel's among
+// renderPreparations makes the preparations of each node, the kernel's among
 // them.
 func (r *recipe) renderPreparations() error {
 	for _, n := range r.c.Nodes {

@@ -19,7 +19,7 @@ import (
 )
 
 // ResetConfig says what PlanReset resets. Exactly one of Nodes and WholeCluster
-// is to be given: a list that has come out empty by mistake resets nothing.
+// is to be set: a list that has come out empty by mistake resets nothing.
 type ResetConfig struct {
 	// Nodes leave a cluster that goes on. Control planes go one after another in
 	// this order, after the workers. At least one control plane must stay.
@@ -78,8 +78,8 @@ const KeptDir = hostpath.State + "/kept"
 //
 // For the WholeCluster workers are reset first, all at once; then control planes
 // one after another, the first of the description last, since it holds the VIP by
-// default, and its VIP goes after its API server: kubeadm asks the cluster for
-// its settings until the end. Members of etcd stop after that, all at once, and
+// default, and its VIP goes after its API server: kubeadm reads its settings from
+// the cluster until the end. Members of etcd stop after that, all at once, and
 // stay members: so they keep quorum for as long as anybody needs it, and their
 // data, if kept, is that of one cluster.
 //
@@ -121,7 +121,7 @@ func (c *Cluster) PlanReset(o ResetConfig) (*plan.Plan, error) {
 func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
 	var problems quorate.Problems
 	if o.WholeCluster == (len(o.Nodes) > 0) {
-		problems.Refuse("nodes", "give the nodes to reset, or WholeCluster, and not both")
+		problems.Refuse("nodes", "name the nodes to reset, or set WholeCluster, and not both")
 	}
 	left := len(c.ControlPlanes())
 	for i, name := range o.Nodes {
@@ -148,7 +148,7 @@ func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
 		problems.Refuse("data", "%d: want KeepData or RemoveData", o.Data)
 	}
 	if c.Etcd.Stacked && o.Data == KeepData {
-		problems.Refuse("data", "kubeadm reset removes the data of a stacked member: take a snapshot, and give RemoveData")
+		problems.Refuse("data", "kubeadm reset removes the data of a stacked member: take a snapshot, and set RemoveData")
 	}
 	return problems
 }
@@ -161,7 +161,7 @@ type reset struct {
 	via   quorate.Node
 }
 
-// step adds one and gives its ID.
+// step adds one and returns its ID.
 func (rs *reset) step(what NodeStep, title string, n quorate.Node, host string, a plan.Action, after ...plan.ID) plan.ID {
 	s := plan.Step{ID: what.On(n.Name), Title: title, Host: host, After: after, Action: a}
 	if what == StepEtcdLeave || what == StepEtcdReset {
@@ -175,7 +175,7 @@ func (rs *reset) step(what NodeStep, title string, n quorate.Node, host string, 
 }
 
 // preflights look whether the hosts are the ones described and can be worked on;
-// what else the recipe's own preflight asks for is no matter to a host that leaves.
+// what else the recipe's own preflight requires does not concern a host that leaves.
 func (rs *reset) preflights(nodes []quorate.Node) []plan.ID {
 	j := rs.judge()
 	j.Ignore = slices.DeleteFunc(preflight.Names(), func(c plan.Check) bool {

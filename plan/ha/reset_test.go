@@ -73,7 +73,7 @@ func TestResetAndRejoinOfANode(t *testing.T) {
 func TestRemovalOfTheLeader(t *testing.T) {
 	for name, tt := range map[string]struct {
 		options ha.ResetConfig
-		cut     bool // the leader cannot be asked
+		cut     bool // the leader cannot be reached
 		want    []string
 	}{
 		"the leader":          {options: ha.ResetConfig{Nodes: []string{"cp-1"}, Via: "cp-3"}, want: []string{"handing over etcd's leadership to cp-3"}},
@@ -188,7 +188,7 @@ func TestResetAndCreate(t *testing.T) {
 // What cannot be meant is refused before any host is touched.
 func TestResetRefuses(t *testing.T) {
 	for want, o := range map[string]ha.ResetConfig{
-		"nodes: give the nodes to reset, or WholeCluster": {},
+		"nodes: name the nodes to reset, or set WholeCluster": {},
 		"and not both": {Nodes: []string{"cp-1"}, WholeCluster: true},
 		`nodes[1]: "cp-9" is no node of this cluster`:      {Nodes: []string{"cp-1", "cp-9"}},
 		`nodes[1]: "cp-1" is listed twice`:                 {Nodes: []string{"cp-1", "cp-1"}},
@@ -328,7 +328,7 @@ func five() quorate.Cluster {
 	return c
 }
 
-// watch tells of each call at which etcd has no quorum of its own list.
+// watch reports each call at which etcd has no quorum of its own list.
 func watch(hosts *hatest.Cluster, c quorate.Cluster) func() []string {
 	var mu sync.Mutex
 	var lost []string

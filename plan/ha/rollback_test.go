@@ -45,7 +45,7 @@ func withoutKept(state string) string {
 	return b.String()
 }
 
-// A change of settings is taken back to the last byte, mode and unit, also when
+// A change of settings is undone to the last byte, mode and unit, also when
 // the rollback fails at each of its calls and is run again.
 func TestRollbackOfAChange(t *testing.T) {
 	cfg := config(t, hafixture.Three())

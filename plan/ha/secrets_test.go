@@ -36,7 +36,7 @@ import (
 // These tests look for every secret of a cluster in everything that the SDK
 // can be made to say about it.
 
-// traces finds secrets in text, in any form that fmt or an encoder would give
+// traces finds secrets in text, in any form that fmt or an encoder would print
 // them. It maps the first bytes of each trace to the traces that begin so.
 type traces map[string][]secretTrace
 
@@ -122,7 +122,7 @@ func (t traces) find(text string) string {
 	return ""
 }
 
-// operatorKey is the key by which the operator asks etcd.
+// operatorKey is the operator's key for etcd.
 func operatorKey(t *testing.T, cfg ha.Config) any {
 	t.Helper()
 	client, err := cfg.Certs.EtcdClient(t.Context())
@@ -361,7 +361,7 @@ func TestRunsHideSecrets(t *testing.T) {
 			_, err = all.assertQuietRun(t.Context(), t, fmt.Sprint(name, dry), hosts, cfg, reset, dry)
 			require.NoError(t, err)
 		}
-		_, err = all.assertQuietRun(t.Context(), t, name+" taken back", hosts, cfg, p, false)
+		_, err = all.assertQuietRun(t.Context(), t, name+" undone", hosts, cfg, p, false)
 		require.NoError(t, err)
 	}
 }

@@ -70,7 +70,7 @@ func (s sweep) hosts(t *testing.T) *hatest.Cluster {
 	return hosts
 }
 
-// sweepConfig is valid in a bubble, whose clock begins in the year 2000.
+// sweepConfig is valid in a bubble, whose clock starts in the year 2000.
 func sweepConfig(t *testing.T) ha.Config {
 	t.Helper()
 	c := hafixture.Three()
@@ -143,7 +143,7 @@ var faults = map[string]fault{
 	"slow": func(*hatest.Cluster, context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{Before: faketransport.Slow(10 * time.Minute)}
 	},
-	// The call is carried out, and nobody is told.
+	// The call is carried out, and its result is lost.
 	"reset after": func(*hatest.Cluster, context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{After: faketransport.ResetAfter}
 	},
@@ -203,7 +203,7 @@ func TestCrashSweep(t *testing.T) {
 }
 
 // TestCrashSweepOfAChange does the same with a change of settings on a cluster
-// that runs: its units end up running with the files that stand there.
+// that runs: its units end up running with the files that are there.
 func TestCrashSweepOfAChange(t *testing.T) {
 	cfg := sweepConfig(t)
 	before, err := planFor(cfg)
@@ -230,7 +230,7 @@ var sweepStep = func() int {
 }()
 
 // TestCrashSweepOfADrift does the same after another hand has changed files and
-// restarted their units: the units end up running with what stands there.
+// restarted their units: the units end up running with what is there.
 func TestCrashSweepOfADrift(t *testing.T) {
 	p, err := planFor(sweepConfig(t))
 	require.NoError(t, err)
@@ -278,7 +278,7 @@ func TestCrashSweepOfAReset(t *testing.T) {
 }
 
 // everyCall also cuts each of so many init and join of kubeadm half-way, whatever
-// their calls' numbers are, and wants it taken back.
+// their calls' numbers are, and wants it undone.
 func (s sweep) everyCall(t *testing.T, cuts int) {
 	var cases, resets atomic.Int64
 	step := sweepStep
@@ -286,7 +286,7 @@ func (s sweep) everyCall(t *testing.T, cuts int) {
 		step *= 4
 	}
 	t.Cleanup(func() {
-		t.Logf("%d calls, %d kinds of fault, %d cases; %d times kubeadm was taken back", s.calls, len(faults), cases.Load(), resets.Load())
+		t.Logf("%d calls, %d kinds of fault, %d cases; %d times kubeadm was undone", s.calls, len(faults), cases.Load(), resets.Load())
 	})
 	for i := range cuts {
 		t.Run(fmt.Sprintf("kubeadm %d cut", i+1), func(t *testing.T) {
@@ -295,14 +295,14 @@ func (s sweep) everyCall(t *testing.T, cuts int) {
 			bubble.Test(t, func(t *testing.T) {
 				taken := s.crashAt(t, nthKubeadm(i+1), faults["cut kubeadm"])
 				resets.Add(int64(taken))
-				require.Equal(t, 1, taken, "how often kubeadm was taken back")
+				require.Equal(t, 1, taken, "how often kubeadm was undone")
 			})
 		})
 	}
 	for i, name := range slices.Sorted(maps.Keys(faults)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for k := 1 + i*step/len(faults)%s.calls; k <= s.calls; k += step { // each kind begins at another call
+			for k := 1 + i*step/len(faults)%s.calls; k <= s.calls; k += step { // each kind starts at another call
 				cases.Add(1)
 				bubble.Test(t, func(t *testing.T) { resets.Add(int64(s.crash(t, k, faults[name]))) })
 				if t.Failed() {
@@ -328,7 +328,7 @@ func (s sweep) crash(t *testing.T, k int, f fault) (resets int) {
 	return s.crashAt(t, func(faketransport.Op) bool { return int(calls.Add(1)) == k }, f)
 }
 
-// crashAt returns how often kubeadm was taken back.
+// crashAt returns how often kubeadm was undone.
 func (s sweep) crashAt(t *testing.T, on func(faketransport.Op) bool, f fault) (resets int) {
 	hosts := s.hosts(t)
 	ctx, stop := context.WithCancel(t.Context())

@@ -143,7 +143,7 @@ func TestRejoinOfTheFirstControlPlaneAfterTheTokenExpired(t *testing.T) {
 	})
 }
 
-// A run that renewed a token is rolled back without kubeadm's being taken back where
+// A run that renewed a token is rolled back without kubeadm's being undone where
 // it did so.
 func TestRerunWithARenewedToken(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestTokenRenewal(t *testing.T) {
 		{"for ever", -1, 1000 * time.Hour, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble.Test(t, func(t *testing.T) { // begins at 2000-01-01T00:00:00Z
+			bubble.Test(t, func(t *testing.T) { // starts at 2000-01-01T00:00:00Z
 				c := hafixture.Three()
 				hosts := fakeCluster(t, c)
 				cfg := config(t, c)

@@ -37,14 +37,14 @@ func Run(t *testing.T, h Harness) {
 			certs := h.New(t, c)
 			t.Run("a plan can be made of it", func(t *testing.T) { acceptable(t, c, certs) })
 			t.Run("a node that it does not know", func(t *testing.T) { unknownNode(t, certs) })
-			t.Run("told to stop", func(t *testing.T) { stopped(t, c, certs) })
-			t.Run("asked by many at once", func(t *testing.T) { atOnce(t, c, certs) })
+			t.Run("cancelled", func(t *testing.T) { stopped(t, c, certs) })
+			t.Run("called by many at once", func(t *testing.T) { atOnce(t, c, certs) })
 			t.Run("what it returned is the caller's", func(t *testing.T) { notShared(t, c, certs) })
 		})
 	}
 }
 
-// clusters are those that the suite asks for: one control plane, three of both
+// clusters are those for which the suite calls the source: one control plane, three of both
 // address families, and stacked members.
 func clusters() []quorate.Cluster {
 	version := quorate.Version{Major: 1, Minor: quorate.MaxMinor}
@@ -87,7 +87,7 @@ func unknownNode(t *testing.T, certs ha.Certs) {
 	}
 }
 
-// stopped: a source that asks somebody else stops with the context; one that has
+// stopped: a source that calls another program stops with the context; one that has
 // all at hand need not.
 func stopped(t *testing.T, c quorate.Cluster, certs ha.Certs) {
 	why := errors.New("stopped by the suite")

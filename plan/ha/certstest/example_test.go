@@ -9,7 +9,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/certstest"
 )
 
-// Vault stands for a program's own source of certificates.
+// Vault is an example of a program's own source of certificates.
 type Vault struct{ *pki.Bundle }
 
 func newVault(c quorate.Cluster) (Vault, error) {

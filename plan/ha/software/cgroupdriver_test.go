@@ -14,7 +14,7 @@ import (
 )
 
 // The runtime's cgroup driver is compared where the kubelet does not ask for it
-// by itself, for each runtime that can be asked.
+// by itself, for each runtime that Quorate knows.
 func TestCgroupDrivers(t *testing.T) {
 	for _, tt := range []struct {
 		minor           int
@@ -41,5 +41,5 @@ func TestCgroupDrivers(t *testing.T) {
 		require.ErrorAs(t, err, &host)
 		require.Contains(t, host.Error(), tt.want)
 	}
-	require.NotContains(t, preparationNames(hafixture.Preparations(t, software.Present{}, hafixture.Three())), "cgroup-driver", "1.37 asks by itself")
+	require.NotContains(t, preparationNames(hafixture.Preparations(t, software.Present{}, hafixture.Three())), "cgroup-driver", "1.37 reads it by itself")
 }

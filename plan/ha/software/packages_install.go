@@ -23,7 +23,7 @@ type packages struct {
 
 // installedScript prints the package manager, for each argument that is
 // installed its version and whether it is held, and what dnf or yum exclude. A
-// name also stands for what provides it, as curl-minimal provides curl.
+// name also matches what provides it, as curl-minimal provides curl.
 //
 //go:embed scripts/installed.sh
 var installedScript string
@@ -72,7 +72,7 @@ func (p packages) query() transport.Query {
 	return plan.Script(installedScript, nil, names...)
 }
 
-// look asks what is installed, and refuses a host on which nothing can be.
+// look reads what is installed, and refuses a host on which nothing can be.
 func (p packages) look(ctx context.Context, h *plan.Host) (installed, error) {
 	out, err := h.Ask(ctx, p.query())
 	if err != nil {
@@ -129,7 +129,7 @@ func (p packages) unheld(found installed) []string {
 	return slices.DeleteFunc(p.pinned(), found.holds)
 }
 
-// Check asks what is missing or not held, in one round trip beside that for the
+// Check reads what is missing or not held, in one round trip beside that for the
 // repositories' files.
 func (p packages) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	diff, err := h.DiffFiles(ctx, p.repositories...)
@@ -252,7 +252,7 @@ func (p packages) Describe() plan.Description {
 	return d
 }
 
-// Commands asks the host which package manager it has.
+// Commands reads from the host which package manager it has.
 func (p packages) Commands(ctx context.Context, h *plan.Host, _ plan.Diff) ([]plan.Command, error) {
 	found, err := p.look(ctx, h)
 	if err != nil {

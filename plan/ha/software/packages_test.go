@@ -120,8 +120,7 @@ const (
 	byDNF    = "'kubeadm-1.37.2-*' 'kubelet-1.37.2-*' 'kubectl-1.37.2-*'"
 )
 
-// What each kind of host is told, to the letter; and that the second run tells
-// it nothing.
+// The commands of each kind of host, to the letter; the second run has none.
 func TestPackagesCommands(t *testing.T) {
 	list := quorate.File{Path: "/etc/apt/sources.list.d/kubernetes.list", Content: quorate.Public([]byte("deb ...\n"))}
 	repo := quorate.File{Path: "/etc/yum.repos.d/kubernetes.repo",
@@ -358,7 +357,7 @@ func TestPackagesWaitsForTheListsLock(t *testing.T) {
 }
 
 // A repository that cannot be reached is only a warning to apt-get; if then
-// something is not found, it is told as the reason.
+// something is not found, it is the reason in the error.
 func TestPackagesUpdateWarnings(t *testing.T) {
 	tr, h := fixture.FakeHost(t)
 	newDistribution().apt(h)

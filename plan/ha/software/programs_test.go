@@ -23,7 +23,7 @@ func preparationNames(prepared []software.Preparation) []string {
 }
 
 // did returns what the host was told to do, from the call on with that number:
-// what it was only asked is left out.
+// what it was only read from is left out.
 func did(h *faketransport.Host, from int) []string {
 	var out []string
 	asked := regexp.MustCompile(`^(dial|gather|stat|read)\b|which |^exec (dpkg-query|rpm) |systemctl show|images ls|import --help`)
@@ -35,7 +35,7 @@ func did(h *faketransport.Host, from int) []string {
 	return out
 }
 
-// install puts programs on the host that print a line when asked for their version.
+// install puts programs on the host that print a line as their version.
 func install(h *faketransport.Host, printed map[string]string) {
 	for program, line := range printed {
 		h.Handle(faketransport.Prefix(program), faketransport.Reply(line+"\nmore that nobody asked for\n"))
@@ -71,7 +71,7 @@ func TestProgramsReportEveryFault(t *testing.T) {
 				{Found: "kubeadm is not installed", Do: "install v1.37.2"},
 				{Found: "kubelet is not installed", Do: "install v1.37.2"},
 				{Found: "kubectl is not installed", Do: "install v1.37.2"},
-				{Found: "curl is not installed", Do: "install it: the API server's health is asked with it"},
+				{Found: "curl is not installed", Do: "install it: it reads the API server's health"},
 				{Found: "etcd is not installed at /usr/local/bin/etcd", Do: findEtcd},
 				{Found: "keepalived is not installed", Do: "install it, or use an external endpoint"},
 			},

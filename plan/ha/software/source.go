@@ -72,7 +72,7 @@ func checkPrograms(c quorate.Cluster, n quorate.Node) Preparation {
 		kubernetesProgram("kubeadm", "version -o short", c.Version),
 		kubernetesProgram("kubelet", "--version", c.Version),
 		kubernetesProgram("kubectl", "version --client", c.Version),
-		{name: "curl", command: "curl", args: "--version", install: "install it: the API server's health is asked with it"},
+		{name: "curl", command: "curl", args: "--version", install: "install it: it reads the API server's health"},
 	}
 	if n.Role == quorate.ControlPlane {
 		if !c.Etcd.Stacked {

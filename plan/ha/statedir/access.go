@@ -33,7 +33,7 @@ func checkTop(dir string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return &FileError{dir, errors.New("is no directory: give another path")}
+		return &FileError{dir, errors.New("is no directory: use another path")}
 	}
 	problems := judge(nil, dir, info, othersMayWrite, "chmod go-w "+dir)
 	for parent := filepath.Dir(real); ; parent = filepath.Dir(parent) {

@@ -24,7 +24,7 @@ import (
 
 // Config is how a directory is completed. The zero Config is ready to use.
 type Config struct {
-	// PKI is how certificates are issued; authorities of one's own are given here,
+	// PKI is how certificates are issued; authorities of one's own are set here,
 	// at every Load.
 	PKI pki.Config
 	// Rand is where the token and the password come from. Default
@@ -160,7 +160,7 @@ func (d *disk) checkEmpty() error {
 		return err
 	}
 	return &FileError{d.path(current), fmt.Errorf(
-		"missing beside %s: whoever trusts the lost authorities would be cut off by new ones. Restore it from a backup; for a new cluster give an empty directory",
+		"missing beside %s: whoever trusts the lost authorities would be cut off by new ones. Restore it from a backup; for a new cluster use an empty directory",
 		strings.Join(names, ", "))}
 }
 

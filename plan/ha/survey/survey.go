@@ -225,7 +225,7 @@ const defaultTimeout = 30 * time.Second
 func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	if cfg.Transport == nil {
 		var problems quorate.Problems
-		problems.Refuse("transport", "missing: give the one that reaches the hosts")
+		problems.Refuse("transport", "missing: set the one that reaches the hosts")
 		return nil, problems.Err("survey")
 	}
 	if cfg.Timeout == 0 {

@@ -1,4 +1,4 @@
-// Package certcheck asks a source of certificates for all that a plan needs, and
+// Package certcheck collects from a source of certificates all that a plan needs, and
 // refuses what would fail on the hosts, or later: see plan/ha.Certs.
 package certcheck
 
@@ -28,7 +28,7 @@ type Set struct {
 	EtcdClient   *tls.Config
 }
 
-// Collect asks a source, twice, and checks what it returns. The error joins the
+// Collect calls a source, twice, and checks what it returns. The error joins the
 // source's own and an *quorate.InvalidError with every problem.
 func Collect(ctx context.Context, c quorate.Cluster, source Source) (*Set, error) {
 	first, err := ask(ctx, c, source)
@@ -37,7 +37,7 @@ func Collect(ctx context.Context, c quorate.Cluster, source Source) (*Set, error
 	}
 	second, err := ask(ctx, c, source)
 	if err != nil {
-		return nil, fmt.Errorf("asked for the second time: %w", err)
+		return nil, fmt.Errorf("second call: %w", err)
 	}
 	j := &judge{stacked: c.Etcd.Stacked}
 	for _, n := range c.ControlPlanes() {
@@ -48,7 +48,7 @@ func Collect(ctx context.Context, c quorate.Cluster, source Source) (*Set, error
 	j.apart()
 	j.hashes(first.CAHashes)
 	if !slices.Equal(first.CAHashes, second.CAHashes) {
-		j.refuse("caHashes", "are others when asked for again")
+		j.refuse("caHashes", "differ at the second call")
 	}
 	j.client(first.EtcdClient)
 	if err := j.problems.Err("certificates"); err != nil {

@@ -34,7 +34,7 @@ const (
 )
 
 // everywhere are the files that every control plane has alike: which of them it
-// asks for is the same for all.
+// requires is the same for all.
 var everywhere = []string{caCert, kubernetesPKI + "ca.key", frontProxyCA, kubernetesPKI + "front-proxy-ca.key", saKey, saPub, etcdCA}
 
 type judge struct {
@@ -315,7 +315,7 @@ func (j *judge) same(what, node string, a, b []quorate.File) {
 		return a.Path == b.Path && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group && a.Content.Equal(b.Content)
 	})
 	if !equal {
-		j.refuse(what+"["+node+"]", "other files when asked for again: every run would write them and restart what reads them; issue once and keep them")
+		j.refuse(what+"["+node+"]", "other files at the second call: every run would write them and restart what reads them; issue once and keep them")
 	}
 }
 

@@ -29,7 +29,7 @@ func Preparation(t *testing.T, prepared []software.Preparation, name string) pla
 	return prepared[i].Action
 }
 
-// RunOne runs one action on the host, and gives the change that it saw.
+// RunOne runs one action on the host, and returns the change that it saw.
 func RunOne(t *testing.T, tr *faketransport.Transport, a plan.Action, dry bool) (plan.Diff, error) {
 	t.Helper()
 	p, err := plan.New(plan.Step{ID: "one", Host: "cp-1", Retry: plan.Retry{Attempts: 1}, Action: a})

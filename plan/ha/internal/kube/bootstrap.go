@@ -31,7 +31,7 @@ type Bootstrap struct {
 	Label string
 
 	// APIURL is this host's API server, where init is checked and the token is kept.
-	// Endpoint is HOST:PORT of the cluster's, and EndpointHealth where that tells its
+	// Endpoint is HOST:PORT of the cluster's, and EndpointHealth where that reports its
 	// health: empty on a host that is initialised after another, so that the endpoint
 	// may answer already.
 	APIURL, Endpoint, EndpointHealth string
@@ -41,7 +41,7 @@ type Bootstrap struct {
 	ResetArgv []string
 	Certs     []quorate.File
 
-	// Nodes asks the API server of this host for the nodes, where init is checked.
+	// Nodes reads the nodes from the API server of this host, where init is checked.
 	Nodes []string
 	// Token is looked after by the node that others join; nil on all but the first.
 	Token *Token
@@ -50,7 +50,7 @@ type Bootstrap struct {
 	Instead *Bootstrap
 }
 
-// state asks how far kubeadm has come. With anyway an init that an earlier run has
+// state reads how far kubeadm has come. With anyway an init that an earlier run has
 // seen complete is looked at again.
 func (b Bootstrap) state(anyway bool) transport.Query {
 	if !b.Init {
@@ -72,8 +72,8 @@ const kubeletConf = "/etc/kubernetes/kubelet.conf"
 
 // kubeadmMark records how far kubeadm has come on a host: markBegun is written with
 // its configuration, before it runs, and markDone once all that it is to leave
-// is there; markReset, before a reset of the node that somebody asked for. So a
-// node that was cut off half-way is told from a complete one whose API server does
+// is there; markReset, before a requested reset of the node. So a
+// node that was cut off half-way is distinguished from a complete one whose API server does
 // not answer, of which nothing may ever be reset.
 const (
 	kubeadmMark = hostpath.State + "/kubeadm.state"
@@ -86,10 +86,10 @@ func mark(text string) quorate.File {
 	return quorate.File{Path: kubeadmMark, Mode: 0o600, Content: quorate.Public([]byte(text + "\n"))}
 }
 
-// initState asks the API server of this host, not the endpoint: the question
+// initState reads the API server of this host, not the endpoint: the question
 // is whether this host was initialised. Where an earlier run has seen it complete, and
 // unless ANYWAY is set, the node with its label is answer enough, and whoever runs this
-// asks for that: it lists the nodes. Elsewhere the last thing kubeadm init does is
+// requires that: it lists the nodes. Elsewhere the last thing kubeadm init does is
 // kube-proxy's role binding. If it is not all there, "final" says that no waiting helps:
 // no kubeadm is at work, and either the API server has answered, or no kubelet runs that
 // would start it. On a host that is initialised after another, as every control plane was
@@ -100,7 +100,7 @@ func mark(text string) quorate.File {
 //go:embed scripts/initstate.sh
 var initState string
 
-// joinState asks for the node as the kubelet sees it. The last thing kubeadm
+// joinState reads the node as the kubelet sees it. The last thing kubeadm
 // join does on a control plane is to label the node, and no waiting helps if nobody is
 // left to do it; a worker's kubelet registers it by itself.
 //
@@ -179,7 +179,7 @@ const (
 	statePartial = "partial"
 )
 
-// Check tells a node that has its place in the cluster from one that has not,
+// Check distinguishes a node that has its place in the cluster from one that has not,
 // and from one where an earlier run was cut off. It refuses to touch one that is
 // in between for another reason.
 func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
@@ -212,8 +212,8 @@ func (b Bootstrap) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 
 func (b Bootstrap) taken(h *plan.Host) error {
 	return &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
-		Found: "this host is not initialised, but the API already answers at " + b.Endpoint + ", with another authority than this host was given",
-		Do:    "give the keys and certificates that this cluster was made with, or free the endpoint's address",
+		Found: "this host is not initialised, but the API already answers at " + b.Endpoint + ", with another authority than this host has",
+		Do:    "use the keys and certificates that this cluster was made with, or free the endpoint's address",
 	}}}
 }
 
@@ -226,7 +226,7 @@ const (
 	beginInstead
 	// await lets a kubeadm of an earlier run end, and then sees.
 	await
-	// repair undoes what one left that was cut off, and begins.
+	// repair undoes what an interrupted one left, and starts.
 	repair
 	// record notes that an earlier run's is done.
 	record
@@ -361,7 +361,7 @@ func (b Bootstrap) again(ctx context.Context, h *plan.Host, forget bool) error {
 		p, stateErr := b.progress(ctx, h)
 		left := stateErr != nil || p.state != stateAbsent && p.state != stateTaken
 		if left && !nameTaken(err) {
-			return err // a later run begins there
+			return err // a later run starts there
 		}
 		if !poll.Wait(ctx, joinPatience/8) {
 			return err
@@ -415,8 +415,8 @@ func (b Bootstrap) run(ctx context.Context, h *plan.Host) error {
 	return h.WriteFiles(ctx, mark(markDone))
 }
 
-// ResetCommand undoes what kubeadm did on a host. kubeadm 1.10 does not ask,
-// and so has no argument that tells it not to. Where etcd is not kubeadm's own it
+// ResetCommand undoes what kubeadm did on a host. kubeadm 1.10 asks for no
+// confirmation, and so has no argument against that. Where etcd is not kubeadm's own it
 // must not look for a stacked member, which it does for a minute in vain, nor empty
 // /var/lib/etcd: the phase has a name from 1.15 on.
 func ResetCommand(c quorate.Cluster) []string {
@@ -451,7 +451,7 @@ func (b Bootstrap) Prefetch() plan.Prefetch {
 // renewedMark says that only a token was renewed, which goes by itself.
 const renewedMark = "/renewed"
 
-// Backup sees whether this run begins: what an earlier one began is not its to undo.
+// Backup notes whether this run starts kubeadm: it does not undo what an earlier one started.
 func (b Bootstrap) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir string) error {
 	switch todoOf(d) {
 	case renew:

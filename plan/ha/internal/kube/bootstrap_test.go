@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/internal/shelltest"
 )
 
-// What a kubeadm that was cut off has left is told from what may still come to be
+// What an interrupted kubeadm has left is distinguished from what may still become
 // complete, which alone is worth a wait.
 func TestHalfFinishedInDash(t *testing.T) {
 	const refused = "The connection to the server 192.0.2.10:6443 was refused - did you specify the right host or port?"

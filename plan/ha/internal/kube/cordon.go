@@ -8,7 +8,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 )
 
-// cordonState asks for a node: "", or its name and whether it is cordoned.
+// cordonState reads a node: "", or its name and whether it is cordoned.
 func cordonState(ctx context.Context, h *plan.Host, name string) ([]string, error) {
 	out, err := h.Run(ctx, kubectl("get", "node", name, "--ignore-not-found", "-o", `jsonpath={.metadata.name}{" "}{.spec.unschedulable}`)...)
 	return strings.Fields(string(out)), err
@@ -17,7 +17,7 @@ func cordonState(ctx context.Context, h *plan.Host, name string) ([]string, erro
 // Cordon keeps new pods from a node, if there is one.
 type Cordon struct{ Node string }
 
-// Check asks the API server.
+// Check reads the node from the API server.
 func (c Cordon) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	state, err := cordonState(ctx, h, c.Node)
 	if err != nil || len(state) == 0 || len(state) == 2 && state[1] == "true" {

@@ -11,7 +11,7 @@ import (
 // be stopped before.
 type Forget struct{ Node string }
 
-// Check asks the API server.
+// Check reads the node from the API server.
 func (f Forget) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	state, err := cordonState(ctx, h, f.Node)
 	if err != nil || len(state) == 0 {

@@ -22,7 +22,7 @@ type Manifest struct {
 	Remember bool
 }
 
-// Check asks the API server, by a server-side dry run, what applying would
+// Check finds out from the API server, by a server-side dry run, what applying would
 // change, or whether the objects are there and the manifest is the one applied.
 func (a Manifest) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	todo := plan.Diff{{Verb: "run", Subject: "kubectl apply " + a.Name}}

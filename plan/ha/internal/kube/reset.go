@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// Reset is kubeadm reset, and what it leaves of what the recipe gave it.
+// Reset is kubeadm reset, and removes what it leaves of the recipe's files.
 type Reset struct {
 	Argv  []string
 	Files []string
@@ -56,14 +56,14 @@ func (u Reset) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 //go:embed scripts/keeppki.sh
 var keepScript string
 
-// afterReset takes away what kubeadm reset leaves of what it was given, and
+// afterReset removes what kubeadm reset leaves of its input, and
 // last of all the mark.
 //
 //go:embed scripts/afterreset.sh
 var afterReset string
 
 // Apply waits for a kubeadm of an earlier run, keeps what is to be kept, says that
-// it begins, and resets. What has been begun has kept everything already: now
+// it starts, and resets. What has been begun has kept everything already: now
 // part of it may be gone.
 func (u Reset) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
 	f, err := u.state(ctx, h)

@@ -20,7 +20,7 @@ import (
 // Token keeps the token valid that nodes join with, as long as one has
 // to. kubeadm init makes it, and it expires; a node that is added later finds
 // none. It is looked after where the cluster was initialised: the check there
-// comes before every join, and asks the API server anyway, so that knowing of
+// comes before every join, and reads the API server anyway, so that knowing of
 // the nodes costs no round trip. Only when one is missing is the token looked at.
 type Token struct {
 	Secret quorate.Content
@@ -55,7 +55,7 @@ func (t *Token) pending(nodes map[string]nodeState) []string {
 	return names
 }
 
-// tokenState tells until when a token admits nodes. The Secret's expiration is
+// tokenState prints until when a token admits nodes. The Secret's expiration is
 // printed and nothing else of it.
 //
 //go:embed scripts/token.sh
@@ -155,8 +155,8 @@ func (t *Token) renew(ctx context.Context, h *plan.Host, url string) error {
 type Readmission struct {
 	plan.NothingToUndo
 	Token *Token
-	// first is where the API server of the first control plane tells its health,
-	// url is this host's own, and nodes asks that for the nodes.
+	// first is where the API server of the first control plane reports its health,
+	// url is this host's own, and nodes reads the nodes from that.
 	First, URL string
 	Nodes      []string
 }
@@ -167,7 +167,7 @@ type Readmission struct {
 //go:embed scripts/away.sh
 var awayScript string
 
-// Check asks for the token only if the first control plane is not there. Where the
+// Check reads the token only if the first control plane is not there. Where the
 // cluster does not answer either, nothing can be done for it here, nor need be.
 func (r Readmission) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	out, err := h.Ask(ctx, r.away())

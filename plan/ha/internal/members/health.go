@@ -14,7 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 )
 
-// Healthy waits until every member answers a linearizable read, asked with
+// Healthy waits until every member answers a linearizable read, made with
 // the operator's certificate over a tunnel from one control plane.
 type Healthy struct {
 	plan.NothingToUndo

@@ -34,7 +34,7 @@ func (j Join) state() transport.Query {
 	return plan.Script(memberScript, map[string]string{"DATA_DIR": j.Member.Etcd.DataDir, "JOIN_PATH": etcd.JoinPath})
 }
 
-// Check asks the others whether they are a cluster without the member, unless it
+// Check reads from the others whether they are a cluster without the member, unless it
 // runs: etcd itself ends one that has been removed. A member that the cluster
 // knows to have run, and whose data is gone, is a new one too.
 func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
@@ -103,7 +103,7 @@ var asideScript string
 func (j Join) learners() bool { return j.Member.Etcd.Version.Has(quorate.EtcdLearners) }
 
 // Apply adds the member, as a learner if etcd has them, so that it weighs nothing
-// in votes until it has caught up; starts it; and gives it its vote. One that has
+// in votes until it has caught up; starts it; and makes it a voter. One that has
 // lost its data is removed first, if the others can do without it: else it is a
 // *QuorumError.
 func (j Join) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
@@ -127,7 +127,7 @@ func (j Join) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 
 // join adds the member and has it run. All that it starts with is in place
 // before it is added: without learners two members may need it to act at all,
-// and then nobody could be asked any more.
+// and then no member could be reached any more.
 func (j Join) join(ctx context.Context, h *plan.Host) error {
 	list, err := j.list(ctx, h)
 	if err != nil {
@@ -152,9 +152,9 @@ func (j Join) join(ctx context.Context, h *plan.Host) error {
 	return j.bring(ctx, h)
 }
 
-// add asks the others alone: the member itself cannot speak yet. Without
+// add calls the others alone: the member itself cannot answer yet. Without
 // learners the new member counts before it runs, and the majority of one more
-// has to stand without it.
+// has to hold without it.
 func (j Join) add(ctx context.Context, h *plan.Host) error {
 	return j.ask(h, false, func(client *etcdclient.Client) error { return j.addBy(ctx, h, client) })
 }

@@ -44,7 +44,7 @@ type Others struct {
 	Peers []Peer
 }
 
-// ask asks the others by a host's network; with all, the member itself too, as
+// ask calls the others by a host's network; with all, the member itself too, as
 // the last of the endpoints.
 func (o Others) ask(h *plan.Host, all bool, do func(*etcdclient.Client) error) error {
 	var endpoints []string

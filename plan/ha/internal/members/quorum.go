@@ -21,7 +21,7 @@ type QuorumError struct {
 	// Member that was to go.
 	Member string
 	// Voters would be left, of which Healthy, by name, answered; it takes
-	// Majority of them to act. Voters is 0 if nobody could be asked.
+	// Majority of them to act. Voters is 0 if no member answered.
 	Voters, Majority int
 	Healthy          []string
 	// Err joins what was wrong with the others, nil if they are simply too few.
@@ -90,13 +90,13 @@ type Survivors struct {
 	Others
 	// going are the members that leave, in their order.
 	Going []string
-	// api is where the API server of this host tells its health.
+	// api is where the API server of this host reports its health.
 	API string
 	// vip says that keepalived has to run here.
 	VIP bool
 }
 
-// survivorScript asks the API server and keepalived of this host.
+// survivorScript reads the API server and keepalived of this host.
 //
 //go:embed scripts/survivor.sh
 var survivorScript string

@@ -13,7 +13,7 @@ import (
 // Remove takes a member out of etcd, if the others can act without it.
 type Remove struct{ Others }
 
-// Check asks the others whether they know the member.
+// Check reads from the others whether they know the member.
 func (r Remove) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	list, err := r.list(ctx, h)
 	if err != nil {
@@ -26,7 +26,7 @@ func (r Remove) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return plan.Diff{{Verb: "remove", Subject: "etcd member " + r.Self.Name, Detail: fmt.Sprintf("%x of %d", m.ID, len(list))}}, nil
 }
 
-// Apply asks for everybody's health in the moment before: a *QuorumError if it
+// Apply reads every member's health just before: a *QuorumError if it
 // is not enough.
 func (r Remove) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error { return r.remove(ctx, h) }
 

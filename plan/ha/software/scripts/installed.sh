@@ -1,6 +1,6 @@
 # which packages are installed?
 #
-#   "$@" is names of packages; a name also stands for what provides it
+#   "$@" is names of packages; a name also matches what provides it
 if command -v apt-get >/dev/null 2>&1; then
 	echo manager apt-get
 	dpkg-query --show --showformat='package ${Package} ${db:Status-Status} ${Version} ${db:Status-Want}\n' "$@" 2>/dev/null

@@ -1,6 +1,6 @@
-# remove what kubeadm was given
+# remove the input of kubeadm
 #
-#   "$@" is files that kubeadm was given
+#   "$@" is the files of kubeadm's input
 set -e
 rm -rf /etc/kubernetes/pki /var/lib/kubelet/config.yaml /etc/kubernetes/tmp
 rm -f "$@"

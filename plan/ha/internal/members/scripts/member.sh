@@ -1,4 +1,4 @@
-# how does this host's member of etcd stand?
+# print the state of this host's etcd member
 #
 #   DATA_DIR   of the member
 #   JOIN_PATH  the drop-in of a member that joins
