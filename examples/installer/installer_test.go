@@ -301,7 +301,7 @@ func TestSaveAndApply(t *testing.T) {
 	require.Contains(t, stderr, "no preview")
 }
 
-// What a run has left unfinished the next ones tell, dry or not, until it is done.
+// What a run has left unfinished the next ones report, dry or not, until it is done.
 func TestUnfinishedRun(t *testing.T) {
 	s := newSite(t)
 	broken := true
@@ -354,7 +354,7 @@ func TestConcurrentInstallers(t *testing.T) {
 	description := filepath.Join(s.dir, "cluster.yaml")
 	text, err := os.ReadFile(description)
 	require.NoError(t, err)
-	moved := strings.ReplaceAll(string(text), "192.0.2.13", "192.0.2.23") // a certificate to issue anew
+	moved := strings.ReplaceAll(string(text), "192.0.2.13", "192.0.2.23") // a certificate to reissue
 	require.NotEqual(t, moved, string(text))
 	require.NoError(t, os.WriteFile(description, []byte(moved), 0o600))
 
@@ -466,7 +466,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A run that was given a name is undone by it.
+// A run that has a name is undone by it.
 func TestRollback(t *testing.T) {
 	s := newSite(t)
 	for _, args := range [][]string{{"-keep", "first"}, {"-rollback", "first"}} {

@@ -21,7 +21,7 @@ import (
 // noJournal is what -journal says for none.
 const noJournal = "none"
 
-// openJournal returns the journal that the command line asks for, nil for none.
+// openJournal returns the journal that the command line selects, nil for none.
 func (o options) openJournal() *filejournal.Journal {
 	switch o.journal {
 	case noJournal:
@@ -32,7 +32,7 @@ func (o options) openJournal() *filejournal.Journal {
 	return &filejournal.Journal{Path: o.journal}
 }
 
-// who is what the journal, and others who want it, are told of this program.
+// who describes this program in the journal, and to others who wait for it.
 func who() plan.Operator {
 	o := plan.Operator{Process: strconv.Itoa(os.Getpid())}
 	if name, err := os.Hostname(); err == nil {
@@ -44,7 +44,7 @@ func who() plan.Operator {
 	return o
 }
 
-// preparing stands in the place of a run's ID while the state is made.
+// preparing replaces a run's ID while the state is made.
 const preparing = "preparing"
 
 const (
@@ -55,7 +55,7 @@ const (
 )
 
 // alone has the journal while the state directory is read and completed, so that
-// nothing is issued anew while somebody else runs. A dry run of another goes on
+// nothing is reissued while somebody else runs. A dry run of another goes on
 // then. Before the first run there is no journal, and the state directory's own
 // lock is enough.
 func (o options) alone(ctx context.Context, j *filejournal.Journal, f func() error) error {

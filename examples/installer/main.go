@@ -14,8 +14,8 @@
 //	go run ./examples/installer -cluster cluster.yaml -apply plan.json
 //
 // What runs did, and who ran them, is kept in a journal in the state directory,
-// -journal another file or none: the next run tells what this one has left
-// unfinished, and while one runs, another on this machine is told by whom, and
+// -journal another file or none: the next run reports what this one has left
+// unfinished, and while one runs, another on this machine learns by whom, and
 // does nothing. With -events other programs can follow a run (docs/events.md).
 //
 // Nodes are taken out of the cluster again, or all of it is taken down; both go
@@ -24,7 +24,7 @@
 //	go run ./examples/installer -cluster cluster.yaml -reset cp-2
 //	go run ./examples/installer -cluster cluster.yaml -reset-cluster
 //
-// What a run does is undone if it was given a name before:
+// What a run does is undone if it had a name:
 //
 //	go run ./examples/installer -cluster cluster.yaml -keep monday
 //	go run ./examples/installer -cluster cluster.yaml -rollback monday
@@ -97,7 +97,7 @@ type options struct {
 	keys, knownHosts           list
 }
 
-// list is a flag that may be given several times.
+// list is a flag that may be repeated.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -122,14 +122,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
 	f.BoolVar(&o.removeData, "remove-data", false, "with -reset or -reset-cluster, remove etcd's data and the hosts' keys too, which are kept aside otherwise")
 	f.StringVar(&o.keep, "keep", "", "keep on the hosts, under this `name`, what it takes to undo this run")
-	f.StringVar(&o.rollback, "rollback", "", "undo what the run of this `name` did; give the other flags as it had them")
+	f.StringVar(&o.rollback, "rollback", "", "undo what the run of this `name` did; repeat its other flags")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
 	f.BoolVar(&o.sudo, "sudo", false, "become root with sudo, which must not ask for a password")
 	f.StringVar(&o.install, "install", "present", "where programs come from: `present` (check only) or packages")
 	f.StringVar(&o.images, "images", "", "import image archives that the hosts have, as this JSON `file` lists them")
 	f.Var(&o.manifests, "manifest", "YAML `file` to apply, the pod network first; may be repeated")
 	f.Var(&o.keys, "ssh-key", "private key `file`, used alone (default: the agent of $SSH_AUTH_SOCK and the keys in ~/.ssh); may be repeated")
-	f.Var(&o.knownHosts, "known-hosts", "known_hosts `file` that the hosts' keys must stand in (default ~/.ssh/known_hosts); may be repeated")
+	f.Var(&o.knownHosts, "known-hosts", "known_hosts `file` that must have the hosts' keys (default ~/.ssh/known_hosts); may be repeated")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -467,7 +467,7 @@ func (o options) hostKeys() []string {
 	return inHome(".ssh/known_hosts")
 }
 
-// inHome returns those of the names that stand in the home directory.
+// inHome returns those of the names that are in the home directory.
 func inHome(names ...string) []string {
 	home, err := os.UserHomeDir()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 )
 
-// apiWatch asks the API at the VIP whether it is ready, five times a second on
+// apiWatch reads at the VIP whether the API is ready, five times a second on
 // a new connection each, and remembers when it was not.
 type apiWatch struct {
 	stop context.CancelFunc
@@ -103,7 +103,7 @@ func (w *apiWatch) failed() int {
 	return len(w.why)
 }
 
-// waitUp waits until the API answers after it did not, and gives how long that
+// waitUp waits until the API answers after it did not, and returns how long that
 // was.
 func (w *apiWatch) waitUp(ctx context.Context, t *testing.T, l *machines.Lab) time.Duration {
 	t.Helper()
@@ -125,7 +125,7 @@ func (w *apiWatch) waitUp(ctx context.Context, t *testing.T, l *machines.Lab) ti
 }
 
 // evidence is what the running hosts, and this machine, know of a VIP that does
-// not answer: without it a failure on another machine tells nothing.
+// not answer: without it a failure on another machine explains nothing.
 func evidence(ctx context.Context, l *machines.Lab) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -110,7 +110,7 @@ func checkCluster(ctx context.Context, t *testing.T, l *machines.Lab) error {
 	return nil
 }
 
-// etcdctl asks etcd as the API server of a control plane does.
+// etcdctl reads etcd as the API server of a control plane does.
 func etcdctl(ctx context.Context, l *machines.Lab, host, args string) (string, error) {
 	return l.SSH(ctx, host, "ETCDCTL_CACERT=/etc/etcd/pki/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/apiserver-etcd-client.crt "+
 		"ETCDCTL_KEY=/etc/kubernetes/pki/apiserver-etcd-client.key etcdctl "+args)

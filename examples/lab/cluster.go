@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/clusterfile"
 )
 
-// What stands in the lab's directory beside the hosts' SSH keys: the
+// What is in the lab's directory beside the hosts' SSH keys: the
 // description of the cluster, the list of the images that the hosts have, the
 // administrator's kubeconfig, and the keys and certificates that the cluster
 // was made with.

@@ -21,7 +21,7 @@ const convergedRounds = 5
 // new connections, and holds its time against one command on each host side by
 // side: over the same transport, and by OpenSSH's client. It changes nothing, and
 // takes one round trip a host, and one for each member of etcd that the first
-// control plane asks. Times are printed, not asserted.
+// control plane makes. Times are printed, not asserted.
 func measureConverged(t *testing.T, l *machines.Lab, p prepared) {
 	t.Helper()
 	best := map[string]time.Duration{}

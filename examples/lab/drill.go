@@ -65,7 +65,7 @@ func (b labBreaker) PowerOff(ctx context.Context, h drill.Host) error {
 // PowerOn returns when sshd answers.
 func (b labBreaker) PowerOn(ctx context.Context, h drill.Host) error { return b.lab.Boot(ctx, h.Name) }
 
-// drillConfig is what an installer would give for its own cluster, with the
+// drillConfig is what an installer would set for its own cluster, with the
 // lab's power switches.
 func drillConfig(l *machines.Lab) (drill.Config, *ssh.Transport, error) {
 	c, err := operator.ReadCluster(filepath.Join(l.Dir(), clusterFile))

@@ -231,7 +231,7 @@ func vipHolder(ctx context.Context, t *testing.T, l *machines.Lab) string {
 }
 
 // waitReady waits until every pod of a host's control plane, which the kubelet
-// reports anew after a boot, and the node itself are ready.
+// reports again after a boot, and the node itself are ready.
 func waitReady(ctx context.Context, t *testing.T, l *machines.Lab, from, host string) {
 	t.Helper()
 	start := time.Now()

@@ -22,7 +22,7 @@ import (
 // TestAvailabilityWithoutHAProxy the same one without, and does to both what hosts and
 // API servers suffer, while something writes through the VIP all the time. What
 // the writes missed is logged; asserted is who holds the VIP, that a control plane
-// which is cut off gives it up by itself and takes no writes, and that writes go
+// which is cut off releases it by itself and takes no writes, and that writes go
 // on. QUORATE_ROUNDS says how often, once by default, QUORATE_FAULTS, a regular
 // expression, which faults.
 func TestAvailabilityHAProxy(t *testing.T)        { sufferEverything(t, quorate.HAProxy) }
@@ -200,12 +200,12 @@ func cutOff(ctx context.Context, t *testing.T, s *sufferer, holder string) {
 }
 
 // watchNeighbour looks where this machine sends what is for the VIP until the
-// function that it gives is called, which tells.
+// returned function is called, which returns them.
 func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 	ctx, cancel := context.WithCancel(ctx)
 	lladdr := regexp.MustCompile(`^(\S+) .*lladdr (\S+)`)
 	neighbours := func() map[string]string {
-		out, _ := exec.CommandContext(ctx, "ip", "-4", "neighbour", "show", "dev", l.Spec().Bridge).Output() // none is what it tells then
+		out, _ := exec.CommandContext(ctx, "ip", "-4", "neighbour", "show", "dev", l.Spec().Bridge).Output() // none is what it prints then
 		found := map[string]string{}
 		for line := range strings.Lines(string(out)) {
 			if m := lladdr.FindStringSubmatch(line); m != nil {
@@ -242,7 +242,7 @@ func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 }
 
 // settle waits until every API server is ready and one host holds the VIP, and
-// gives that.
+// returns that.
 func (s *sufferer) settle(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	const ready = "curl -sfk --max-time 2 -o /dev/null https://localhost:6443/readyz"

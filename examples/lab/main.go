@@ -42,7 +42,7 @@ const usage = `usage: lab up|status|drill|down [flags]
 "lab up -h" lists the flags.
 `
 
-// Exit codes: what was asked for cannot be (2), or it failed (1).
+// Exit codes: bad usage (2), or it failed (1).
 const (
 	exitFailed  = 1
 	exitInvalid = 2
@@ -55,7 +55,7 @@ func main() {
 	os.Exit(code)
 }
 
-// lab runs one command line and gives the exit code.
+// lab runs one command line and returns the exit code.
 func lab(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, command, io.Writer) error{
 		"up": up, "status": status, "drill": drillLab, "down": down,

@@ -273,7 +273,7 @@ func (c chroot) write(t *testing.T, path, text string) {
 	}
 }
 
-// prepare runs the named preparations of a control plane, and gives what they
+// prepare runs the named preparations of a control plane, and returns what they
 // changed.
 func (c chroot) prepare(t *testing.T, p software.Source, version string, names ...string) (plan.Diff, error) {
 	t.Helper()
@@ -391,7 +391,7 @@ func debRepository(t *testing.T) string {
 	return dir
 }
 
-// build makes the package in a repository and gives its entry in the index.
+// build makes the package in a repository and returns its entry in the index.
 func (d deb) build(t *testing.T, repository string) string {
 	t.Helper()
 	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@example.com>\nDescription: a test's %s\n",

@@ -27,7 +27,7 @@ func TestE2EPreflight(t *testing.T) {
 	vip := spec.VIP().String()
 	look := func(disk bool) *preflight.Report {
 		t.Helper()
-		// Anew each time: a connection that stands is not refused.
+		// A new one each time: an open connection is not refused.
 		hosts, config, err := recipe(ctx, l, p)
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestE2EPreflight(t *testing.T) {
 		inject func() (machines.Heal, error)
 		// want are the errors: the check and its hosts.
 		want []string
-		// says stands in the report.
+		// says is in the report.
 		says string
 	}{
 		{"clock off by an hour", fault(machines.ClockOff, "cp-2"), []string{"clock cp-2"}, "ahead of the operator's by at least 59m"},

@@ -27,7 +27,7 @@ type options struct {
 	// dir is the state directory, cache the directory for everything that is
 	// kept across runs.
 	dir, cache string
-	// phase is told of each thing that took time.
+	// phase is called for each thing that took time.
 	phase func(name string, took time.Duration)
 }
 

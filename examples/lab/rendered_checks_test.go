@@ -15,7 +15,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// renderedCheck asks a program about the files it will read.
+// renderedCheck has a program judge the files it will read.
 type renderedCheck struct {
 	kind string
 	of   func(path string) bool
@@ -113,7 +113,7 @@ func checkSysctl(ctx context.Context, r *rendered, h renderedHost, path string) 
 	return accepted(path, "sysctl --dry-run", out, err)
 }
 
-// checkKubeadm asks the kubeadm that the lab installs. It refuses to deploy
+// checkKubeadm runs the kubeadm that the lab installs. It refuses to deploy
 // what is more than a minor older than itself, so that of an older version's
 // file only the version is replaced.
 func checkKubeadm(ctx context.Context, r *rendered, h renderedHost, path string) error {
@@ -131,7 +131,7 @@ func checkKubeadm(ctx context.Context, r *rendered, h renderedHost, path string)
 }
 
 // etcdScript starts a member as its unit would. One that is alone must become
-// healthy, asked as /etc/etcd.env says; one with peers that do not exist must
+// healthy, read as /etc/etcd.env says; one with peers that do not exist must
 // come to where it waits for them.
 const etcdScript = `
 alone=$1

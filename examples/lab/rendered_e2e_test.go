@@ -26,7 +26,7 @@ import (
 // TestE2ERendered proves that the programs which will read what examples/render
 // writes accept every file of every host: keepalived, systemd, openssl, two
 // shells, sysctl, and the real kubeadm and etcd, for 1, 3, 5 and 7 control
-// planes by IPv4, IPv6 and both. A file that no program is asked about fails
+// planes by IPv4, IPv6 and both. A file that no program judges fails
 // the test, and so does a program that accepts a damaged file.
 func TestE2ERendered(t *testing.T) {
 	r := newRendered(t)
@@ -146,7 +146,7 @@ func tuned(c quorate.Cluster) quorate.Cluster {
 
 // rendered is one run of the test: its programs and what it has counted.
 type rendered struct {
-	// enter are the arguments that give a host its programs; see enterScript.
+	// enter are the arguments that put a host's programs in place; see enterScript.
 	enter  []string
 	binary string // examples/render, built
 
@@ -172,7 +172,7 @@ func newRendered(t *testing.T) *rendered {
 		missing = t.Fatalf
 	}
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		missing("needs root on Linux, for namespaces in which files stand at their own paths")
+		missing("needs root on Linux, for namespaces in which files are at their own paths")
 	}
 	for _, name := range []string{"unshare", "chroot", "timeout", "ip", "keepalived", "systemd-analyze", "openssl", "sh", "dash", "sysctl"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -199,7 +199,7 @@ func newRendered(t *testing.T) *rendered {
 	return r
 }
 
-// render runs examples/render on a description and gives its output directory.
+// render runs examples/render on a description and returns its output directory.
 func (r *rendered) render(t *testing.T, c quorate.Cluster) string {
 	t.Helper()
 	text, err := clusterfile.Marshal(c)
@@ -342,7 +342,7 @@ func (r *rendered) refuseDamage(t *testing.T, c quorate.Cluster, out string) {
 	})
 }
 
-// keysTogether stands for the check of a host's keys as a whole.
+// keysTogether names the check of a host's keys as a whole.
 const keysTogether = "keys"
 
 // wantFault wants the checks of a file to find a fault.

@@ -13,7 +13,7 @@ import (
 // rendered files, each at its own path, in namespaces that go with the command
 // that runs in them: nothing of the machine is written. The arguments are an
 // empty directory, the host's files, the name of its interface, any number of
-// program=PATH, to stand in /usr/local/bin, and address=ADDRESS/BITS, then "--"
+// program=PATH, to put into /usr/local/bin, and address=ADDRESS/BITS, then "--"
 // and the command. The network leads nowhere.
 const enterScript = `
 root=$1 host=$2 interface=$3

@@ -18,7 +18,7 @@ var renderedAuthorities = []string{
 	etcdPKI + "ca.crt", kubernetesPKI + "etcd/ca.crt", kubernetesPKI + "ca.crt", kubernetesPKI + "front-proxy-ca.crt",
 }
 
-// renderedKeys are the private keys of a control plane. Each stands beside what
+// renderedKeys are the private keys of a control plane. Each is beside what
 // it is the key of, see publicHalf.
 var renderedKeys = []string{
 	etcdPKI + "server.key", etcdPKI + "peer.key",

@@ -41,7 +41,7 @@ func TestE2EReset(t *testing.T) {
 		assertClean(ctx, t, l, h.Name)
 	}
 	install(ctx, t, l, installer, unchanged, "-reset-cluster")
-	install(ctx, t, l, installer, "cluster made anew")
+	install(ctx, t, l, installer, "cluster created again")
 	if err := checkCluster(ctx, t, l); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func etcdLeader(ctx context.Context, t *testing.T, l *machines.Lab) string {
 	return ""
 }
 
-// leaveAndComeBack resets a node while another asks the API at the VIP all the
+// leaveAndComeBack resets a node while another reads the API at the VIP all the
 // time: it fails at the most as long as the VIP takes to move, and not at all if
 // the node has none. etcd's leadership is handed over, which nobody notices.
 func leaveAndComeBack(ctx context.Context, t *testing.T, l *machines.Lab, installer, node string) {

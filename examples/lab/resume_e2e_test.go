@@ -16,14 +16,14 @@ import (
 // death is a moment of a run at which the operator's program is killed.
 type death struct {
 	name string
-	// host and when: a condition of the shell there that tells the moment.
+	// host and when: a condition of the shell there that finds the moment.
 	host, when string
 	// cut halts kubeadm on the host at that moment, and kills it once the operator
 	// is dead; without it what the operator began there goes on by itself.
 	cut bool
 }
 
-// kubeadmRuns is about init and join alone: the run asks kubeadm for its version
+// kubeadmRuns is about init and join alone: the run reads kubeadm's version
 // too, and such a process is gone before a signal reaches it.
 const (
 	kubeadmWorks = "pgrep -f '^([^ ]*/)?kubeadm (init|join)'"
@@ -162,7 +162,7 @@ func killAt(ctx context.Context, t *testing.T, l *machines.Lab, installer string
 	return hit
 }
 
-// killed tells a process that SIGKILL ended from one that ended by itself.
+// killed reports whether SIGKILL ended a process, or it ended by itself.
 func killed(err error) bool {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

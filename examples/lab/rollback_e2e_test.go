@@ -51,7 +51,7 @@ func rollBackAChange(ctx context.Context, t *testing.T, l *machines.Lab, install
 	}
 }
 
-// placed returns, for each host, what stands there of Quorate's, and which of its
+// placed returns, for each host, what is there of Quorate's, and which of its
 // units run.
 func placed(ctx context.Context, t *testing.T, l *machines.Lab) map[string]string {
 	t.Helper()

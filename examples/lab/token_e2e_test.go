@@ -14,7 +14,7 @@ import (
 )
 
 // joinWithoutToken takes the worker out of a cluster whose bootstrap token is gone,
-// as it is after 24 hours, and has it join again: the run makes the token anew,
+// as it is after 24 hours, and has it join again: the run renews the token,
 // the real kube-controller-manager signs with it, and the real kubeadm joins by
 // it. As long as nobody is to join there is no token.
 func joinWithoutToken(t *testing.T, l *machines.Lab, p prepared) {

@@ -119,7 +119,7 @@ func (w *writer) note(ctx context.Context, err error) {
 	}
 }
 
-// reset begins a new measurement.
+// reset starts a new measurement.
 func (w *writer) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -42,7 +42,7 @@ type record struct {
 	revision               int64  // of the write without it
 }
 
-// newDemo boots the hosts and makes the plan; crashed is told when a member of
+// newDemo boots the hosts and makes the plan; crashed is called when a member of
 // etcd ends by itself. Close it when done.
 func newDemo(ctx context.Context, crashed func(error)) (d *demo, err error) {
 	d = &demo{}

@@ -39,7 +39,7 @@ func runEtcd() {
 // directory that only its owner can enter, do not outlive this process.
 type servers struct {
 	dir     string
-	crashed func(error) // told of a *crashError
+	crashed func(error) // called with a *crashError
 
 	mu      sync.Mutex
 	started []*server
@@ -70,7 +70,7 @@ func newServers(crashed func(error)) (*servers, error) {
 	return &servers{dir: dir, crashed: crashed}, err
 }
 
-// start does what systemd would do with the unit that stands on a host, but for
+// start does what systemd would do with the unit on a host, but for
 // the paths: the host's root directory is below the temporary directory here.
 func (s *servers) start(ctx context.Context, h *faketransport.Host) (hatest.Member, error) {
 	argv, err := execStart(h)

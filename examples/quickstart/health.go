@@ -28,7 +28,7 @@ func allHealthy(s etcdclient.Status) bool { return s.Voters() == members && s.He
 // door is the host whose tunnels lead to etcd: all members are reached by one.
 func (d *demo) door() string { return d.config.Cluster.Nodes[0].Name }
 
-// ask asks all members until their answers are as wanted.
+// ask reads all members until their answers are as wanted.
 func (d *demo) ask(ctx context.Context, wanted func(etcdclient.Status) bool) (s etcdclient.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

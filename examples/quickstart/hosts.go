@@ -57,7 +57,7 @@ func claim(ctx context.Context) (netip.Prefix, net.Listener, error) {
 		last = err
 	}
 	return netip.Prefix{}, nil, fmt.Errorf("no free loopback addresses for etcd below 127.20.0.0/16 "+
-		"(Linux has them all; elsewhere give the loopback interface 127.20.0.1 and 127.20.0.11 to .13 first): %w", last)
+		"(Linux has them all; elsewhere add to the loopback interface 127.20.0.1 and 127.20.0.11 to .13 first): %w", last)
 }
 
 // claimPort on a network's first address is held by the quickstart that has it.
@@ -82,7 +82,7 @@ func usable(ctx context.Context, network netip.Prefix) error {
 }
 
 // serve puts an SSH server before every host, for one operator's key, notes in
-// the description where it listens, and gives the known_hosts file.
+// the description where it listens, and returns the known_hosts file.
 func (d *demo) serve(ctx context.Context, c quorate.Cluster, operatorKey crypto.PublicKey) ([]byte, error) {
 	authorized, err := cryptossh.NewPublicKey(operatorKey)
 	if err != nil {

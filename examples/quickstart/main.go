@@ -87,7 +87,7 @@ Next:
   go doc github.com/quorate-dev/quorate        where everything lives
 `
 
-// show tells the story. What it claims it has checked: the first thing that
+// show is the demonstration. It has checked what it claims: the first thing that
 // does not hold ends it with an error.
 func (d *demo) show(ctx context.Context, out io.Writer) error {
 	d.introduce(out)
@@ -154,7 +154,7 @@ func (d *demo) runPlan(ctx context.Context, out io.Writer) (plan.Summary, error)
 	return runner.Run(ctx, d.plan)
 }
 
-// health asks every member.
+// health reads every member.
 func (d *demo) health(ctx context.Context, out io.Writer) error {
 	s, err := d.ask(ctx, allHealthy)
 	if err != nil {
@@ -198,7 +198,7 @@ func (d *demo) stopLeader(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// startAgain brings the member back and asks it alone for what it has missed.
+// startAgain brings the member back and reads from it alone what it has missed.
 func (d *demo) startAgain(ctx context.Context, out io.Writer) error {
 	if err := d.systemctl(ctx, out, "start", d.seen.stopped); err != nil {
 		return err
@@ -231,5 +231,5 @@ func (d *demo) systemctl(ctx context.Context, out io.Writer, verb, host string) 
 	return errors.Join(conn.Run(ctx, transport.Cmd{Argv: argv}), conn.Close())
 }
 
-// say ignores write errors: nobody is left to tell.
+// say ignores write errors: nobody is left to report them to.
 func say(out io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }

@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-// isSimulated tells the steps whose effect on a host is not real. Their files
+// isSimulated reports the steps whose effect on a host is not real. Their files
 // and scripts are.
 func isSimulated(id plan.ID) bool {
 	what, _, _ := strings.Cut(string(id), "/")

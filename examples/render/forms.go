@@ -18,7 +18,7 @@ import (
 )
 
 // files are what is written, by node. What belongs to no node is under "", and a
-// relative path stands beside the host's own files.
+// relative path is put beside the host's own files.
 type files map[string][]quorate.File
 
 // forms are what -form takes: the files that the recipe puts on the hosts, and

@@ -27,7 +27,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // The values of the walk-through's own join command, and what keepalived makes
 // of its password.
@@ -111,7 +111,7 @@ func TestGuideGolden(t *testing.T) {
 }
 
 // guideFiles are the walk-through's own artifacts after the replacements that
-// it asks of its reader, for one master.
+// it requires of its reader, for one master.
 func guideFiles(t *testing.T, replacements ...string) map[string]string {
 	t.Helper()
 	archive, err := txtar.ParseFile("testdata/guide.txtar")
@@ -193,8 +193,8 @@ func readUnit(t *testing.T, content string) (directives []string, flags map[stri
 	return directives, flags
 }
 
-// Priorities and weight are the guide's, with which a dead API server does give
-// the VIP up: 101 less 2 is below 100. The password is as long as VRRP takes it.
+// Priorities and weight are the guide's, with which a dead API server does release
+// the VIP: 101 less 2 is below 100. The password is as long as VRRP takes it.
 func TestGuideExactKeepalived(t *testing.T) {
 	got, want := rendered(t, "guide-exact"), master1(t)
 	conf := strings.Replace(want["keepalived.conf"], "velotiotechnologies", guideAuth, 1)
@@ -247,7 +247,7 @@ func TestGuideSecrets(t *testing.T) {
 	require.Equal(t, []string{"ca.crt", "ca.key", "sa.key", "sa.pub"}, held)
 }
 
-// The secure form has TLS everywhere: no URL without it, certificates asked of
+// The secure form has TLS everywhere: no URL without it, certificates required of
 // clients and peers, nothing of etcd's where kubeadm reset empties, and no token
 // in a command.
 func TestGuideSecure(t *testing.T) {

@@ -7,7 +7,7 @@
 // With -form it writes the walk-through for Kubernetes 1.10 that docs/guide.md
 // reproduces, in one of two forms, from examples/clusters/guide.yaml.
 //
-// The exit code is 0, 2 for bad input (every problem stands on standard error)
+// The exit code is 0, 2 for bad input (every problem is on standard error)
 // and 1 for anything else.
 package main
 
@@ -64,7 +64,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&o.cluster, "cluster", "", "`file` that describes the cluster (docs/cluster.md)")
 	f.StringVar(&o.out, "out", "", "`directory` to write to: empty, new, or written by render before")
-	f.StringVar(&o.state, "state", "", "`directory` that keeps authorities, token and password between runs; without it they are made anew each time")
+	f.StringVar(&o.state, "state", "", "`directory` that keeps authorities, token and password between runs; without it they are new each time")
 	f.StringVar(&o.form, "form", "", "`name` of another form than the recipe's files: "+formNames()+" (docs/guide.md)")
 	f.BoolVar(&o.force, "force", false, "write into a directory that holds other files too")
 	if err := f.Parse(args); err != nil {

@@ -42,7 +42,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// TestEveryExampleRenders proves that each example gives every node its files,
+// TestEveryExampleRenders proves that each example has every node's files,
 // that secrets are the owner's alone, in directories that are too, and that a
 // second run from the same state changes no byte.
 func TestEveryExampleRenders(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// marker lists what render wrote, one path a line: it tells that the directory
+// marker lists what render wrote, one path a line: it marks that the directory
 // is render's, and what to take away when a node or a file is no longer.
 const marker = ".quorate-render"
 
@@ -27,11 +27,11 @@ const markerHead = "# Written by Quorate's render: it replaces and removes the f
 type occupiedError struct{ dir string }
 
 func (e *occupiedError) Error() string {
-	return fmt.Sprintf("%s holds files that render did not write: give another directory, or -force to write beside them", e.dir)
+	return fmt.Sprintf("%s holds files that render did not write: use another directory, or -force to write beside them", e.dir)
 }
 
 // tree writes below one directory and, by os.Root, nowhere else, whatever
-// symbolic links stand in it.
+// symbolic links are in it.
 type tree struct {
 	root *os.Root
 	// before is what an earlier run wrote.
@@ -145,7 +145,7 @@ func (t *tree) makeDirs(files map[string]quorate.File) error {
 	return nil
 }
 
-// replace writes beside the file and renames; the bytes never stand in a file
+// replace writes beside the file and renames; the bytes are never in a file
 // of a wider mode.
 func (t *tree) replace(p string, mode fs.FileMode, content []byte) error {
 	part := p + ".render-part"

@@ -14,7 +14,7 @@ import (
 )
 
 // Images is a list of image archives that are on the hosts already, as a file
-// tells it: what hosts without a registry have.
+// says so: what hosts without a registry have.
 type Images struct {
 	// Node and ControlPlane archives by their path on the hosts, each with the
 	// images in it as containerd lists them.

@@ -113,7 +113,7 @@ func (v *View) tick() {
 	}
 }
 
-// Close leaves what stands on the terminal. The View is not to be used any more;
+// Close leaves what is on the terminal. The View is not to be used any more;
 // a second Close does nothing.
 func (v *View) Close() {
 	if v.quit != nil {
@@ -192,7 +192,7 @@ func (v *View) flush() {
 
 // line returns what stays on the screen: steps that changed or failed, what they
 // said meanwhile, retries, and what earlier runs have left. Unchanged steps are
-// counted, not told.
+// counted, not shown.
 func (v *View) line(e plan.Event) string {
 	var b strings.Builder
 	tell := func(colour, word, format string, args ...any) {

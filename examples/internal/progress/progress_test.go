@@ -173,9 +173,9 @@ func TestTerminal(t *testing.T) {
 	require.Equal(t, before+1, s.writes, "a frame is one write")
 }
 
-// What is told once stays, in order, and the hosts stand once below it, however
+// What is printed once stays, in order, and the hosts are once below it, however
 // many hosts there are and whatever they say; a terminal that changes its size
-// meanwhile loses nothing of what was told.
+// meanwhile loses nothing of what was printed.
 func TestEveryMessageIsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hosts := rapid.IntRange(1, 40).Draw(t, "hosts")

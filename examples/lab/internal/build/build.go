@@ -31,7 +31,7 @@ type Builder struct {
 	Cache string
 	// Versions to build. Default [Default].
 	Versions Versions
-	// Built, when set, is told of each set that had to be built. It may be
+	// Built, when set, is called for each set that had to be built. It may be
 	// called concurrently.
 	Built func(set string, took time.Duration)
 }
@@ -215,7 +215,7 @@ func parseStaging(goMod []byte) ([]string, error) {
 	return out, nil
 }
 
-// goTool runs go in a module and gives its standard output.
+// goTool runs go in a module and returns its standard output.
 func (b Builder) goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir

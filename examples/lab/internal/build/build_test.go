@@ -80,7 +80,7 @@ func TestBadVersion(t *testing.T) {
 	}
 }
 
-// TestE2EBuild builds everything, or finds it in the cache, and asks the binaries
+// TestE2EBuild builds everything, or finds it in the cache, and reads from the binaries
 // for their versions.
 func TestE2EBuild(t *testing.T) {
 	if os.Getenv("QUORATE_E2E") == "" {

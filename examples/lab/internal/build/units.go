@@ -15,7 +15,7 @@ type Versions struct {
 }
 
 // Default is what the lab runs. CoreDNS is the version that kubeadm of this
-// Kubernetes asks for; etcd is the newest 3.6.
+// Kubernetes requires; etcd is the newest 3.6.
 var Default = Versions{
 	Kubernetes: "v1.37.2",
 	Etcd:       "v3.6.16",

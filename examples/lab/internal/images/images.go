@@ -1,5 +1,5 @@
 // Package images writes the container images of a cluster as archives that
-// "ctr images import" takes: one static binary each, tagged as kubeadm asks
+// "ctr images import" takes: one static binary each, tagged as kubeadm wants
 // for them. Same binaries, same bytes.
 package images
 
@@ -31,7 +31,7 @@ const WebImage = "quorate.test/web:v1"
 type Builder struct {
 	// Cache is the directory that holds finished archives.
 	Cache string
-	// Binaries by name, as package build gives them.
+	// Binaries by name, as package build returns them.
 	Binaries map[string]string
 	// Root is the hosts' root file system, from which kube-proxy's image takes
 	// nft, iptables and their libraries.
@@ -103,7 +103,7 @@ func sortTags(tags []string) Archives {
 	return a
 }
 
-// wanted asks kubeadm itself which tags it will look for. etcd runs outside
+// wanted reads from kubeadm itself which tags it will look for. etcd runs outside
 // containers here and is left out.
 func (b Builder) wanted(ctx context.Context) ([]string, error) {
 	cmd := exec.CommandContext(ctx, b.Binaries["kubeadm"], "config", "images", "list", "--kubernetes-version", b.Kubernetes)
@@ -141,7 +141,7 @@ func (b Builder) key(a Archives) string {
 // arch is the hosts' own: they share this machine's processors.
 const arch = runtime.GOARCH
 
-// format changes when the same inputs give other archives.
+// format changes when the same inputs become other archives.
 const format = 1
 
 func (b Builder) writeAll(a Archives) (err error) {

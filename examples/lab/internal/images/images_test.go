@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// fakeBinaries stands in for a build: what matters here is what becomes of them.
+// fakeBinaries replaces a build, whose result does not matter here.
 func fakeBinaries(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()

@@ -17,7 +17,7 @@ import (
 
 // cgroups are a host's own control groups: one directory in every hierarchy of
 // the machine, so exactly one with cgroup v2. Without them all kubelets of a v1
-// machine would share one /kubepods and kill each other's pods. They also tell
+// machine would share one /kubepods and kill each other's pods. They also show
 // which processes belong to a host, whatever else is known of it.
 type cgroups []string
 
@@ -46,7 +46,7 @@ func hostCgroups(lab, host string) (cgroups, error) {
 
 // parseCgroups joins /proc/self/mountinfo and /proc/self/cgroup, see cgroups(7),
 // to the directories of the groups a process is in. On a pure v2 machine the
-// root is given instead: a group with processes of its own cannot hand
+// root is used instead: a group with processes of its own cannot hand
 // controllers to a child.
 func parseCgroups(mountinfo, own io.Reader) (cgroups, error) {
 	points := map[string]string{} // by controllers, "" is v2
@@ -89,7 +89,7 @@ func parseCgroups(mountinfo, own io.Reader) (cgroups, error) {
 	return dirs, lines.Err()
 }
 
-// controllersOf picks the controllers out of a mount's super options and gives
+// controllersOf picks the controllers out of a mount's super options and returns
 // them as /proc/self/cgroup does.
 func controllersOf(options string) string {
 	var out []string

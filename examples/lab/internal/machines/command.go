@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// run runs a command of the machine and gives its standard output. An error
+// run runs a command of the machine and returns its standard output. An error
 // holds the command line and what it wrote to standard error.
 func run(ctx context.Context, name string, args ...string) (string, error) {
 	return runWith(ctx, "", name, args...)

@@ -13,7 +13,7 @@ func (l *Lab) Down(ctx context.Context) error { return Down(ctx, l.dir) }
 
 // Down removes the lab in a state directory: processes, mounts, control
 // groups, interfaces, changed limits of the machine, files. It does as much as
-// it can and gives every error; what failed can be tried again. Without a lab
+// it can and returns every error; what failed can be tried again. Without a lab
 // in the directory it does nothing. Files of others in the directory stay.
 func Down(ctx context.Context, dir string) error {
 	dir, err := realPath(dir)

@@ -86,7 +86,7 @@ func (l *Lab) Inject(ctx context.Context, f Fault, host string) (Heal, error) {
 func nothing(context.Context) error { return nil }
 
 // HealAll heals what this Lab has injected and nobody has healed, last first. It
-// goes on after an error and gives them all.
+// goes on after an error and returns them all.
 func (l *Lab) HealAll(ctx context.Context) error {
 	l.mu.Lock()
 	open := slices.Clone(l.open)

@@ -55,7 +55,7 @@ func TestE2EFaults(t *testing.T) {
 		ssh(t, l, h, "systemd-run --quiet --unit=peer socat -u TCP-LISTEN:2380,fork,reuseaddr /dev/null; systemd-run --quiet --unit=client socat -u TCP-LISTEN:2379,fork,reuseaddr /dev/null; sleep 0.5")
 	}
 	ping := func(from, to machines.Host) bool {
-		// Again, since a neighbour that did not answer is not asked for a while.
+		// Again, since a neighbour that did not answer is not tried for a while.
 		return ssh(t, l, from, "for i in 1 2 3 4 5; do ping -c1 -W1 "+to.Address.String()+" >/dev/null && echo yes && exit; done; echo no") == "yes"
 	}
 	connects := func(from, to machines.Host, port int) bool {
@@ -122,7 +122,7 @@ func TestE2EFaults(t *testing.T) {
 		t.Errorf("the least round trip is %s ms, want at least 500", rtt)
 	}
 	check(f, "ping cp-2 to cp-3", ping(cp2, cp3), true)
-	// Segments and checksums are left to the card, so that much data tells
+	// Segments and checksums are left to the card, so that much data shows
 	// whether the line forwards them as they were.
 	sum := ssh(t, l, cp2, "head -c 4000000 /dev/zero | tr '\\0' x >/root/data; sha256sum </root/data; systemd-run --quiet --unit=data socat -u OPEN:/root/data TCP-LISTEN:7000,reuseaddr")
 	check(f, "4 MB over it", ssh(t, l, cp1, "sleep 0.5; socat -u TCP:"+cp2.Address.String()+":7000 - | sha256sum"), sum)

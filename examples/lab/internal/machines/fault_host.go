@@ -61,12 +61,12 @@ func fill(ctx context.Context, file string) (err error) {
 	return nil
 }
 
-// dateWrapper stands before the real one in the path of root's sessions.
+// dateWrapper comes before the real one in the path of root's sessions.
 const dateWrapper = "/usr/local/bin/date"
 
 // SetClock sets a host's clock off by an offset, as far as containers allow:
 // hosts share the machine's kernel and so its clock. Only date, in commands that
-// come over SSH, tells another time. It proves what looks at a host's date, and
+// come over SSH, prints another time. It proves what looks at a host's date, and
 // nothing about what etcd, TLS or leases would do.
 func (l *Lab) SetClock(ctx context.Context, host string, offset time.Duration) (Heal, error) {
 	script := fmt.Sprintf("#!/bin/sh\nexec /usr/bin/date -d '%+d seconds' \"$@\"\n", int64(offset.Seconds()))

@@ -25,8 +25,8 @@ func (l *Lab) Partition(ctx context.Context, host string) (Heal, error) {
 }
 
 // DropPorts drops what two hosts exchange on TCP ports of either of them,
-// without an answer, as a firewall does; connections that stand get stuck. An
-// empty other stands for every host but the first.
+// without an answer, as a firewall does; present connections get stuck. An
+// empty other means every host but the first.
 func (l *Lab) DropPorts(ctx context.Context, host, other string, ports ...int) (Heal, error) {
 	_, err := l.host(host)
 	if other != "" && err == nil {

@@ -23,7 +23,7 @@ func realHosts(t *testing.T) (cache string) {
 		t.Skip("boots real hosts: set QUORATE_E2E=1 to run it")
 	}
 	if err := machines.CheckMachine(); err != nil {
-		t.Fatal(err) // they were asked for
+		t.Fatal(err) // they were requested
 	}
 	cache, err := cachedir.Default()
 	if err != nil {

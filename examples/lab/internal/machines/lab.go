@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// Config says which hosts to boot and what stands on them.
+// Config says which hosts to boot and what is on them.
 type Config struct {
 	Spec
 	// Dir is the lab's state directory, on a disk file system with room for

@@ -30,7 +30,7 @@ func deleteVeth(ctx context.Context, bridge, host string) error {
 }
 
 // makeBridge makes the bridge with the machine's own address. The interface's
-// alias tells whose it is. A stale one of the same owner is replaced.
+// alias names its owner. A stale one of the same owner is replaced.
 func makeBridge(ctx context.Context, s Spec, owner string) error {
 	if err := checkBridgeFree(ctx, s.Bridge, owner); err != nil {
 		return err

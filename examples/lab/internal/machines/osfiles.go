@@ -25,7 +25,7 @@ func commonFiles() []File {
 	return files
 }
 
-// hostFiles are what tells one host from another.
+// hostFiles are those that differ between hosts.
 func hostFiles(s Spec, h Host, hostKey, client keyPair) []File {
 	id := sha256.Sum256([]byte(hostKey.authorized))
 	return []File{

@@ -133,7 +133,7 @@ func (l *Lab) start(ctx context.Context, h *hostState) error {
 // errEnded is a supervisor that ended as if all were well.
 var errEnded = errors.New("it reported no failure")
 
-// enterCgroups moves itself into the groups given before "--" and then becomes
+// enterCgroups moves itself into the groups before "--" and then becomes
 // the command after it: with v1 there is no other way to start a process in
 // a group of each hierarchy.
 const enterCgroups = `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`

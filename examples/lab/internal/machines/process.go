@@ -12,7 +12,7 @@ import (
 )
 
 // process is a process by its id and its start, so that an id which the kernel
-// has given to another process meanwhile is never signalled.
+// has assigned to another process meanwhile is never signalled.
 type process struct {
 	PID int `json:"pid"`
 	// Start in clock ticks since the machine booted.
@@ -68,7 +68,7 @@ func parseStat(s string) (state string, start uint64, err error) {
 	return fields[0], start, err
 }
 
-// poll calls done until it gives true or an error, or ctx ends.
+// poll calls done until it returns true or an error, or ctx ends.
 func poll(ctx context.Context, every time.Duration, done func() (bool, error)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Role tells the two kinds of hosts apart.
+// Role is the kind of a host.
 type Role string
 
 // The roles, by the words of the cluster description.

@@ -2,7 +2,7 @@ package machines
 
 import "context"
 
-// SSH runs a shell command on a host as root, with OpenSSH's client, and gives
+// SSH runs a shell command on a host as root, with OpenSSH's client, and returns
 // its standard output. An error holds the end of its standard error.
 func (l *Lab) SSH(ctx context.Context, host, command string) (string, error) {
 	h, err := l.host(host)

@@ -20,7 +20,7 @@ const ImageDir = "/opt/quorate/images"
 
 // Config is what the common files depend on.
 type Config struct {
-	// Binaries by name, as package build gives them.
+	// Binaries by name, as package build returns them.
 	Binaries map[string]string
 	// PauseImage is the tag that kubeadm wants for the pods' sandboxes.
 	PauseImage string

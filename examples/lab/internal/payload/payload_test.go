@@ -39,7 +39,7 @@ func TestCommonIsReproducible(t *testing.T) {
 	for range 20 {
 		again, err := payload.Common(c)
 		if err != nil || !reflect.DeepEqual(first, again) {
-			t.Fatalf("the same input gave other files (%v)", err)
+			t.Fatalf("the same input became other files (%v)", err)
 		}
 	}
 	config := find(t, first, "/etc/containerd/config.toml")
