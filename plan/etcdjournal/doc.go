@@ -1,7 +1,8 @@
 // Package etcdjournal keeps the journal of runs in etcd, for operators on
 // several machines: one of them runs, the others learn who and since when.
-// It is a module of its own, because etcd's client would be a heavy dependency
-// of every importer.
+// It is a module of its own so that it has releases of its own. It costs an importer
+// no module that the main one does not require already: etcd/etcdclient uses etcd's
+// client too.
 //
 // The journal needs an etcd that is there before the run and through it: one
 // beside the cluster, or the cluster's own for every run after the first. Runs

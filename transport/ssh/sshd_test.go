@@ -4,8 +4,6 @@ package ssh_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -24,94 +22,29 @@ import (
 
 	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/internal/opensshtest"
 	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/transporttest"
 )
 
 // daemon is OpenSSH's sshd, run by the test as the current user on a loopback port.
 type daemon struct {
-	dir     string
-	port    int
-	user    string
-	hostKey xssh.PublicKey
-	log     string
+	*opensshtest.Server
+	user string
 }
 
-// startSSHD starts one with further lines of sshd_config; DIR in them is its directory,
-// which has client_key, authorized_keys and host_key.
+// startSSHD starts one with further lines of sshd_config.
 func startSSHD(t *testing.T, lines ...string) *daemon {
 	t.Helper()
-	sshd := tier.Program(t, "sshd")
 	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &daemon{dir: t.TempDir(), port: freePort(t), user: me.Username}
-	d.hostKey = writeKey(t, d.dir+"/host_key")
-	put(t, d.dir+"/authorized_keys", string(xssh.MarshalAuthorizedKey(writeKey(t, d.dir+"/client_key"))))
-	config := strings.Join(lines, "\n") + fmt.Sprintf(`
-ListenAddress 127.0.0.1
-Port %d
-HostKey DIR/host_key
-AuthorizedKeysFile DIR/authorized_keys
-PidFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-`, d.port)
-	put(t, d.dir+"/sshd_config", strings.ReplaceAll(config, "DIR", d.dir))
-	if me.Uid == "0" {
-		// Where the privileges are dropped to; packages make it at boot.
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.log = filepath.Join(d.dir, "log")
-	log, err := os.Create(d.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := exec.Command(sshd, "-D", "-e", "-f", d.dir+"/sshd_config")
-	server.Stderr = log
-	server.Env = []string{"PATH=" + os.Getenv("PATH")}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		_ = log.Close()
-		if t.Failed() {
-			text, _ := os.ReadFile(d.log)
-			t.Logf("sshd: %s", text)
-		}
-	})
-	awaitPort(t, d.port)
-	return d
+	require.NoError(t, err)
+	return &daemon{opensshtest.Run(t, lines...), me.Username}
 }
 
 // connect makes a Transport that knows it as "openssh".
 func (d *daemon) connect(t *testing.T, change func(*ssh.Config)) *ssh.Transport {
 	t.Helper()
-	cfg := ssh.Config{
-		Targets: map[string]ssh.Target{"openssh": {Addr: "127.0.0.1", Port: d.port, User: d.user}},
-		Auth:    ssh.Auth{KeyFiles: []string{d.dir + "/client_key"}},
-		HostKeys: ssh.HostKeys{Pinned: map[string][]string{
-			"openssh": {string(xssh.MarshalAuthorizedKey(d.hostKey))},
-		}},
-		Grace: patient,
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	tr, err := ssh.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tr.Close() })
-	return tr
+	return d.Transport(t, d.user, change)
 }
 
 func (d *daemon) dial(t *testing.T, change func(*ssh.Config)) transport.Conn {
@@ -188,9 +121,9 @@ func TestRealKnownHosts(t *testing.T) {
 	tier.Host(t)
 	client := tier.Program(t, "ssh")
 	d := startSSHD(t)
-	other := strings.TrimSpace(string(xssh.MarshalAuthorizedKey(writeKey(t, d.dir+"/other"))))
-	own := strings.TrimSpace(string(xssh.MarshalAuthorizedKey(d.hostKey)))
-	port := fmt.Sprint(d.port)
+	other := strings.TrimSpace(string(xssh.MarshalAuthorizedKey(opensshtest.WriteKey(t, d.Dir+"/other"))))
+	own := strings.TrimSpace(string(xssh.MarshalAuthorizedKey(d.HostKey)))
+	port := fmt.Sprint(d.Port)
 	for name, line := range map[string]string{
 		"with its port": "[localhost]:PORT KEY", "without": "localhost KEY", "another port": "[localhost]:1 KEY", "upper case": "[LocalHost]:PORT KEY",
 		"another with the port": "[localhost]:PORT OTHER\nlocalhost KEY", "another without": "[localhost]:PORT KEY\nlocalhost OTHER",
@@ -206,10 +139,10 @@ func TestRealKnownHosts(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "known_hosts")
 				put(t, file, strings.NewReplacer("KEY", own, "OTHER", other, "PORT", port).Replace(line)+"\n")
 				cmd := exec.CommandContext(t.Context(), client, "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile="+file,
-					"-o", "GlobalKnownHostsFile=none", "-o", "IdentitiesOnly=yes", "-4", "-i", d.dir+"/client_key", "-p", port, host, "true")
+					"-o", "GlobalKnownHostsFile=none", "-o", "IdentitiesOnly=yes", "-4", "-i", d.Dir+"/client_key", "-p", port, host, "true")
 				said, sshErr := cmd.CombinedOutput()
 				tr := d.connect(t, func(c *ssh.Config) {
-					c.Targets["openssh"] = ssh.Target{Addr: host, Port: d.port, User: d.user}
+					c.Targets["openssh"] = ssh.Target{Addr: host, Port: d.Port, User: d.user}
 					c.HostKeys = ssh.HostKeys{KnownHostsFiles: []string{file}}
 					c.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 						return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:"+port)
@@ -236,44 +169,44 @@ func TestRealLogins(t *testing.T) {
 	}
 	t.Run("eleven keys", func(t *testing.T) {
 		d := startSSHD(t)
-		socket := filepath.Join(d.dir, "agent")
+		socket := filepath.Join(d.Dir, "agent")
 		agent := exec.CommandContext(t.Context(), agentProgram, "-D", "-a", socket)
 		require.NoError(t, agent.Start())
 		t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
 		require.Eventually(t, func() bool { _, err := os.Stat(socket); return err == nil }, patient, 10*time.Millisecond)
 		for i := range 10 {
-			path := fmt.Sprintf("%s/stranger%d", d.dir, i)
-			writeKey(t, path)
+			path := fmt.Sprintf("%s/stranger%d", d.Dir, i)
+			opensshtest.WriteKey(t, path)
 			run(t, []string{"SSH_AUTH_SOCK=" + socket}, add, path)
 		}
-		run(t, []string{"SSH_AUTH_SOCK=" + socket}, add, d.dir+"/client_key")
+		run(t, []string{"SSH_AUTH_SOCK=" + socket}, add, d.Dir+"/client_key")
 		_, err := d.connect(t, func(c *ssh.Config) { c.Auth = ssh.Auth{AgentSocket: socket} }).Dial(t.Context(), "openssh")
 		e := refused(t, err)
 		require.ErrorContains(t, e.Err, "Too many authentication failures")
 		require.ErrorContains(t, err, "IdentitiesOnly")
-		line, err := os.ReadFile(d.dir + "/authorized_keys")
+		line, err := os.ReadFile(d.Dir + "/authorized_keys")
 		require.NoError(t, err)
 		d.dial(t, func(c *ssh.Config) { c.Auth = ssh.Auth{AgentSocket: socket, Identities: []string{string(line)}} })
 		d.dial(t, func(c *ssh.Config) { c.Auth.AgentSocket = socket })
 	})
 	t.Run("two keys", func(t *testing.T) {
 		d := startSSHD(t, "AuthenticationMethods publickey,publickey")
-		second := writeKey(t, d.dir+"/second")
-		keys, err := os.ReadFile(d.dir + "/authorized_keys")
+		second := opensshtest.WriteKey(t, d.Dir+"/second")
+		keys, err := os.ReadFile(d.Dir + "/authorized_keys")
 		require.NoError(t, err)
-		put(t, d.dir+"/authorized_keys", string(keys)+string(xssh.MarshalAuthorizedKey(second)))
-		d.dial(t, func(c *ssh.Config) { c.Auth.KeyFiles = append(c.Auth.KeyFiles, d.dir+"/second") })
+		put(t, d.Dir+"/authorized_keys", string(keys)+string(xssh.MarshalAuthorizedKey(second)))
+		d.dial(t, func(c *ssh.Config) { c.Auth.KeyFiles = append(c.Auth.KeyFiles, d.Dir+"/second") })
 		_, err = d.connect(t, nil).Dial(t.Context(), "openssh")
 		require.Equal(t, []string{"publickey"}, refused(t, err).Accepted)
 	})
 	t.Run("a user's certificate", func(t *testing.T) {
 		d := startSSHD(t, "TrustedUserCAKeys DIR/ca.pub")
-		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.dir+"/ca")
-		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.dir+"/user")
-		_, err := d.connect(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.dir + "/user"} }).Dial(t.Context(), "openssh")
+		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.Dir+"/ca")
+		run(t, nil, keygen, "-q", "-t", "ed25519", "-N", "", "-f", d.Dir+"/user")
+		_, err := d.connect(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.Dir + "/user"} }).Dial(t.Context(), "openssh")
 		_ = refused(t, err)
-		run(t, nil, keygen, "-q", "-s", d.dir+"/ca", "-I", "me", "-n", d.user, d.dir+"/user.pub")
-		d.dial(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.dir + "/user"} })
+		run(t, nil, keygen, "-q", "-s", d.Dir+"/ca", "-I", "me", "-n", d.user, d.Dir+"/user.pub")
+		d.dial(t, func(c *ssh.Config) { c.Auth.KeyFiles = []string{d.Dir + "/user"} })
 	})
 	t.Run("a host's certificate", func(t *testing.T) {
 		for names, good := range map[string]bool{"127.0.0.1": true, "127.0.0.*": true, "elsewhere": false, "": false} {
@@ -306,7 +239,7 @@ func TestRealLogins(t *testing.T) {
 			run(t, nil, keygen, append([]string{"-q", "-N", "PASSPHRASE", "-f", path}, c...)...)
 			public, err := os.ReadFile(path + ".pub")
 			require.NoError(t, err)
-			put(t, d.dir+"/authorized_keys", string(public))
+			put(t, d.Dir+"/authorized_keys", string(public))
 			d.dial(t, func(c *ssh.Config) {
 				c.Auth = ssh.Auth{KeyFiles: []string{path}, Passphrase: func(string) (transport.Data, error) { return transport.Bytes([]byte("PASSPHRASE")), nil }}
 			})
@@ -330,52 +263,5 @@ func put(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// writeKey makes a key file and returns the public key.
-func writeKey(t *testing.T, path string) xssh.PublicKey {
-	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := xssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, path, string(pem.EncodeToMemory(block)))
-	key, err := xssh.NewPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func awaitPort(t *testing.T, port int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatal(err)
-		case <-time.After(20 * time.Millisecond):
-		}
 	}
 }

@@ -67,16 +67,26 @@ func Sudoers(t testing.TB, user string, lines ...string) {
 
 // Server is a running sshd.
 type Server struct {
-	port int
-	dir  string
-	key  xssh.PublicKey
+	// Dir has its host_key, client_key and authorized_keys.
+	Dir string
+	// Port on 127.0.0.1.
+	Port    int
+	HostKey xssh.PublicKey
 }
 
-// Start runs sshd on a loopback port with lines added to its configuration, until the
-// end of the test.
+// Start is Run for tests of several users, which take root.
 func Start(t testing.TB, config ...string) *Server {
 	t.Helper()
 	Need(t)
+	return Run(t, config...)
+}
+
+// Run runs sshd as the test's own user on a loopback port, until the end of the test.
+// Lines of configuration come before its own, so that they count; DIR in them is
+// Server.Dir.
+func Run(t testing.TB, config ...string) *Server {
+	t.Helper()
+	program := tier.Program(t, "sshd")
 	// Not below a directory that only root may enter: sshd reads keys as the user.
 	dir, err := os.MkdirTemp("/tmp", "quorate-sshd-")
 	if err != nil {
@@ -86,16 +96,20 @@ func Start(t testing.TB, config ...string) *Server {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
-	s := &Server{dir: dir, port: freePort(t), key: newKey(t, dir+"/host_key")}
-	client := newKey(t, dir+"/client_key")
+	s := &Server{Dir: dir, Port: freePort(t), HostKey: WriteKey(t, dir+"/host_key")}
+	client := WriteKey(t, dir+"/client_key")
 	put(t, dir+"/authorized_keys", string(xssh.MarshalAuthorizedKey(client)), 0o644)
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { //nolint:gosec // where sshd drops its rights; packages make it at boot
-		t.Fatal(err)
+	if os.Getuid() == 0 {
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { //nolint:gosec // where sshd drops its rights; packages make it at boot
+			t.Fatal(err)
+		}
 	}
-	put(t, dir+"/sshd_config", fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\n", s.port, dir, dir)+
-		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n"+strings.Join(config, "\n")+"\n", 0o600)
+	put(t, dir+"/sshd_config", strings.ReplaceAll(strings.Join(config, "\n")+
+		fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey DIR/host_key\nAuthorizedKeysFile DIR/authorized_keys\n", s.Port)+
+		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n"+
+		"PermitRootLogin prohibit-password\n", "DIR", dir), 0o600)
 	var log strings.Builder
-	server := exec.Command(tier.Program(t, "sshd"), "-D", "-e", "-f", dir+"/sshd_config") //nolint:noctx // ends with the test
+	server := exec.Command(program, "-D", "-e", "-f", dir+"/sshd_config") //nolint:noctx // ends with the test
 	server.Stderr = &log
 	server.Env = []string{"PATH=" + os.Getenv("PATH")}
 	if err := server.Start(); err != nil {
@@ -113,12 +127,12 @@ func Start(t testing.TB, config ...string) *Server {
 }
 
 // Transport logs in as a user, on the host "openssh".
-func (s *Server) Transport(t testing.TB, user string, change func(*ssh.Config)) transport.Transport {
+func (s *Server) Transport(t testing.TB, user string, change func(*ssh.Config)) *ssh.Transport {
 	t.Helper()
 	cfg := ssh.Config{
-		Targets:  map[string]ssh.Target{"openssh": {Addr: "127.0.0.1", Port: s.port, User: user}},
-		Auth:     ssh.Auth{KeyFiles: []string{s.dir + "/client_key"}},
-		HostKeys: ssh.HostKeys{Pinned: map[string][]string{"openssh": {string(xssh.MarshalAuthorizedKey(s.key))}}},
+		Targets:  map[string]ssh.Target{"openssh": {Addr: "127.0.0.1", Port: s.Port, User: user}},
+		Auth:     ssh.Auth{KeyFiles: []string{s.Dir + "/client_key"}},
+		HostKeys: ssh.HostKeys{Pinned: map[string][]string{"openssh": {string(xssh.MarshalAuthorizedKey(s.HostKey))}}},
 		Grace:    20 * time.Second, // on a busy machine
 	}
 	if change != nil {
@@ -148,7 +162,7 @@ func (s *Server) await(t testing.TB) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", s.Port))
 		if err == nil {
 			_ = c.Close()
 			return
@@ -161,7 +175,8 @@ func (s *Server) await(t testing.TB) {
 	}
 }
 
-func newKey(t testing.TB, path string) xssh.PublicKey {
+// WriteKey makes a key file and returns the public key.
+func WriteKey(t testing.TB, path string) xssh.PublicKey {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
