@@ -23,7 +23,7 @@ type Host struct {
 	machine *posixsh.Machine
 
 	mu       sync.Mutex
-	scripted []scripted
+	scripted []*scripted
 	faults   []*armed
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	down     bool
@@ -49,7 +49,15 @@ func (h *Host) Name() string { return h.name }
 func (h *Host) Handle(m Match, f Handler) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.scripted = append(h.scripted, scripted{m, f})
+	h.scripted = append(h.scripted, &scripted{match: m, handler: f})
+}
+
+// HandleOnce is Handle for the next command that m matches, and no other: those after it
+// go to whoever had them before.
+func (h *Host) HandleOnce(m Match, f Handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.scripted = append(h.scripted, &scripted{match: m, handler: f, once: true})
 }
 
 // HandleDial makes tunnels end at what dial connects to; a net.Dialer's
@@ -108,6 +116,22 @@ func (h *Host) now() time.Time {
 // Calls returns the calls to this host so far.
 func (h *Host) Calls() []Call {
 	return slices.DeleteFunc(h.owner.Calls(), func(c Call) bool { return c.Host != h.name })
+}
+
+// Commands returns the argument vectors of the commands that ran here so far and begin
+// with these words, of all without any: those that a caller ran, and those that its
+// scripts ran and that are scripted.
+func (h *Host) Commands(words ...string) [][]string {
+	var out [][]string
+	for _, c := range h.Calls() {
+		if c.Op.Kind != Run && c.Op.Kind != Exec {
+			continue
+		}
+		if len(c.Op.Argv) >= len(words) && slices.Equal(c.Op.Argv[:len(words)], words) {
+			out = append(out, slices.Clone(c.Op.Argv))
+		}
+	}
+	return out
 }
 
 // AddUser makes a user and a group of that name, with the same number, known
@@ -173,13 +197,19 @@ func (h *Host) dismiss(c *conn) {
 	delete(h.conns, c)
 }
 
-// handler returns the scripted handler for a command, nil if there is none.
-func (h *Host) handler(argv []string) Handler {
+// handler returns the scripted handler for a command, of those before another, or of all
+// if that is nil; nil if there is none.
+func (h *Host) handler(argv []string, before *scripted) *scripted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	passed := before == nil
 	for _, s := range slices.Backward(h.scripted) {
-		if s.match.matches(argv) {
-			return s.handler
+		switch {
+		case s == before:
+			passed = true
+		case passed && !s.used && s.match.matches(argv):
+			s.used = s.once
+			return s
 		}
 	}
 	return nil
@@ -189,7 +219,7 @@ func (h *Host) handler(argv []string) Handler {
 func (h *Host) scripts(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.ContainsFunc(h.scripted, func(s scripted) bool { return s.match.program == name })
+	return slices.ContainsFunc(h.scripted, func(s *scripted) bool { return s.match.program == name })
 }
 
 // unscripted is the message for a command nobody has scripted.

@@ -54,6 +54,9 @@ type Invocation struct {
 	// Stdin, Stdout and Stderr are never nil.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Next carries the command out as if this Handler were not there: by the one that
+	// was added before it, or by what is built in.
+	Next func(ctx context.Context) error
 }
 
 // Handler carries out a scripted command. nil is exit status 0; a
@@ -85,4 +88,6 @@ func Fail(code int, stderr string) Handler {
 type scripted struct {
 	match   Match
 	handler Handler
+	// once is of one that takes a single command, used of one that has taken it.
+	once, used bool
 }

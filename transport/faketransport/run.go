@@ -73,18 +73,28 @@ func (h *Host) exec(ctx context.Context, in Invocation) error {
 // find is the machine's Find: what is scripted. Of a script's commands it records
 // those.
 func (h *Host) find(c posixsh.Command) posixsh.Program {
-	f := h.handler(c.Argv)
-	if f == nil {
+	s := h.handler(c.Argv, nil)
+	if s == nil {
 		return nil
 	}
 	return func(ctx context.Context, c posixsh.Command) error {
-		in := Invocation{Host: h, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr}
 		if !c.FromScript {
-			return f(ctx, in)
+			return h.carry(ctx, c, s)
 		}
 		i := h.owner.begin(h.name, Op{Kind: Exec, Argv: c.Argv})
-		err := f(ctx, in)
+		err := h.carry(ctx, c, s)
 		h.owner.end(i, err)
 		return err
 	}
+}
+
+// carry has a scripted handler carry out a command, or, where that is nil, what is built in.
+func (h *Host) carry(ctx context.Context, c posixsh.Command, s *scripted) error {
+	if s == nil {
+		return h.machine.Builtin(ctx, c)
+	}
+	return s.handler(ctx, Invocation{
+		Host: h, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		Next: func(ctx context.Context) error { return h.carry(ctx, c, h.handler(c.Argv, s)) },
+	})
 }

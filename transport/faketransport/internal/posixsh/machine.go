@@ -65,6 +65,11 @@ func (m *Machine) Exec(ctx context.Context, in Command) error {
 	if f := m.Find(in); f != nil {
 		return f(ctx, in)
 	}
+	return m.Builtin(ctx, in)
+}
+
+// Builtin is Exec without Find.
+func (m *Machine) Builtin(ctx context.Context, in Command) error {
 	name := in.Argv[0]
 	switch path.Dir(name) {
 	case "/bin", "/sbin", "/usr/bin", "/usr/sbin":
