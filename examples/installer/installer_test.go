@@ -249,7 +249,7 @@ func TestPreflight(t *testing.T) {
 func TestStatus(t *testing.T) {
 	s := newSite(t)
 	code, stdout, stderr := s.run(t, "-status")
-	require.Equal(t, exitFailed, code)
+	require.Equal(t, exitFailed, code, stderr)
 	require.Contains(t, stdout, "kubeadm has not run here")
 	require.Contains(t, stdout, "create: cp-1: run the plan that creates the cluster")
 	require.Empty(t, s.hosts.Nodes())

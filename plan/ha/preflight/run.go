@@ -61,10 +61,10 @@ type lenient struct{ transport.Transport }
 
 func (l lenient) Dial(ctx context.Context, host string) (transport.Conn, error) {
 	conn, err := l.Transport.Dial(ctx, host)
-	if err != nil {
-		return unreachable{err}, nil
+	if err == nil {
+		return conn, nil
 	}
-	return conn, nil
+	return unreachable{err}, nil //nolint:nilerr // every command of the connection returns it
 }
 
 // unreachable is the connection to a host that there is none to.
