@@ -51,6 +51,7 @@ func TestE2E(t *testing.T) {
 	}
 	checkPreflight(t, l, p)
 	installAgain(t, l, buildInstaller(t))
+	checkSurvey(t, l, p)
 	measureConverged(t, l, p)
 	joinWithoutToken(t, l, p)
 	surviveHolder(t, l)

@@ -22,7 +22,7 @@ func rollBackAChange(ctx context.Context, t *testing.T, l *machines.Lab, install
 		t.Fatal(err)
 	}
 	c = c.WithDefaults()
-	c.Endpoint.VIP.Fall++
+	c.Endpoint.VIP.Rise++
 	c.Etcd.SnapshotCount += 1000
 	text, err := clusterfile.Marshal(c)
 	if err != nil {

@@ -142,11 +142,14 @@ func (r *recipe) etcdSteps() []plan.Step {
 			Action: members.Join{Others: r.othersOf(n.Name), Member: r.members[i], Deploy: r.etcdDeploy(n)},
 		})
 	}
+	before := r.ids(StepEtcdJoin, r.c.ControlPlanes())
 	for _, n := range r.c.ControlPlanes() {
+		after := before
+		before = []plan.ID{StepEtcd.On(n.Name)} // one that fails is the last that is touched
 		steps = append(steps, plan.Step{
 			ID: StepEtcd.On(n.Name), Title: "run the etcd member", Host: n.Name,
-			After: r.ids(StepEtcdJoin, r.c.ControlPlanes()), Locks: []string{etcdQuorum},
-			Action: r.etcdDeploy(n),
+			After: after, Locks: []string{etcdQuorum},
+			Action: members.Run{Deploy: r.etcdDeploy(n), Others: r.othersOf(n.Name)},
 		})
 	}
 	return append(steps, plan.Step{

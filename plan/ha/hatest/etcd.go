@@ -39,6 +39,8 @@ type members struct {
 	mu    sync.Mutex
 	list  []hosted
 	start func(*faketransport.Host) (Member, error)
+	// refused is a flag that etcd does not start with.
+	refused string
 
 	// known is the cluster's own list, of simulated members; generation counts
 	// the clusters that have come into being, and added the members added to them.
@@ -82,6 +84,14 @@ type hosted struct {
 // one host at a time. Where tunnels then end, Host.HandleDial says. Call it
 // before the first member is started.
 func (c *Cluster) UseEtcd(start func(*faketransport.Host) (Member, error)) { c.members.start = start }
+
+// RefuseEtcdFlag has etcd end at its start where its unit has this flag, as it does with one
+// that it does not take.
+func (c *Cluster) RefuseEtcdFlag(flag string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members.refused = flag
+}
 
 func (ms *members) add(host string, m Member) {
 	ms.mu.Lock()
@@ -174,7 +184,7 @@ type member struct {
 
 // memberData is what a simulated member keeps in its data directory: which
 // cluster it is of, and its ID there.
-const memberData = "/member/simulated"
+const memberData = "/member/wal/simulated.wal"
 
 func (h *host) dataPath() string { return h.cluster.c.Etcd.DataDir + memberData }
 

@@ -3,6 +3,7 @@ package hatest
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -190,6 +191,9 @@ func (h *host) startMember(u *unit) error {
 	m, err := start(h.Host)
 	if err != nil {
 		return err
+	}
+	if bad := h.cluster.members.refused; bad != "" && strings.Contains(strings.Join(h.etcdArgv(), " "), bad) {
+		return errors.Join(errors.New("etcd ended: flag "+bad), m.Stop())
 	}
 	h.cluster.members.add(h.node.Name, m)
 	if err := h.process("etcd", h.etcdArgv()...); err != nil {

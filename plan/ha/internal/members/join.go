@@ -61,12 +61,17 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return j.diff(adding, "the cluster runs without it"), nil
 	case m.Name == "":
 		return j.diff(adding, "it has been added and not started"), nil
+	case m.Learner && !data:
+		return j.diff(replacing, "it had no vote yet, and its data is gone"), nil
 	case m.Learner:
 		return j.diff(adding, "it has no vote yet"), nil
 	case !data && len(m.ClientURLs) > 0:
 		return j.diff(replacing, "the cluster knows it, and its data is gone"), nil
 	case joining:
 		return j.diff(adding, "an earlier run has begun it"), nil
+	case own["unit"] != "active" && data:
+		// Before any other is restarted, who has stopped runs again.
+		return plan.Diff{{Verb: "start", Subject: "etcd member " + j.Self.Name, Detail: "it has stopped, and the others run", Data: starting}}, nil
 	}
 	return nil, nil
 }
@@ -80,6 +85,8 @@ const (
 	adding joining = iota + 1
 	// replacing is of one that has lost its data, and is removed first.
 	replacing
+	// starting is of one that has its data and its vote, and does not run.
+	starting
 )
 
 func (j Join) diff(how joining, why string) plan.Diff {
@@ -107,6 +114,12 @@ func (j Join) learners() bool { return j.Member.Etcd.Version.Has(quorate.EtcdLea
 // lost its data is removed first, if the others can do without it: else it is a
 // *QuorumError.
 func (j Join) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
+	if slices.Contains(plan.DataOf[joining](d), starting) {
+		if err := j.bring(ctx, h); err != nil {
+			return err
+		}
+		return j.promote(ctx, h)
+	}
 	if slices.Contains(plan.DataOf[joining](d), replacing) {
 		if err := j.remove(ctx, h); err != nil {
 			return err
@@ -215,6 +228,9 @@ func (j Join) prepare(ctx context.Context, h *plan.Host, list []etcdclient.Membe
 //go:embed scripts/stop.sh
 var stopMember string
 
+//go:embed scripts/restart.sh
+var restartMember string
+
 // bring has the unit run.
 func (j Join) bring(ctx context.Context, h *plan.Host) error {
 	diff, err := j.Deploy.Check(ctx, h)
@@ -241,8 +257,13 @@ func (j Join) promoteBy(ctx context.Context, h *plan.Host, client *etcdclient.Cl
 		switch {
 		case !ok:
 			last = fmt.Errorf("etcd member %s is not among the members: %w", j.Self.Name, errors.Join(own.Err, s.Err()))
-		case m.Learner:
+		case m.Learner && (!own.Answered || own.ID != m.ID):
+			// etcd goes by what the leader last heard, which may be of a disk that is gone.
+			last = errors.Join(fmt.Errorf("etcd member %s does not answer, and gets no vote", j.Self.Name), own.Err)
+		case m.Learner && behind(s, own):
 			h.Report("etcd member %s catches up", j.Self.Name)
+		case m.Learner:
+			h.Report("etcd member %s has caught up", j.Self.Name)
 			if last = client.PromoteMember(ctx, m.ID); last != nil && !etcdclient.NotReady(last) && ctx.Err() == nil {
 				h.Report("%v", last)
 			}
@@ -255,6 +276,19 @@ func (j Join) promoteBy(ctx context.Context, h *plan.Host, client *etcdclient.Cl
 			return errors.Join(last, ctx.Err())
 		}
 	}
+}
+
+// maxBehind is how many entries of the log a member may lack that is to vote: what a busy
+// cluster writes in a second or two.
+const maxBehind = 1000
+
+// behind reports whether a member lacks more of the log than that.
+func behind(s etcdclient.Status, own etcdclient.EndpointStatus) bool {
+	newest := uint64(0)
+	for _, e := range s.Endpoints {
+		newest = max(newest, e.AppliedIndex)
+	}
+	return newest > own.AppliedIndex+maxBehind
 }
 
 // Describe returns the members, and what the new one is started with.

@@ -20,6 +20,8 @@ import (
 type QuorumError struct {
 	// Member that was to go.
 	Member string
+	// Restart says that it was to be restarted, and not to go.
+	Restart bool
 	// Voters would be left, of which Healthy, by name, answered; it takes
 	// Majority of them to act. Voters is 0 if no member answered.
 	Voters, Majority int
@@ -34,6 +36,13 @@ const quorumAdvice = "bring the other members back first, or reset the whole clu
 func (e *QuorumError) Error() string {
 	var b strings.Builder
 	switch {
+	case e.Restart:
+		fmt.Fprintf(&b, "etcd member %s is not restarted: of %d voters %d others are healthy (%s), and it takes %d to act meanwhile: "+
+			"bring the other members back first", e.Member, e.Voters, len(e.Healthy), strings.Join(e.Healthy, ", "), e.Majority)
+		if e.Err != nil {
+			b.WriteString("\n" + e.Err.Error())
+		}
+		return b.String()
 	case e.Voters == 0 && e.Err != nil:
 		fmt.Fprintf(&b, "etcd member %s stays: no majority of etcd answers without it", e.Member)
 	case e.Voters == 0:
@@ -54,6 +63,9 @@ func (e *QuorumError) Unwrap() error { return e.Err }
 
 // DescribeEvent returns what was tried, and what to do.
 func (e *QuorumError) DescribeEvent() events.Error {
+	if e.Restart {
+		return events.Error{Kind: events.KindQuorum, Tried: "restart etcd member " + e.Member, Do: "bring the other members back first"}
+	}
 	return events.Error{Kind: events.KindQuorum, Tried: "remove etcd member " + e.Member, Do: quorumAdvice}
 }
 

@@ -15,7 +15,7 @@ if [ -r "$ETCD_UNIT" ]; then
 	done <"$ETCD_UNIT"
 fi
 if [ -n "$dir" ]; then
-	for f in "$dir"/member/*; do
+	for f in "$dir"/member/wal/*; do
 		[ ! -e "$f" ] || { echo "data=$dir"; break; }
 	done
 fi

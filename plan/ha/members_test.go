@@ -1,0 +1,134 @@
+package ha_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha"
+	"github.com/quorate-dev/quorate/plan/ha/hatest"
+	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
+)
+
+const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated.wal"
+
+func requireVoters(t *testing.T, hosts *hatest.Cluster, want int) {
+	t.Helper()
+	running, voters := hosts.Quorum()
+	require.Equal(t, [2]int{want, want}, [2]int{running, voters})
+}
+
+// A setting with which etcd does not start stops at the first member, which runs again with
+// its old unit; the others are not touched.
+func TestABadSettingStopsAtTheFirstMember(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		hosts := fakeCluster(t, cfg.Cluster)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		unit, err := hosts.Host("cp-1").File("/etc/systemd/system/etcd.service")
+		require.NoError(t, err)
+		cfg.Cluster.Etcd.QuotaBytes = 5 << 30
+		hosts.RefuseEtcdFlag("--quota-backend-bytes=5368709120")
+		changed, err := planFor(cfg)
+		require.NoError(t, err)
+		for range 2 { // another run stops there too
+			_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), changed)
+			var failed *plan.StepError
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, ha.StepEtcd.On("cp-1"), failed.Step)
+			require.ErrorContains(t, err, "its old unit is in place again, and it runs")
+			requireVoters(t, hosts, 3)
+			after, err := hosts.Host("cp-1").File("/etc/systemd/system/etcd.service")
+			require.NoError(t, err)
+			require.Equal(t, unit.Data.Bytes(), after.Data.Bytes())
+			for _, host := range []string{"cp-2", "cp-3"} {
+				require.False(t, hosts.Outdated(host, "etcd.service"), host)
+				require.Empty(t, commands(hosts, host, "systemctl restart etcd.service"), host)
+			}
+		}
+		hosts.RefuseEtcdFlag("")
+		mustRun(t.Context(), t, hosts, changed)
+		requireVoters(t, hosts, 3)
+		require.False(t, mustRun(t.Context(), t, hosts, changed).Changed())
+	})
+}
+
+// A member whose others could not act meanwhile is not restarted.
+func TestNoRestartWithoutTheOthers(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		hosts := fakeCluster(t, cfg.Cluster)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		cfg.Cluster.Etcd.QuotaBytes = 5 << 30
+		changed, err := planFor(cfg)
+		require.NoError(t, err)
+		hosts.RefuseEtcdFlag("--quota-backend-bytes=") // whoever stops, stays so
+		apply(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), changed)
+		require.Error(t, err)
+		running, voters := hosts.Quorum()
+		require.Equal(t, [2]int{2, 3}, [2]int{running, voters})
+	})
+}
+
+// Of a member whose disk is lost, systemd's start at boot leaves a database and no log: it
+// comes back all the same, and what an earlier one has left aside stays.
+func TestAMemberIsToldByItsLog(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		hosts := fakeCluster(t, cfg.Cluster)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
+		hosts.Host("cp-2").Delete(simulatedWAL)
+		seed(t, hosts.Host("cp-2"), "/var/lib/quorate/etcd/member/snap/db", "of a start\n")
+		seed(t, hosts.Host("cp-2"), "/var/lib/quorate/etcd/member.kept/wal/0.wal", "of before\n")
+		apply(t, hosts, "cp-2", "systemctl", "start", "etcd.service") // it ends at once
+		require.False(t, hosts.Active("cp-2", "etcd.service"))
+		mustRun(t.Context(), t, hosts, p)
+		requireVoters(t, hosts, 3)
+		_, err = hosts.Host("cp-2").File("/var/lib/quorate/etcd/member.kept/wal/0.wal")
+		require.NoError(t, err)
+		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
+
+// A learner that loses its disk before it has its vote is replaced: it never gets one for a
+// disk that is gone.
+func TestALearnerThatLosesItsDiskIsReplaced(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		hosts := fakeCluster(t, cfg.Cluster)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
+		hosts.Host("cp-2").Delete(simulatedWAL)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err = (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+			if e.Kind == plan.StepProgress && strings.Contains(e.Message, "has caught up") {
+				cancel() // before it is promoted, or just after
+			}
+		}}).Run(ctx, p)
+		require.Error(t, err)
+		require.ErrorIs(t, errors.Join(err, ctx.Err()), context.Canceled)
+		_, voters := hosts.Quorum()
+		require.Equal(t, 2, voters, "it has its vote already")
+		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
+		hosts.Host("cp-2").Delete(simulatedWAL)
+		mustRun(t.Context(), t, hosts, p)
+		requireVoters(t, hosts, 3)
+		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
