@@ -292,7 +292,8 @@ func (c *comparison) fields(path string, store Store, host string, want, run map
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(run)) {
-		if _, described := want[name]; !described && !byKubeadmItself[name] && !isZero(run[name]) {
+		// kubeadm 1.37 writes kube-proxy's default mode.
+		if _, described := want[name]; !described && !byKubeadmItself[name] && !isZero(run[name]) && !(name == "mode" && run[name] == "iptables") {
 			c.add(path+"["+name+"]", store, host, "", shown(run[name]))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 )
 
@@ -78,4 +79,39 @@ func TestFieldOf(t *testing.T) {
 	for _, f := range Fields() {
 		require.Equal(t, f.Class == ByOther || f.Class == Fixed, f.Do != "", f.Path)
 	}
+}
+
+// What kubeadm writes by itself into its ConfigMaps is no difference from a description that
+// does not name it; what it does not is one. The documents are those of kubeadm 1.37.2.
+func TestWhatKubeadmWritesIsNoDifference(t *testing.T) {
+	const kubelet = `apiVersion: kubelet.config.k8s.io/v1beta1
+authentication: {anonymous: {enabled: false}, webhook: {cacheTTL: 0s, enabled: true}, x509: {clientCAFile: /etc/kubernetes/pki/ca.crt}}
+authorization: {mode: Webhook, webhook: {cacheAuthorizedTTL: 0s, cacheUnauthorizedTTL: 0s}}
+cgroupDriver: systemd
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
+containerRuntimeEndpoint: ""
+cpuManagerReconcilePeriod: 0s
+crashLoopBackOff: {}
+evictionPressureTransitionPeriod: 0s
+healthzBindAddress: 127.0.0.1
+healthzPort: 10248
+logging: {flushFrequency: 0, options: {json: {infoBufferSize: "0"}, text: {infoBufferSize: "0"}}, verbosity: 0}
+memorySwap: {}
+rotateCertificates: true
+staticPodPath: /etc/kubernetes/manifests
+`
+	const proxy = `bindAddress: 0.0.0.0
+clusterCIDR: 10.244.0.0/16
+mode: iptables
+oomScoreAdj: null
+portRange: ""
+`
+	c := &comparison{d: Described{Cluster: quorate.Cluster{Version: quorate.Version{Major: 1, Minor: 37, Patch: 2}}}}
+	c.fields("kubeadm.kubelet", InAPI, "", map[string]any{"cgroupDriver": "systemd"}, fieldsOf(kubelet))
+	c.fields("kubeadm.kubeProxy", InAPI, "", nil, fieldsOf(proxy))
+	require.Empty(t, c.found)
+	c.fields("kubeadm.kubelet", InAPI, "", map[string]any{"cgroupDriver": "systemd"}, fieldsOf(kubelet+"maxPods: 50\n"))
+	c.fields("kubeadm.kubeProxy", InAPI, "", nil, map[string]any{"mode": "nftables"})
+	require.Len(t, c.found, 2)
 }
