@@ -92,6 +92,7 @@ func (s digester) identity(p *Plan) string {
 		Host, Title string
 		After       []ID
 		Locks       []string
+		Alone       bool `json:",omitempty"`
 		Timeout     time.Duration
 		Kind        string
 		Files       []file
@@ -101,7 +102,7 @@ func (s digester) identity(p *Plan) string {
 	out := json.NewEncoder(h)
 	for i, st := range p.steps {
 		d := p.described[i]
-		v := step{st.ID, st.Host, st.Title, st.After, st.Locks, st.Timeout, d.Kind, nil, nil}
+		v := step{st.ID, st.Host, st.Title, st.After, st.Locks, st.Alone, st.Timeout, d.Kind, nil, nil}
 		for _, f := range slices.Concat(d.Files, d.Unchecked) {
 			v.Files = append(v.Files, file{f.Path, fmt.Sprintf("%04o", fileMode(f)), orRoot(f.Owner), orRoot(f.Group), s.content(f.Content)})
 		}

@@ -32,6 +32,9 @@ func (s Step) fingerprint(d Description) string {
 	for _, id := range s.After {
 		h.add(string(id))
 	}
+	if s.Alone {
+		h.add("alone")
+	}
 	h.add(d.Kind).files(d.Files).files(d.Unchecked).list(len(d.Inputs))
 	for _, c := range d.Inputs {
 		h.add(seen(c))

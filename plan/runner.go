@@ -111,6 +111,7 @@ func (r *Runner) scheduler(p *Plan) *scheduler {
 		rest:      map[string][]int{},
 		latest:    make([]int, p.Len()),
 		locks:     map[string]bool{},
+		passed:    map[int]bool{},
 		touchedBy: map[string]int{},
 		inbox:     make(chan message),
 		hosts:     hosts{transport: r.Transport, redact: p.redact, byName: map[string]*Host{}},
@@ -159,9 +160,12 @@ type scheduler struct {
 	// waits counts, for each step, the predecessors that have not succeeded
 	// yet; ready holds the steps that wait only for a lock or a place, in the
 	// plan's order; ended is empty for a step that has not.
-	waits   []int
-	ready   []int
-	ended   []Outcome
+	waits []int
+	ready []int
+	ended []Outcome
+	// passed are the steps that will not be reached, since one failed on their host, and
+	// that others do not wait for.
+	passed  map[int]bool
 	locks   map[string]bool
 	running int
 	// rest are the steps of each host that have not ended; a list is replaced
@@ -330,10 +334,14 @@ func (s *scheduler) finish(r *result) {
 			s.touchedBy[name] = s.applied
 		}
 	}
-	if r.err != nil {
-		s.failed = append(s.failed, r.err)
-	} else {
+	switch {
+	case r.err == nil:
 		s.release(r.step)
+	case s.plan.steps[r.step].Alone:
+		s.failed = append(s.failed, r.err)
+		s.passBy(r.step)
+	default:
+		s.failed = append(s.failed, r.err)
 	}
 	e := s.stepEvent(r.step, StepEnded)
 	e.Attempt, e.Outcome, e.Diff, e.Elapsed = r.attempt, r.outcome, r.diff, r.elapsed
@@ -349,9 +357,29 @@ func (s *scheduler) finish(r *result) {
 // release makes ready what waited for step i alone.
 func (s *scheduler) release(i int) {
 	for _, j := range s.plan.before[i] {
-		if s.waits[j]--; s.waits[j] == 0 {
-			at, _ := slices.BinarySearch(s.ready, j)
-			s.ready = slices.Insert(s.ready, at, j)
+		s.released(j)
+	}
+}
+
+func (s *scheduler) released(j int) {
+	if s.waits[j]--; s.waits[j] == 0 {
+		at, _ := slices.BinarySearch(s.ready, j)
+		s.ready = slices.Insert(s.ready, at, j)
+	}
+}
+
+// passBy has other hosts go on without step i, which has failed or will not be reached, and
+// without those after it on its host that are as it is.
+func (s *scheduler) passBy(i int) {
+	host := s.plan.steps[i].Host
+	for _, j := range s.plan.before[i] {
+		next := s.plan.steps[j]
+		switch {
+		case next.Host != host:
+			s.released(j)
+		case next.Alone && !s.passed[j]:
+			s.passed[j] = true
+			s.passBy(j)
 		}
 	}
 }

@@ -107,6 +107,28 @@ func TestFailureStopsItsSuccessorsOnly(t *testing.T) {
 	require.Contains(t, err.Error(), "step bad on one: check: boom")
 }
 
+// A step that stands alone stops those after it on its host, and others do without it and
+// without those of them that stand alone too.
+func TestAloneStopsItsHostOnly(t *testing.T) {
+	fail := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, errors.New("boom") }}
+	alone := func(s plan.Step) plan.Step { s.Alone = true; return s }
+	p := fixture.MustPlan(t,
+		alone(plan.Step{ID: "bad", Host: "one", Action: fail}),
+		alone(step("next", "one", "bad")),
+		alone(step("both", "one", "bad", "next")),
+		step("last", "one", "next"),
+		step("judge", "two", "bad", "next", "both"),
+		step("needs", "two", "last", "judge"),
+		step("other", "three", "judge"),
+	)
+	sum, err := (&plan.Runner{Transport: &idle{}}).Run(t.Context(), p)
+	var run *plan.RunError
+	require.ErrorAs(t, err, &run)
+	require.Len(t, run.Failed, 1)
+	require.Equal(t, []plan.ID{"next", "both", "last", "needs"}, run.NotReached)
+	require.Equal(t, 2, sum.Outcomes[plan.Unchanged])
+}
+
 func TestNotConverged(t *testing.T) {
 	p := fixture.MustPlan(t, plan.Step{ID: "s", Host: "h", Action: fixture.Action{
 		OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) {

@@ -25,6 +25,10 @@ type Step struct {
 	// Locks are names held while the step runs; steps that share one never
 	// overlap, wherever they run.
 	Locks []string
+	// Alone says that the host's failure is the host's alone: if the step fails, or is not
+	// reached since one like it failed on the same host, those after it on other hosts are
+	// run all the same. The run fails by it at its end, as by any.
+	Alone bool
 	// Timeout bounds the whole step, retries included. Default 5 minutes.
 	Timeout time.Duration
 	// Retry says what to do when the step fails.

@@ -104,6 +104,9 @@ func (r *recipe) ids(what NodeStep, nodes []quorate.Node) []plan.ID {
 // prepare chains a node's preparations, all after every host has been judged.
 func (r *recipe) prepare(n quorate.Node) []plan.Step {
 	after := []plan.ID{StepPreflight, StepDrift}
+	if n.Role == quorate.Worker {
+		after = append(after, StepFacts.On(n.Name)) // one that does not answer is not tried again
+	}
 	var steps []plan.Step
 	for _, p := range r.preparations[n.Name] {
 		id := StepPrerequisite(n.Name, p.Name)

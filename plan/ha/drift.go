@@ -3,6 +3,7 @@ package ha
 import (
 	"time"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
@@ -16,7 +17,7 @@ func (r *recipe) driftSteps() []plan.Step {
 	last := plan.ID("")
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{
-			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
+			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Alone: n.Role == quorate.Worker, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
 			Action: survey.Look{Node: n.Name},
 		})
 	}

@@ -3,11 +3,13 @@ package ha_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
@@ -129,6 +131,45 @@ func TestALearnerThatLosesItsDiskIsReplaced(t *testing.T) {
 		hosts.Host("cp-2").Delete(simulatedWAL)
 		mustRun(t.Context(), t, hosts, p)
 		requireVoters(t, hosts, 3)
+		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
+
+// A worker that does not answer stops its own steps alone: the others are brought to what is
+// described, another worker joins, and the run says at its end what it could not do.
+func TestADeadWorkerStopsItsOwnStepsAlone(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := hafixture.Three()
+		c.Nodes = append(c.Nodes, quorate.Node{Name: "worker-2", Role: quorate.Worker, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.15")}})
+		cfg := config(t, c)
+		hosts := fakeCluster(t, c)
+		cfg.Cluster.Nodes = c.Nodes[:4]
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		hosts.Host("worker-1").SetDown(true)
+		cfg.Cluster.Nodes = c.Nodes
+		cfg.Cluster.Etcd.SnapshotCount = 20000
+		p, err = planFor(cfg)
+		require.NoError(t, err)
+		sum, err := (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+		var failed *plan.RunError
+		require.ErrorAs(t, err, &failed)
+		require.Len(t, failed.Failed, 1)
+		require.Equal(t, ha.StepFacts.On("worker-1"), failed.Failed[0].Step)
+		for _, id := range failed.NotReached {
+			ofWorker := strings.HasSuffix(string(id), "/worker-1") || strings.HasPrefix(string(id), "prerequisites/worker-1/")
+			atTheEnd := id == ha.StepReady || id == ha.StepVIPHolder || strings.HasPrefix(string(id), string(ha.StepVIPLook)+"/")
+			require.True(t, ofWorker || atTheEnd, id)
+		}
+		require.Contains(t, hosts.Nodes(), "worker-2")
+		unit, err := hosts.Host("cp-3").File("/etc/systemd/system/etcd.service")
+		require.NoError(t, err)
+		require.Contains(t, string(unit.Data.Bytes()), "--snapshot-count=20000")
+		require.Positive(t, sum.Outcomes[plan.Changed])
+
+		hosts.Host("worker-1").SetDown(false)
+		mustRun(t.Context(), t, hosts, p)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
 	})
 }

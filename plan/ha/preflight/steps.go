@@ -71,13 +71,16 @@ func (j Judge) judged(nodes []quorate.Node, o options, after []plan.ID) plan.Ste
 
 func (j Judge) steps(nodes []quorate.Node, o options) []plan.Step {
 	steps, ids := j.read(nodes, o)
+	for i, n := range nodes {
+		steps[i].Alone = n.Role == quorate.Worker // the cluster does without it
+	}
 	steps = append(steps, plan.Step{ID: FactsStep, Title: "every host has been read", Host: nodes[0].Name, After: ids, Action: milestone{}})
 	ids = nil
 	for _, n := range nodes {
 		ids = append(ids, ProbeID(n.Name))
 		steps = append(steps, plan.Step{
 			ID: ProbeID(n.Name), Title: "try what is around the host", Host: n.Name, Timeout: o.timeout,
-			After: []plan.ID{FactsStep}, Action: probe{judge: j, node: n, disk: o.disk, lenient: o.report != nil},
+			After: []plan.ID{FactsID(n.Name), FactsStep}, Alone: n.Role == quorate.Worker, Action: probe{judge: j, node: n, disk: o.disk, lenient: o.report != nil},
 		})
 	}
 	return append(steps, j.judged(nodes, o, ids))
@@ -325,7 +328,7 @@ type verdict struct {
 // rest.
 func (a verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
 	report, seen := a.report(surveyOf(h))
-	if seen < len(a.nodes) {
+	if a.unseen(surveyOf(h)) {
 		return nil, fmt.Errorf("%d of %d hosts have been read in this run", seen, len(a.nodes))
 	}
 	if a.into != nil {
@@ -357,6 +360,17 @@ func (a verdict) report(s *survey) (Report, int) {
 	}
 	report.add(a.judge, v.findings()...)
 	return report, len(all)
+}
+
+// unseen reports whether a control plane was not read. A worker that does not answer stops its
+// own steps alone.
+func (a verdict) unseen(s *survey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(a.nodes, func(n quorate.Node) bool {
+		_, seen := s.facts[n.Name]
+		return !seen && n.Role == quorate.ControlPlane
+	})
 }
 
 // JudgeUnreached is for a run in which some hosts could not be read.
