@@ -21,6 +21,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -95,7 +96,7 @@ var changes = map[string][]func(*quorate.Cluster){
 	"nodes.taints.effect":           {func(c *quorate.Cluster) { c.Nodes[3].Taints = []quorate.Taint{{Key: "dedicated", Effect: "NoExecute"}} }},
 	"allowEvenControlPlanes":        {func(c *quorate.Cluster) { c.AllowEvenControlPlanes = true }},
 	"etcd.stacked":                  {func(c *quorate.Cluster) { c.Etcd.Stacked = true }},
-	"etcd.plainHTTP":                {}, // only for Kubernetes 1.10: TestPlainHTTPIsKept
+	"etcd.plainHTTP":                {}, // only for Kubernetes 1.10: TestAMemberIsComparedWithItsUnit of package survey
 	"etcd.version":                  {func(c *quorate.Cluster) { c.Etcd.Version = quorate.Version{Major: 3, Minor: 7} }},
 	"etcd.dataDir":                  {func(c *quorate.Cluster) { c.Etcd.DataDir = "/srv/etcd" }},
 	"etcd.binary":                   {func(c *quorate.Cluster) { c.Etcd.Binary = "/opt/etcd/etcd" }},
@@ -251,4 +252,73 @@ func reissued(t *testing.T, cfg ha.Config, c quorate.Cluster) ha.Certs {
 	bundle, _, err := pki.Load(files, c, pki.Config{})
 	require.NoError(t, err)
 	return bundle
+}
+
+// storeOf are the files of a bundle's Store.
+func storeOf(cfg ha.Config) fstest.MapFS {
+	files := fstest.MapFS{}
+	for _, f := range cfg.Certs.(*pki.Bundle).Store() {
+		files[f.Path] = &fstest.MapFile{Data: f.Content.Bytes(), Mode: f.Mode}
+	}
+	return files
+}
+
+// What would harm a cluster that runs is refused before any host is changed, with what to do.
+func TestRefusedBeforeHarm(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(t *testing.T, hosts *hatest.Cluster, cfg *ha.Config)
+		want   string
+	}{
+		"a new service accounts' key and front-proxy authority": {func(t *testing.T, _ *hatest.Cluster, cfg *ha.Config) {
+			files := storeOf(*cfg)
+			for path := range files {
+				if strings.HasPrefix(path, "service-account/") || strings.HasPrefix(path, "front-proxy/") || strings.HasPrefix(path, "kubernetes-front-proxy/") {
+					delete(files, path)
+				}
+			}
+			bundle, _, err := pki.Load(files, cfg.Cluster, pki.Config{MakeMissingAuthorities: true})
+			require.NoError(t, err)
+			cfg.Certs = bundle
+		}, "certs[/etc/kubernetes/pki/sa.pub]"},
+		"a version, with packages": {func(_ *testing.T, _ *hatest.Cluster, cfg *ha.Config) {
+			cfg.Cluster.Version.Patch++
+			cfg.Prerequisites = software.Packages{}
+		}, "\"v1.37.3\" is described, \"v1.37.2\" runs"},
+		"a control plane replaced under another name": {func(_ *testing.T, hosts *hatest.Cluster, cfg *ha.Config) {
+			hosts.Host("cp-3").SetDown(true)
+			cfg.Cluster.Nodes[2] = quorate.Node{Name: "cp-4", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.24")}}
+		}, `nodes.name (api): nothing is described, "control-plane cp-3" runs`},
+		"by another's hand, in the API": {func(_ *testing.T, hosts *hatest.Cluster, _ *ha.Config) {
+			hosts.EditConfigMap("kubeadm-config", "ClusterConfiguration", func(s string) string { return strings.ReplaceAll(s, "10.244.0.0/16", "10.99.0.0/16") })
+		}, "pods (api)"},
+		"by another's hand, while no API server answers": {func(t *testing.T, hosts *hatest.Cluster, cfg *ha.Config) {
+			for _, host := range []string{"cp-1", "cp-2", "cp-3"} {
+				apply(t, hosts, host, "systemctl", "stop", "etcd.service")
+			}
+			cfg.Cluster.Etcd.DataDir = "/srv/etcd"
+		}, "etcd.dataDir (file on cp-1, cp-2, cp-3)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			four := hafixture.Three()
+			four.AllowEvenControlPlanes = true
+			four.Nodes = append(four.Nodes, quorate.Node{Name: "cp-4", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.24")}})
+			hosts := fakeCluster(t, four)
+			cfg := config(t, hafixture.Three())
+			p, err := planFor(cfg)
+			require.NoError(t, err)
+			mustRun(t.Context(), t, hosts, p)
+			c.change(t, hosts, &cfg)
+			if name != "a new service accounts' key and front-proxy authority" {
+				cfg.Certs = reissued(t, cfg, cfg.Cluster)
+			}
+			p, err = planFor(cfg)
+			require.NoError(t, err)
+			before := filesOf(t, hosts)
+			_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+			var drift *survey.DriftError
+			require.ErrorAs(t, err, &drift)
+			require.ErrorContains(t, err, c.want)
+			require.Equal(t, before, filesOf(t, hosts))
+		})
+	}
 }

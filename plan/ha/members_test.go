@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,5 +172,35 @@ func TestADeadWorkerStopsItsOwnStepsAlone(t *testing.T) {
 		hosts.Host("worker-1").SetDown(false)
 		mustRun(t.Context(), t, hosts, p)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
+
+// A new member is not added beside one that nobody described: a dead one would count for ever.
+func TestNoMemberIsAddedBesideAStray(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		four := hafixture.Three()
+		four.AllowEvenControlPlanes = true
+		four.Nodes = append(four.Nodes, quorate.Node{Name: "cp-4", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.24")}})
+		hosts := fakeCluster(t, four)
+		cfg := config(t, four)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, p)
+		gone, err := resetFor(cfg, ha.ResetConfig{Nodes: []string{"cp-4"}})
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, gone)
+		requireVoters(t, hosts, 3)
+		// cp-3 dies, and somebody deletes its node.
+		apply(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
+		apply(t, hosts, "cp-1", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "delete", "node", "cp-3")
+		hosts.Host("cp-3").SetDown(true)
+		cfg.Cluster.Nodes = slices.Concat(four.Nodes[:2], four.Nodes[3:])
+		cfg.Certs = reissued(t, cfg, cfg.Cluster)
+		p, err = planFor(cfg)
+		require.NoError(t, err)
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+		require.ErrorContains(t, err, "etcd has members that are not described, cp-3")
+		running, voters := hosts.Quorum()
+		require.Equal(t, [2]int{2, 3}, [2]int{running, voters})
 	})
 }

@@ -1,12 +1,14 @@
 package survey
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/kubeadm"
 )
 
@@ -114,4 +116,39 @@ portRange: ""
 	c.fields("kubeadm.kubelet", InAPI, "", map[string]any{"cgroupDriver": "systemd"}, fieldsOf(kubelet+"maxPods: 50\n"))
 	c.fields("kubeadm.kubeProxy", InAPI, "", nil, map[string]any{"mode": "nftables"})
 	require.Len(t, c.found, 2)
+}
+
+// A member with data is compared with what its unit would be: where its data is, its ports,
+// and whether it speaks TLS. Without data it may be started in any way.
+func TestAMemberIsComparedWithItsUnit(t *testing.T) {
+	unit := func(scheme, port, dir string) string {
+		return "[Service]\nExecStart=/usr/local/bin/etcd \\\n  --data-dir=" + dir + " \\\n  --listen-client-urls=" + scheme + "://192.0.2.11:" + port + "," + scheme +
+			"://127.0.0.1:" + port + " \\\n  --listen-peer-urls=" + scheme + "://192.0.2.11:2380\n"
+	}
+	n := quorate.Node{Name: "cp-1", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}
+	c := quorate.Cluster{Version: quorate.Version{Major: 1, Minor: 10, Patch: 4}, Nodes: []quorate.Node{n}}
+	d := Described{Cluster: c, EtcdUnits: map[string]string{"cp-1": unit("https", "2379", "/a")}}
+	for name, want := range map[string]struct {
+		unit  string
+		paths []string
+	}{
+		"same":  {unit("https", "2379", "/a"), nil},
+		"plain": {unit("http", "2379", "/a"), []string{"etcd.plainHTTP"}},
+		"port":  {unit("https", "3379", "/a"), []string{"etcd.clientPort"}},
+		"dir":   {unit("https", "2379", "/b"), []string{"etcd.dataDir"}},
+	} {
+		for _, data := range []string{"/a", ""} {
+			r := report{texts: map[string]string{etcd.UnitPath: want.unit}, data: data}
+			var paths []string
+			for _, x := range d.compare(map[string]report{"cp-1": r}, nil) {
+				paths = append(paths, x.Path)
+				require.Equal(t, Fixed, x.Class)
+			}
+			if data == "" {
+				require.Empty(t, paths, name)
+			} else {
+				require.Equal(t, want.paths, paths, name)
+			}
+		}
+	}
 }

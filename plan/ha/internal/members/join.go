@@ -1,15 +1,18 @@
 package members
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
@@ -57,6 +60,11 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, nil // nobody to join; etcd-health says who does not answer
 	case err != nil:
 		return j.diff(adding, "an earlier run has begun it, and the others wait for it"), nil //nolint:nilerr // they cannot answer before it runs
+	case !ok && len(j.strays(list)) > 0:
+		return nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
+			Found: "etcd has members that are not described, " + strings.Join(j.strays(list), ", ") + ": with one more it would take more of them to act",
+			Do:    "describe them, or take them out first (PlanReset, or etcdctl member remove where the host is gone for good)",
+		}}}
 	case !ok:
 		return j.diff(adding, "the cluster runs without it"), nil
 	case m.Name == "":
@@ -74,6 +82,20 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return plan.Diff{{Verb: "start", Subject: "etcd member " + j.Self.Name, Detail: "it has stopped, and the others run", Data: starting}}, nil
 	}
 	return nil, nil
+}
+
+// strays are the members that nobody described, by name or address.
+func (j Join) strays(list []etcdclient.Member) []string {
+	var names []string
+	for _, m := range list {
+		known := slices.ContainsFunc(append(slices.Clone(j.Peers), j.Self), func(p Peer) bool {
+			return m.Name == p.Name || slices.Contains(m.PeerURLs, p.peer)
+		})
+		if !known {
+			names = append(names, termsafe.Line(cmp.Or(m.Name, strings.Join(m.PeerURLs, " "))))
+		}
+	}
+	return names
 }
 
 // joining is how a member comes into the cluster.
