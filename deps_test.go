@@ -237,7 +237,7 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/hostsetup", "transport", "etcd"},
 		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/kube", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
 		"plan/ha": {
-			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
 			"transport", "kubeadm", "etcd", "vip",
 		},
 		"plan/filejournal": {"plan", "plan/journal"},

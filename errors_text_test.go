@@ -26,6 +26,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/plan/ha/software"
 	"github.com/quorate-dev/quorate/plan/ha/statedir"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/ssh"
@@ -44,11 +45,11 @@ var ownErrors = []error{
 	&etcdclient.EndpointError{}, &etcdclient.SnapshotError{}, &etcdclient.UnsupportedError{},
 	&pki.FileError{}, &pki.AuthorityError{}, &pki.VerifyError{}, &pki.StackedError{}, &pki.UnknownNodeError{},
 	&plan.GraphError{}, &plan.StepError{}, &plan.RunError{}, &plan.NotConvergedError{}, &plan.PanicError{}, &plan.HostError{},
-	&plan.IrreversibleError{}, &plan.LockedError{}, &plan.LockLostError{}, &plan.JournalError{}, &plan.StaleError{}, &plan.PreviewSchemaError{},
+	&plan.IrreversibleError{}, &plan.LockedError{}, &plan.LockLostError{}, &plan.JournalError{}, &plan.UndescribedError{}, &plan.StaleError{}, &plan.PreviewSchemaError{},
 	&drill.ReportSchemaError{}, &drill.BreakError{}, &drill.NotRedundantError{},
 	&events.Error{}, &events.WriteError{}, &events.ReadError{}, &events.SchemaError{},
 	&filejournal.FormatError{}, &journal.SchemaError{},
-	&ha.QuorumError{}, &preflight.Error{}, &software.HashError{},
+	&ha.QuorumError{}, &ha.RestartError{}, &ha.VIPError{}, &preflight.Error{}, &survey.DriftError{}, &software.HashError{},
 	&statedir.AccessError{}, &statedir.FileError{}, &statedir.LockedError{},
 	&transport.ExitError{}, &transport.NotStartedError{}, &transport.StillRunningError{}, &transport.UnknownExitError{},
 	&transport.DialError{}, &transport.TunnelError{}, &transport.FileError{}, &ssh.AuthError{}, &sudo.Error{},
@@ -56,7 +57,7 @@ var ownErrors = []error{
 
 // ownTexts are other values that hold what a host may have sent, and have a String.
 var ownTexts = []any{
-	&quorate.Problem{}, &plan.Change{}, &plan.Finding{}, &plan.Operator{}, &plan.Holder{}, &plan.Unfinished{}, &ssh.Attempt{},
+	&quorate.Problem{}, &survey.Difference{}, &plan.Change{}, &plan.Finding{}, &plan.Operator{}, &plan.Holder{}, &plan.Unfinished{}, &ssh.Attempt{},
 }
 
 // Whatever is in an error's fields, its text is safe to print: this is the one place where

@@ -100,6 +100,7 @@ func shownErrors() map[events.Kind]error {
 		events.KindUndescribed:   &plan.UndescribedError{Steps: []plan.ID{"motd/cp-1"}},
 		events.KindPreviewSchema: &plan.PreviewSchemaError{Got: "quorate.dev/preview/v2"},
 		events.KindQuorum:        &ha.QuorumError{Member: "cp-2", Voters: 2, Majority: 2, Healthy: []string{"cp-1"}, Err: errors.New("cp-3 does not answer")},
+		events.KindRestart:       &ha.RestartError{Member: "cp-1", Err: errors.New("Job for etcd.service failed")},
 		events.KindIrreversible:  &plan.IrreversibleError{Step: "etcd-join/cp-2", Reason: "what it does has no way back"},
 		events.KindGraph:         &plan.GraphError{Faults: []string{`step "b" comes after "a", which is no step`}},
 		events.KindEventWrite:    &events.WriteError{Seq: 12, Err: errors.New("no space left on device")},

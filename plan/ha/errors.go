@@ -14,3 +14,7 @@ type QuorumError = members.QuorumError
 // that a control plane does not reach it there: VRRP that is dropped between
 // hosts, or an address somebody has given to another. What the run did is done.
 type VIPError = holder.Error
+
+// RestartError reports that a member of etcd did not come back with its new files. The others
+// were not restarted.
+type RestartError = members.RestartError

@@ -291,6 +291,7 @@ func TestLostDisk(t *testing.T) {
 				hosts.Host("cp-2").Delete(path)
 			}
 		}
+		hosts.Host("cp-2").Delete("/var/lib/quorate/etcd/member")
 	}
 	hosts := fakeCluster(t, cfg.Cluster)
 	mustRun(t.Context(), t, hosts, create)

@@ -149,11 +149,11 @@ func (d Difference) place() string {
 }
 
 func message(path, place, described, running, do string) string {
-	s := termsafe.Line(path) + " (" + place + "): " + quoted(described) + " is described, " + quoted(running) + " runs"
+	s := path + " (" + place + "): " + quoted(described) + " is described, " + quoted(running) + " runs"
 	if do != "" {
 		s += ": " + do
 	}
-	return s
+	return termsafe.Line(s)
 }
 
 // shownValue bounds a value in a message.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -67,9 +69,14 @@ type RestartError struct {
 func (e *RestartError) Error() string {
 	s := fmt.Sprintf("etcd member %s does not come back with its new settings: %v\n", e.Member, e.Err)
 	if e.Back != nil {
-		return s + fmt.Sprintf("its old unit does not bring it back either: %v: look at journalctl -u etcd on its host", e.Back)
+		return termsafe.Text(s + fmt.Sprintf("its old unit does not bring it back either: %v: look at journalctl -u etcd on its host", e.Back))
 	}
-	return s + "its old unit is in place again, and it runs: look at journalctl -u etcd on its host, and correct the description"
+	return termsafe.Text(s) + "its old unit is in place again, and it runs: look at journalctl -u etcd on its host, and correct the description"
+}
+
+// DescribeEvent returns what was tried, and what to do.
+func (e *RestartError) DescribeEvent() events.Error {
+	return events.Error{Kind: events.KindRestart, Tried: "restart etcd member " + e.Member, Do: "look at journalctl -u etcd on its host, and correct the description"}
 }
 
 // Unwrap returns what failed.
