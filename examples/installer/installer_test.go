@@ -228,7 +228,7 @@ func TestFailureText(t *testing.T) {
 	s.hosts.Host("cp-2").SetDown(true)
 	code, _, stderr := s.run(t)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, stderr, "step preflight/cp-2 on cp-2")
+	require.Contains(t, stderr, "step facts/cp-2 on cp-2")
 }
 
 // A preflight says what is wrong, and touches nothing.
