@@ -18,7 +18,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
 )
 
-const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated.wal"
+const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated"
 
 func requireVoters(t *testing.T, hosts *hatest.Cluster, want int) {
 	t.Helper()

@@ -184,7 +184,7 @@ type member struct {
 
 // memberData is what a simulated member keeps in its data directory: which
 // cluster it is of, and its ID there.
-const memberData = "/member/wal/simulated.wal"
+const memberData = "/member/wal/simulated"
 
 func (h *host) dataPath() string { return h.cluster.c.Etcd.DataDir + memberData }
 
