@@ -60,12 +60,16 @@ func Script(text string, vars map[string]string, args ...string) transport.Query
 	argv := []string{"sh", "-c", text, "sh"}
 	if len(vars) > 0 {
 		var set strings.Builder
-		for i, name := range slices.Sorted(maps.Keys(vars)) {
-			fmt.Fprintf(&set, "%s=${%d} ", name, i+1)
-			argv = append(argv, vars[name])
+		names := slices.Sorted(maps.Keys(vars))
+		for some := range slices.Chunk(names, 9) { // not every shell has ${10}
+			for i, name := range some {
+				fmt.Fprintf(&set, "%s=${%d} ", name, i+1)
+				argv = append(argv, vars[name])
+			}
+			fmt.Fprintf(&set, "&& shift %d\n", len(some))
 		}
 		first, rest, _ := strings.Cut(text, "\n")
-		argv[2] = fmt.Sprintf("%s\n%s&& shift %d\n%s", first, set.String(), len(vars), rest)
+		argv[2] = first + "\n" + set.String() + rest
 	}
 	return transport.Query{Argv: append(argv, args...)}
 }

@@ -55,8 +55,8 @@ func (r *recipe) judge() preflight.Judge {
 // clocks, identities that are not unique, firewalls between hosts, a VIP that
 // somebody else has. It takes one command on each host and, unless each is this
 // cluster's own already, one more, which takes up to 2 seconds for paths that
-// are blocked and a second and three of keepalived's intervals where there is a
-// tcpdump, with a connection through each control plane beside it. It changes
+// are blocked, and a second and three of keepalived's intervals, 3 seconds at least, to
+// hear VRRP, with a connection through each control plane beside it. It changes
 // nothing, but see preflight.Config.Disk.
 //
 // Plan's own first steps are the same, without the disk. Here hosts that

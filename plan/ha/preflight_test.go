@@ -56,9 +56,21 @@ func hostsWithoutTcpdump(t *testing.T, c quorate.Cluster) *hatest.Cluster {
 		seed(t, h, "/proc/net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue\n"+
 			"   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n   1: 0B0200C0:0946 0C0200C0:0946 01 00000000:00000000\n")
 		seed(t, h, "/sys/fs/cgroup/cgroup.controllers", "cpu memory\n")
+		hearing(h, c, n.Name)
 		disk(h, "0.00123")
 	}
 	return hosts
+}
+
+// hearing makes a control plane hear the VRRP of all others but those.
+func hearing(h *faketransport.Host, c quorate.Cluster, but ...string) {
+	answer := "raw=yes\n"
+	for _, n := range c.ControlPlanes() {
+		if !slices.Contains(but, n.Name) {
+			answer += "heard=" + n.Address().String() + "\n"
+		}
+	}
+	h.Handle(faketransport.Prefix("python3"), faketransport.Reply(answer))
 }
 
 // complains writes to standard error and exits.
@@ -272,7 +284,7 @@ func TestPreflightTroubles(t *testing.T) {
 			require.NoError(t, ignoring.Err())
 			switch tr.check {
 			case preflight.VIP, preflight.VRID, preflight.Path, preflight.Disk, preflight.CgroupDriver, preflight.Tunnel,
-				preflight.CRIPlugin, preflight.SandboxImage, preflight.Endpoint:
+				preflight.CRIPlugin, preflight.SandboxImage, preflight.Endpoint, preflight.VRRP:
 				require.Empty(t, ignoring.Ignored, "what is ignored is not tried")
 			default:
 				require.Equal(t, len(report.Findings), len(ignoring.Ignored))

@@ -85,6 +85,32 @@ var vipTroubles = map[string]trouble{
 	}, nil},
 }
 
+// deaf makes a host not hear some others' VRRP.
+func deaf(names map[string][]string) func(*testing.T, *hatest.Cluster) {
+	return func(_ *testing.T, hosts *hatest.Cluster) {
+		for name, but := range names {
+			hearing(hosts.Host(name), hafixture.Three(), append(but, name)...)
+		}
+	}
+}
+
+// vrrpTroubles are about protocol 112 between control planes.
+var vrrpTroubles = map[string]trouble{
+	"VRRP dropped one way":       {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-2"}, "does not get from cp-1 to cp-2", "docs/hosts.md", deaf(map[string][]string{"cp-2": {"cp-1"}}), nil},
+	"VRRP dropped the other way": {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-3"}, "does not get from cp-3 to cp-1", "firewalls", deaf(map[string][]string{"cp-1": {"cp-3"}}), nil},
+	"VRRP dropped between two":   {preflight.VRRP, quorate.Refused, []string{"cp-2", "cp-3"}, "does not get between cp-2 and cp-3", "firewalls", deaf(map[string][]string{"cp-2": {"cp-3"}, "cp-3": {"cp-2"}}), nil},
+	"VRRP dropped at one host":   {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-2", "cp-1", "cp-3"}, "to cp-1", "firewalls", deaf(map[string][]string{"cp-1": {"cp-2", "cp-3"}}), nil},
+	"VRRP to the group dropped":  {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-2"}, "does not get from cp-2 to cp-1", "firewalls", deaf(map[string][]string{"cp-1": {"cp-2"}}), func(c *quorate.Cluster) { c.Endpoint.VIP.Multicast = true }},
+	"no Python": {preflight.VRRP, quorate.Unchecked, []string{"cp-2"}, "not checked: the host has no Python", "install python3", func(_ *testing.T, hosts *hatest.Cluster) {
+		hosts.Host("cp-2").Handle(faketransport.Prefix("python3"), faketransport.Fail(127, ""))
+	}, nil},
+	"no raw sockets": {preflight.VRRP, quorate.Unchecked, []string{"cp-1", "cp-3"}, "may open no raw socket", "protocol 112", func(_ *testing.T, hosts *hatest.Cluster) {
+		for _, name := range []string{"cp-1", "cp-3"} {
+			hosts.Host(name).Handle(faketransport.Prefix("python3"), faketransport.Fail(1, "PermissionError: [Errno 1] Operation not permitted\n"))
+		}
+	}, nil},
+}
+
 // holding makes hosts have the VIP.
 func holding(names ...string) func(*testing.T, *hatest.Cluster) {
 	return func(_ *testing.T, hosts *hatest.Cluster) {
@@ -220,7 +246,7 @@ func hidden(host, other, path, program string) trouble {
 func allTroubles(t *testing.T) map[string]trouble {
 	t.Helper()
 	all := maps.Clone(troubles)
-	for _, more := range []map[string]trouble{vipTroubles, portTroubles, softwareTroubles} {
+	for _, more := range []map[string]trouble{vipTroubles, vrrpTroubles, portTroubles, softwareTroubles} {
 		for name, tr := range more {
 			require.NotContains(t, all, name)
 			all[name] = tr

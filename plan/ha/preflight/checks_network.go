@@ -24,6 +24,7 @@ const (
 	VIPInterface plan.Check = "vip-interface"
 	VIPHolders   plan.Check = "vip-holders"
 	VRID         plan.Check = "vrid"
+	VRRP         plan.Check = "vrrp"
 	Disk         plan.Check = "disk"
 )
 
@@ -226,6 +227,14 @@ func vipChecks() []Check {
 				"by unicast is not heard at all, and a switch that withholds multicast hides the rest.",
 			judge: vrid,
 		},
+		{
+			Name: VRRP, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factRaw, factHeard, factAddress},
+			Finds: "VRRP (IP protocol 112) does not get from one control plane to another, with which several would hold the VIP",
+			Notes: "Control planes send each other packets of that protocol at the same time, as keepalived will, by unicast or to the group, and hear " +
+				"behind their own firewalls. Their VRID is 0, which keepalived ignores. It takes root and a Python (python3, platform-python or python): " +
+				"without one, or where hosts were not asked at the same time, the finding says \"not checked\".",
+			judge: vrrp,
+		},
 	}
 }
 
@@ -326,6 +335,78 @@ func vrid(v view) []plan.Finding {
 			fmt.Sprintf("install tcpdump and look again, or make sure that nobody on this network has the VRID %d", v.Cluster.Endpoint.VIP.RouterID), unable...))
 	}
 	return found
+}
+
+// sendEvery is vrrp.py's, with some time to be late.
+const sendEvery = 500 * time.Millisecond
+
+// vrrp finds pairs of control planes of which one does not hear the other.
+func vrrp(v view) []plan.Finding {
+	var found []plan.Finding
+	var unable, apart []string
+	var able []hostFacts
+	note := func(to *[]string, name string) {
+		if !slices.Contains(*to, name) {
+			*to = append(*to, name)
+		}
+	}
+	v.probedHosts(func(h hostFacts, p probed) {
+		switch {
+		case vipInterface(v.Cluster, h.node) == "" || len(v.vrrpPeers(h.node)) == 0:
+		case !h.facts.holds(v.vrrpAddress(h.node)): // which is the finding
+		case p.raw:
+			able = append(able, h)
+		default:
+			note(&unable, h.node.Name)
+		}
+	})
+	hears := func(to, from hostFacts) bool {
+		return slices.ContainsFunc(v.probes[to.node.Name].heard, from.facts.holds)
+	}
+	for i, a := range able {
+		for _, b := range able[i+1:] {
+			var what string
+			switch there, back := hears(b, a), hears(a, b); {
+			case there && back:
+				continue
+			case !v.overlap(a, b):
+				note(&apart, a.node.Name)
+				note(&apart, b.node.Name)
+				continue
+			case there:
+				what = "from " + b.node.Name + " to " + a.node.Name
+			case back:
+				what = "from " + a.node.Name + " to " + b.node.Name
+			default:
+				what = "between " + a.node.Name + " and " + b.node.Name
+			}
+			found = append(found, finding(quorate.Refused, "VRRP (IP protocol 112) does not get "+what,
+				"let the protocol through in the firewalls of both hosts and of the network between them (docs/hosts.md)", a.node.Name, b.node.Name))
+		}
+	}
+	if len(unable) > 0 {
+		found = append(found, finding(quorate.Unchecked, "not checked: the host has no Python to send VRRP with, or may open no raw socket",
+			"install python3 and look again, or make sure that IP protocol 112 gets through between control planes", unable...))
+	}
+	if len(apart) > 0 {
+		found = append(found, finding(quorate.Unchecked, "not checked: the hosts did not try VRRP at the same time", "run again, with more hosts side by side (Parallel)", apart...))
+	}
+	return found
+}
+
+// overlap reports whether two hosts have certainly sent and heard at the same time.
+// Each did so for listenSeconds at some moment between question and answer.
+func (v view) overlap(a, b hostFacts) bool {
+	p, q := v.probes[a.node.Name], v.probes[b.node.Name]
+	length := time.Duration(v.listenSeconds()) * time.Second
+	begin, end := p.received, p.sent
+	if q.received.After(begin) {
+		begin = q.received
+	}
+	if q.sent.Before(end) {
+		end = q.sent
+	}
+	return !end.Add(length).Before(begin.Add(-length).Add(sendEvery))
 }
 
 func sortedAddrs(m map[netip.Addr][]string) []netip.Addr {

@@ -17,6 +17,8 @@ const (
 	factNeighbour fact = "neighbour"
 	factListened  fact = "vrrp"
 	factRouter    fact = "router"
+	factRaw       fact = "raw"
+	factHeard     fact = "heard"
 	factDriver    fact = "driver"
 	factDisabled  fact = "disabled"
 	factSandbox   fact = "sandbox"
@@ -38,6 +40,12 @@ type probed struct {
 	// sends them with the VRID.
 	vrrp    bool
 	routers []netip.Addr
+	// raw says that the host has sent and heard VRRP itself, heard whose it was, of those
+	// who tried it too.
+	raw   bool
+	heard []netip.Addr
+	// sent and received are when that was asked for and answered, by the operator's clock.
+	sent, received time.Time
 	// driver is the container runtime's cgroup driver, or driverUnknown; empty if
 	// it was not asked.
 	driver string
@@ -110,6 +118,12 @@ var probeReaders = map[fact]func(p *probed, value string, words []string){
 			add(&p.routers, from)
 		}
 	},
+	factRaw: func(p *probed, value string, _ []string) { p.raw = value == "yes" },
+	factHeard: func(p *probed, value string, _ []string) {
+		if from, err := netip.ParseAddr(value); err == nil {
+			add(&p.heard, from)
+		}
+	},
 	factDriver: func(p *probed, value string, _ []string) { p.driver = value },
 	factDisabled: func(p *probed, value string, _ []string) {
 		for _, word := range strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" ,[]\"'", r) }) {
@@ -144,6 +158,12 @@ var probeReaders = map[fact]func(p *probed, value string, words []string){
 //
 //go:embed scripts/probes.sh
 var probesScript string
+
+// vrrpProgram sends and hears VRRP by a raw socket, behind the host's firewall as
+// keepalived does. No shell can.
+//
+//go:embed scripts/vrrp.py
+var vrrpProgram string
 
 // diskScript writes one file of half a megabyte in a directory of its own in etcd's
 // data directory, or in the nearest parent that is there, and removes both.

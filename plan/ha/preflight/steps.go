@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -238,7 +240,9 @@ func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, 
 		connecting.Go(func() { tunnel, lost = a.tunnel(ctx, h) })
 	}
 	vars, targets := a.judge.probesVars(facts)
+	sent := a.judge.now()
 	out, err := h.Ask(ctx, plan.Script(probesScript, vars, targets...))
+	received := a.judge.now()
 	connecting.Wait()
 	if err = errors.Join(err, lost); err != nil {
 		return probed{}, err
@@ -247,7 +251,7 @@ func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, 
 	if err != nil {
 		return found, err
 	}
-	found.tunnel = tunnel
+	found.tunnel, found.sent, found.received = tunnel, sent, received
 	if found.disk = a.disk && a.judge.measures(facts); found.disk {
 		out, err := h.Ask(ctx, plan.Script(diskScript, map[string]string{"DISK_DIR": a.judge.dataDir(a.node)}))
 		if err != nil {
@@ -281,7 +285,7 @@ func (a probe) Describe() plan.Description {
 // probesVars are the variables of probesScript, and the addresses and ports that
 // it tries: what only ignored checks need is not tried.
 func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string) {
-	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "RUNTIME": "", "ENDPOINT": ""}
+	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "SPEAK_SECONDS": "0", "SPEAK_PROGRAM": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}
 	if iface := vipInterface(j.Cluster, h.node); iface != "" {
 		vip := vipAddress(j.Cluster)
 		vars["VIP_INTERFACE"], vars["VRID"] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
@@ -289,8 +293,11 @@ func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string
 			vars["VIP"], vars["VIP_PORT"] = vip.String(), strconv.Itoa(j.Cluster.Endpoint.Port)
 		}
 		if j.wants(factListened) {
-			// Three of the others' intervals, if theirs is like this one.
-			vars["LISTEN_SECONDS"] = strconv.Itoa(1 + 3*int(time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)/time.Second))
+			vars["LISTEN_SECONDS"] = strconv.Itoa(j.listenSeconds())
+		}
+		if peers := j.vrrpPeers(h.node); len(peers) > 0 && j.wants(factHeard) {
+			vars["SPEAK_SECONDS"], vars["SPEAK_PROGRAM"] = strconv.Itoa(j.listenSeconds()), vrrpProgram
+			vars["SPEAK_FROM"], vars["SPEAK_TO"] = j.vrrpAddress(h.node).String(), strings.Join(peers, " ")
 		}
 	}
 	asks := slices.ContainsFunc([]fact{factDriver, factDisabled, factSandbox}, j.wants)
@@ -307,6 +314,43 @@ func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string
 		targets = append(targets, t.Addr().String(), strconv.Itoa(int(t.Port())))
 	}
 	return vars, targets
+}
+
+// listenSeconds is how long to listen for VRRP: three of the others' intervals, if
+// theirs is like this one, and for as long that hosts which begin one after another
+// hear each other.
+func (j Judge) listenSeconds() int {
+	intervals := 3 * time.Duration(j.Cluster.Endpoint.VIP.AdvertInterval)
+	return max(3, 1+int((intervals+time.Second-1)/time.Second))
+}
+
+// vrrpAddress is a node's own address of the VIP's family, invalid if it has none.
+func (j Judge) vrrpAddress(n quorate.Node) netip.Addr {
+	for _, a := range n.Addresses {
+		if a.Is4() == vipAddress(j.Cluster).Is4() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// vrrpPeers are where a control plane's advertisements go.
+func (j Judge) vrrpPeers(n quorate.Node) []string {
+	var peers []string
+	for _, other := range j.Cluster.ControlPlanes() {
+		if a := j.vrrpAddress(other); other.Name != n.Name && a.IsValid() {
+			peers = append(peers, a.String())
+		}
+	}
+	switch {
+	case len(peers) == 0 || !j.vrrpAddress(n).IsValid():
+		return nil
+	case !j.Cluster.Endpoint.VIP.Multicast:
+		return peers
+	case vipAddress(j.Cluster).Is4():
+		return []string{"224.0.0.18"}
+	}
+	return []string{"ff02::12"}
 }
 
 // measures reports whether a host has a disk to measure: one for etcd's data,

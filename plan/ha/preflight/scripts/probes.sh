@@ -5,6 +5,10 @@
 #   VIP_INTERFACE   the VIP's
 #   VRID            to listen for
 #   LISTEN_SECONDS  0 for not at all
+#   SPEAK_SECONDS   for how long to send and hear VRRP, 0 for not at all
+#   SPEAK_PROGRAM   that does it, in Python
+#   SPEAK_FROM      the host's own address
+#   SPEAK_TO        the other control planes' addresses, or VRRP's group
 #   RUNTIME         docker, containerd or crio to ask for its settings, empty for none
 #   ENDPOINT        an external one's name or address, empty for none
 #   "$@" is pairs of an address and a port
@@ -46,6 +50,14 @@ listen() {
 		case "$line" in *"vrid $VRID,"*) printf 'router=%s\n' "$line" ;; esac
 	done
 }
+speak() {
+	for python in python3 /usr/libexec/platform-python python; do
+		have "$python" || continue
+		# shellcheck disable=SC2086 # addresses are words
+		"$python" -c "$SPEAK_PROGRAM" "$SPEAK_FROM" "$SPEAK_SECONDS" "$VIP_INTERFACE" "$VRID" $SPEAK_TO 2>/dev/null
+		return
+	done
+}
 runtime() {
 	driver=unknown
 	case "$RUNTIME" in
@@ -84,6 +96,7 @@ endpoint() {
 		printf 'endpoint=unresolved none\n'
 	fi
 }
+[ "$SPEAK_SECONDS" -eq 0 ] || speak &
 if [ "$LISTEN_SECONDS" -gt 0 ] && have tcpdump && have timeout; then
 	listen &
 fi
