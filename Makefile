@@ -10,7 +10,7 @@ TESTED := ./... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e
 # Where goroutines meet; tiers_test.go finds what is missing.
 RACED := ./internal/... ./transport/... ./etcd/etcdclient/... ./plan/... ./examples/... ./plan/etcdjournal/... ./plan/otelplan/... ./etcd/etcdclient/e2e/... ./examples/quickstart/... ./examples/lab/...
 # Those with tests named TestReal.
-HOSTED := ./vip ./plan/ha/internal/holder ./plan/drill ./transport/internal/opensshtest ./transport/ssh ./transport/sudo ./etcd/etcdclient ./etcd/etcdclient/e2e
+HOSTED := ./vip ./plan/ha/internal/holder ./plan/drill ./transport/internal/opensshtest ./transport/ssh ./transport/sudo ./etcd/etcdclient ./etcd/etcdclient/e2e ./plan/ha/preflight
 
 .PHONY: fuzz help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability drill
 
