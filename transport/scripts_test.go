@@ -76,7 +76,16 @@ func FuzzParseStat(f *testing.F) {
 	f.Add("-")
 	f.Add("d 755 root 0 root 0 4096")
 	f.Add("f 600 UNKNOWN 1234 root 0 1 " + strings.Repeat("ab", 32))
+	for _, hostile := range []string{
+		"f \x1b[2J root 0 root 0 1 ab", "f 600 \u202eroot 0 root 0 1 " + strings.Repeat("ab", 32), "d 777777777777 a 1 b 2 3", "f 600 a 1 b 2 -1 " + strings.Repeat("ab", 32),
+		"f 600 a 1 b 2 99999999999999999999 ab", "\x00", "- -", strings.Repeat("f ", 10000), "d 755 root 0 root 0 4096\nd 755 root 0 root 0 4096", "é 1 2 3",
+	} {
+		f.Add(hostile)
+	}
 	f.Fuzz(func(t *testing.T, line string) {
+		if all, err := parseStats([]string{"/p", "/q"}, line); err == nil && len(all) != 2 {
+			t.Errorf("%q returned %+v", line, all)
+		}
 		info, err := parseStat("/p", line)
 		if err == nil && line != "-" && !info.Exists {
 			t.Errorf("%q returned %+v", line, info)

@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -170,7 +171,18 @@ dd=nonsense
 // Whatever a host prints, parsing ends, and what is read makes sense.
 func FuzzParseFacts(f *testing.F) {
 	f.Add([]byte("time=1.5\nlisten=0100007F:0016\nfile=x\ntext=-----BEGIN CERTIFICATE-----\ntext=-----END CERTIFICATE-----\nsysctl=/a b=c\naddress=::1/128\n"))
+	for k := range factReaders {
+		for _, h := range hostile {
+			f.Add([]byte(string(k) + "=" + h + "\n" + string(k) + "=eth0 " + h + " = 1\n"))
+		}
+	}
+	f.Add([]byte(strings.Repeat("text=\n", 5000)))
 	f.Fuzz(func(t *testing.T, out []byte) {
+		for _, form := range reported(hostsThatPrint([][]byte{out, out}, [][]byte{nil, nil}), errors.New(string(out))) {
+			if err := readable(form); err != nil {
+				t.Error(err)
+			}
+		}
 		facts := readAs(t, parseFacts, out)
 		for _, l := range facts.listening {
 			if !l.IsValid() {
@@ -192,7 +204,18 @@ func FuzzParseFacts(f *testing.F) {
 
 func FuzzParseProbes(f *testing.F) {
 	f.Add([]byte("path=192.0.2.1 1 refused\ndd=1 copied, 0.5 s\nrouter=x 192.0.2.1 > y\nneighbour=a REACHABLE\n"))
+	for k := range probeReaders {
+		for _, h := range hostile {
+			f.Add([]byte(string(k) + "=" + h + "\n" + string(k) + "=192.0.2.1 " + h + " x\n"))
+		}
+	}
+	f.Add([]byte(strings.Repeat("router=x 192.0.2.1 > y\n", 5000)))
 	f.Fuzz(func(t *testing.T, out []byte) {
+		for _, form := range reported(hostsThatPrint([][]byte{nil, nil}, [][]byte{out, out}), errors.New(string(out))) {
+			if err := readable(form); err != nil {
+				t.Error(err)
+			}
+		}
 		p := readAs(t, parseProbes, out)
 		if !slices.IsSorted(p.syncs) || len(p.syncs) > 0 && (p.syncs[0] < 0 || p.syncs[len(p.syncs)-1] > time.Hour) {
 			t.Errorf("%v", p.syncs)
