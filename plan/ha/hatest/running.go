@@ -28,7 +28,7 @@ func (h *host) upload(in faketransport.Invocation, args []string) error {
 	if err != nil {
 		return fail(in, "[ERROR] unable to read config from %q", config(args))
 	}
-	maps := map[string]map[string]string{}
+	uploaded := map[string]map[string]string{}
 	for _, text := range strings.Split(string(f.Data.Bytes()), "\n---\n") {
 		var doc map[string]any
 		if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
@@ -43,18 +43,18 @@ func (h *host) upload(in faketransport.Invocation, args []string) error {
 			if err != nil {
 				return err
 			}
-			maps["kubeadm-config"] = map[string]string{kind: string(public)}
+			uploaded["kubeadm-config"] = map[string]string{kind: string(public)}
 		case "KubeletConfiguration":
 			name := "kubelet-config"
 			if !h.cluster.c.Version.Has(quorate.ControlPlaneTaint) { // both are of 1.24
 				name = fmt.Sprintf("kubelet-config-%d.%d", h.cluster.c.Version.Major, h.cluster.c.Version.Minor)
 			}
-			maps[name] = map[string]string{"kubelet": text}
+			uploaded[name] = map[string]string{"kubelet": text}
 		case "KubeProxyConfiguration":
-			maps["kube-proxy"] = map[string]string{"config.conf": text, "kubeconfig.conf": "simulated\n"}
+			uploaded["kube-proxy"] = map[string]string{"config.conf": text, "kubeconfig.conf": "simulated\n"}
 		}
 	}
-	h.cluster.configMaps = maps
+	h.cluster.configMaps = uploaded
 	return nil
 }
 

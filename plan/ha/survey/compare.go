@@ -235,9 +235,9 @@ func unshown(all map[string]string, name string) string {
 	return "(a value)"
 }
 
-func names[V any](maps ...map[string]V) []string {
+func names[V any](all ...map[string]V) []string {
 	seen := map[string]bool{}
-	for _, m := range maps {
+	for _, m := range all {
 		for name := range m {
 			seen[name] = true
 		}
