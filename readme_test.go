@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// given is what README's program takes from its surroundings.
-const given = `var (
+// surroundings is what README's program takes from its environment.
+const surroundings = `var (
 	ctx            context.Context
 	yaml           []byte
 	kubeconfig     quorate.Content
@@ -53,14 +53,14 @@ func TestReadmesProgramCompiles(t *testing.T) {
 		}
 	}
 	var imports []string
-	for _, m := range selected.FindAllStringSubmatch(given+body, -1) {
+	for _, m := range selected.FindAllStringSubmatch(surroundings+body, -1) {
 		if line := fmt.Sprintf("import %q\n", known[m[1]]); known[m[1]] != "" && !slices.Contains(imports, line) {
 			imports = append(imports, line)
 		}
 	}
 	require.Contains(t, imports, fmt.Sprintf("import %q\n", module+"/plan"))
 	program := filepath.Join(t.TempDir(), "readme.go")
-	source := "package readme\n\n" + strings.Join(imports, "") + "\n" + given + "\nfunc program() {\n" + body + "}\n"
+	source := "package readme\n\n" + strings.Join(imports, "") + "\n" + surroundings + "\nfunc program() {\n" + body + "}\n"
 	require.NoError(t, os.WriteFile(program, []byte(source), 0o600))
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, program).CombinedOutput()
 	require.NoError(t, err, "%s\n%s", out, source)

@@ -70,7 +70,7 @@ const (
 	// secure ports.
 	SecureProbes
 	// SparseComponentConfig: kubeadm writes of the kubelet's and kube-proxy's documents
-	// what it was told and what it sets itself, and no defaults.
+	// what its configuration and it itself set, and no defaults.
 	SparseComponentConfig
 	// KubectlDiff: kubectl diff says by its exit status whether there is a difference.
 	KubectlDiff

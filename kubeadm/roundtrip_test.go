@@ -102,7 +102,7 @@ func (d drawer) can(field string) bool {
 
 // maybe draws a field that the version has.
 func maybe[T any](d drawer, field string, g *rapid.Generator[T]) (out T) {
-	if d.can(field) && rapid.Bool().Draw(d.T, field+" given") {
+	if d.can(field) && rapid.Bool().Draw(d.T, field+" set") {
 		out = g.Draw(d.T, field)
 	}
 	return out

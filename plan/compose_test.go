@@ -85,8 +85,8 @@ func TestPlanAfter(t *testing.T) {
 
 // Whatever is done to the steps that a plan was made of or returns, it stays what it was.
 func TestPlanIsImmutable(t *testing.T) {
-	given := []plan.Step{{ID: "a", Host: "h", Action: nothing{}, Locks: []string{"lock"}}, step("b", "h", "a")}
-	p := newPlan(t, given...)
+	steps := []plan.Step{{ID: "a", Host: "h", Action: nothing{}, Locks: []string{"lock"}}, step("b", "h", "a")}
+	p := newPlan(t, steps...)
 	before := p.Fingerprint()
 	spoil := func(steps []plan.Step) {
 		for i := range steps {
@@ -102,7 +102,7 @@ func TestPlanIsImmutable(t *testing.T) {
 	b, _ := p.Step("b")
 	b.After[0] = "spoilt"
 	spoil(p.Steps())
-	spoil(given)
+	spoil(steps)
 	require.Equal(t, before, p.Fingerprint())
 	require.Equal(t, map[plan.ID][]plan.ID{"a": nil, "b": {"a"}}, waits(p))
 	a, _ := p.Step("a")

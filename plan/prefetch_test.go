@@ -166,7 +166,7 @@ func TestApplyInvalidatesThePrefetch(t *testing.T) {
 			}
 			tr.Host("c")
 			tr.Host("d")
-			said, sum := fixture.Told(t.Context(), plan.Runner{Transport: tr}, fixture.MustPlan(t, append(steps, tt.second)...))
+			said, sum := fixture.Reports(t.Context(), plan.Runner{Transport: tr}, fixture.MustPlan(t, append(steps, tt.second)...))
 			require.Equal(t, tt.found, strings.HasPrefix(said["second"], string(plan.Changed)), "%v %v", said, sum.RoundTrips)
 		})
 	}
@@ -246,7 +246,7 @@ func TestFailedPrefetch(t *testing.T) {
 					_, err := h.Run(ctx, "ask")
 					return nil, err
 				}}, asks("ask")}
-				said, _ := fixture.Told(t.Context(), plan.Runner{Transport: tr}, fixture.MustPlan(t,
+				said, _ := fixture.Reports(t.Context(), plan.Runner{Transport: tr}, fixture.MustPlan(t,
 					plan.Step{ID: "first", Host: "a", Timeout: time.Minute, Action: kept("/first")},
 					plan.Step{ID: "ask", Host: "a", Timeout: time.Minute, Action: ask},
 					plan.Step{ID: "second", Host: "a", Timeout: time.Minute, Action: kept("/second")},

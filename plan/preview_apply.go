@@ -14,7 +14,7 @@ import (
 
 // UndescribedError refuses to apply a preview of a plan with Actions that do not say
 // what they are made of: nobody can know whether they are the ones that the preview was
-// made from. No host was asked.
+// made from. No host was reached.
 type UndescribedError struct {
 	// Steps have such Actions, in the plan's order.
 	Steps []ID
@@ -29,7 +29,7 @@ func (e *UndescribedError) Error() string {
 // been changed; where it is the cause of a *StepError, that step has changed nothing.
 type StaleError struct {
 	// OtherPlan reports that the preview was made from another plan than the one
-	// given. No host was asked then, and Steps is empty.
+	// to run. No host was reached then, and Steps is empty.
 	OtherPlan bool
 	// Altered says what a preview of this plan cannot hold: it was written by hand,
 	// or changed since. Steps is empty then.
@@ -69,7 +69,7 @@ func (e *StaleError) Error() string {
 // Apply runs a plan that somebody has seen a preview of, if it still holds: it
 // makes another preview of the plan, quietly, and refuses with a *StaleError,
 // before it changes anything, if the plan is another one or if any check finds
-// something else than it did. If the hosts cannot be asked, the error is a *RunError.
+// something else than it did. If the hosts cannot be reached, the error is a *RunError.
 // A plan with an Action that does not describe itself (Describer, with a Kind) is
 // refused with an *UndescribedError: it could be another than the one that was shown.
 // Then it does as Run does, with one difference: a step before which this run has
@@ -89,7 +89,7 @@ func (e *StaleError) Error() string {
 // then made with a key that comes from all of them: the preview does not hold
 // it, whoever holds the plan has it. Without such a key they would be open to
 // guessing, so secrets do not count: neither that the plan has others, nor what
-// stands at the path of one.
+// is at the path of one.
 //
 // What the first steps of the run bring about, the checks of those after them see, as
 // in every run: StepPreview.Awaits names the steps that could find something else then.
@@ -173,7 +173,7 @@ func alterations(seen, now *Preview) []string {
 				out = append(out, fmt.Sprintf("step %d, %s: %s", i+1, now.Steps[i].Step, what))
 			}
 		}
-		refuse(was.Step != is.Step, fmt.Sprintf("it is called %s, or stands in another place", was.Step))
+		refuse(was.Step != is.Step, fmt.Sprintf("it is called %s, or is in another place", was.Step))
 		refuse(was.Host != is.Host, "its host is another")
 		refuse(was.Title != is.Title, "its title is another")
 		refuse(!slices.Equal(was.After, is.After), "it waits for other steps")
@@ -269,7 +269,7 @@ func differences(was, is StepPreview) []string {
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		if was.Digests[path] != is.Digests[path] {
-			out = append(out, "something else stands at "+path)
+			out = append(out, "something else is at "+path)
 		}
 	}
 	return out

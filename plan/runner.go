@@ -32,9 +32,9 @@ type Runner struct {
 	Observe func(Event)
 	// Now is the clock of events and records. Default time.Now.
 	Now func() time.Time
-	// Journal, if set, is given the run's start, every step's intent before it
+	// Journal, if set, receives the run's start, every step's intent before it
 	// is applied and its outcome after, and the run's end; a dry run leaves it
-	// alone. It decides nothing: what it says of earlier runs is told as events
+	// alone. It decides nothing: what it says of earlier runs is reported as events
 	// and in the Summary, and every step is checked all the same. What cannot
 	// be written is a *JournalError: an intent fails its step, which is then
 	// not applied; an outcome fails the run and undoes nothing.
@@ -50,7 +50,7 @@ type Runner struct {
 	// ReadAhead is how old the answers may be from which a check finds that
 	// nothing differs. Default one minute; negative reads nothing ahead.
 	//
-	// When the first step of a host begins, the host is asked, in one round
+	// When the first step of a host starts, the host is read, in one round
 	// trip, for everything that the checks of all its steps will read, as far as
 	// their Actions are Prefetchers. A check that finds nothing different in
 	// these answers is done. One that does find something, or fails, reads again,
@@ -173,14 +173,14 @@ type scheduler struct {
 	rest map[string][]int
 	// applied counts the steps that were applied. latest is, for each step, the
 	// count when the last of those before it was applied, or itself; touchedBy
-	// the same for each lock. By them is told what was read ahead and is outdated.
+	// the same for each lock. They show which of what was read ahead is outdated.
 	applied   int
 	latest    []int
 	touchedBy map[string]int
 	inbox     chan message
 	hosts     hosts
 	failed    []*StepError
-	// journal is nil without one; unfinished is what it told.
+	// journal is nil without one; unfinished is what it reported.
 	journal     *journaling
 	journalErrs []*JournalError
 	unfinished  []Unfinished
@@ -276,7 +276,7 @@ func (s *scheduler) start(ctx context.Context) {
 	s.ready = waiting
 }
 
-// worker is given what it may know of the run at this moment.
+// worker gets what it may know of the run at this moment.
 func (s *scheduler) worker(i int) *worker {
 	step := s.plan.steps[i]
 	for _, j := range s.plan.after[i] {

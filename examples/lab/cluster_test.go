@@ -25,7 +25,7 @@ func TestDescribedClusterIsValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, ok := c.Kubeadm.Kubelet["failCgroupV1"]; ok == v2 {
-				t.Errorf("cgroup v2 %t: the kubelet is told about v1: %t", v2, ok)
+				t.Errorf("cgroup v2 %t: the kubelet is configured for v1: %t", v2, ok)
 			}
 			if !strings.Contains(string(text), "v1.37.2") {
 				t.Errorf("no version in %s", text)

@@ -142,7 +142,7 @@ func faults() []fault {
 	const manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 	return []fault{
 		{"API server killed", onHolder("pkill -KILL -x kube-apiserver"), nothing, true},
-		{"API server told to stop", onHolder("mv " + manifest + " /root/"), onHolder("mv /root/kube-apiserver.yaml " + manifest), true},
+		{"API server stopped", onHolder("mv " + manifest + " /root/"), onHolder("mv /root/kube-apiserver.yaml " + manifest), true},
 		{"etcd member stopped", onHolder("systemctl stop etcd"), onHolder("systemctl start etcd"), true},
 		{"cut off from the other control planes", cutOff, onHolder("nft delete table inet cut"), false},
 		{
@@ -215,7 +215,7 @@ func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 		return found
 	}
 	start, last := time.Now(), ""
-	var told strings.Builder
+	var moves strings.Builder
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -229,7 +229,7 @@ func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 				}
 			}
 			if now != last && ctx.Err() == nil {
-				fmt.Fprintf(&told, " %s after %.1fs", now, time.Since(start).Seconds())
+				fmt.Fprintf(&moves, " %s after %.1fs", now, time.Since(start).Seconds())
 				last = now
 			}
 			select {
@@ -238,7 +238,7 @@ func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 			}
 		}
 	}()
-	return func() string { cancel(); <-done; return told.String() }
+	return func() string { cancel(); <-done; return moves.String() }
 }
 
 // settle waits until every API server is ready and one host holds the VIP, and

@@ -198,7 +198,7 @@ func TestLoadValidates(t *testing.T) {
 }
 
 // TestFindingsBesideAWarning proves that a problem below one that only warns is
-// told: one control plane is a warning at nodes.
+// reported: one control plane is a warning at nodes.
 func TestFindingsBesideAWarning(t *testing.T) {
 	_, err := clusterfile.Load([]byte("version: v1.37.2\nendpoint: {host: 192.0.2.10, vip: {interface: eth0}}\nnodes:\n- name: A\n  role: control-plane\n"))
 	for _, want := range []string{"2 problems", "line 4: nodes[0].name: ", "line 4: nodes[0].addresses: is required"} {

@@ -56,10 +56,10 @@ func TestPageCoversTheSchema(t *testing.T) {
 	}
 	want := map[string]string{}
 	keys("", reflect.ValueOf(quorate.Cluster{}.WithDefaults()), want)
-	told := map[string]bool{}
+	documented := map[string]bool{}
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		at, def := m[1], m[2]
-		told[at] = true
+		documented[at] = true
 		if value, known := want[at]; !known {
 			t.Errorf("%s is documented but not read", at)
 		} else if value != "" && value != def {
@@ -67,7 +67,7 @@ func TestPageCoversTheSchema(t *testing.T) {
 		}
 	}
 	for at := range want {
-		if !told[at] {
+		if !documented[at] {
 			t.Errorf("%s is read but not documented", at)
 		}
 	}

@@ -271,13 +271,13 @@ func (p *tab) screenshot() []byte {
 // complaints are the errors and warnings of the console, violations of the
 // page's policy, exceptions and issues.
 func (p *tab) complaints() []string {
-	return p.told("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded")
+	return p.received("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Audits.issueAdded")
 }
 
 // requests are the addresses that were asked for.
 func (p *tab) requests() []string {
 	var out []string
-	for _, raw := range p.told("Network.requestWillBeSent") {
+	for _, raw := range p.received("Network.requestWillBeSent") {
 		var sent struct{ Request struct{ URL string } }
 		require.NoError(p.t, json.Unmarshal([]byte(raw), &sent))
 		out = append(out, sent.Request.URL)
@@ -285,7 +285,7 @@ func (p *tab) requests() []string {
 	return out
 }
 
-func (p *tab) told(methods ...string) []string {
+func (p *tab) received(methods ...string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []string

@@ -304,16 +304,16 @@ func (d *drill) guard(ctx context.Context) (string, error) {
 // awaitRedundant looks until nothing is missing or ctx ends, and returns what is
 // missing. Between two looks it calls between.
 func (d *drill) awaitRedundant(ctx context.Context, between func()) []string {
-	told := ""
+	last := ""
 	for {
 		problems := d.missing(ctx)
 		if len(problems) == 0 {
 			return nil
 		}
 		between()
-		if now := strings.Join(problems, "; "); now != told && ctx.Err() == nil {
+		if now := strings.Join(problems, "; "); now != last && ctx.Err() == nil {
 			d.emit(Event{Kind: Waiting, Message: now})
-			told = now
+			last = now
 		}
 		if !wait(ctx, redundancyPause) {
 			return problems

@@ -69,14 +69,14 @@ func elapsed(d time.Duration) string {
 }
 
 // limit words a threshold.
-func limit(given time.Duration) string {
-	if given < 0 {
+func limit(threshold time.Duration) string {
+	if threshold < 0 {
 		return "no limit"
 	}
-	if given < time.Second || given%time.Second != 0 && given < time.Minute {
-		return inMS(given) + " ms"
+	if threshold < time.Second || threshold%time.Second != 0 && threshold < time.Minute {
+		return inMS(threshold) + " ms"
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(rough(given), " 00 s"), " 00 min")
+	return strings.TrimSuffix(strings.TrimSuffix(rough(threshold), " 00 s"), " 00 min")
 }
 
 // named is a figure with its name.

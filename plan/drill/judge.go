@@ -114,7 +114,7 @@ func lost(writes []write, seen []observation) []LostWrite {
 		byObject[w.object] = append(byObject[w.object], w)
 	}
 	var out []LostWrite
-	given := map[string]bool{}
+	listed := map[string]bool{}
 	for _, o := range seen {
 		found := 0
 		for _, w := range byObject[o.object] {
@@ -123,8 +123,8 @@ func lost(writes []write, seen []observation) []LostWrite {
 			}
 		}
 		for _, w := range byObject[o.object] {
-			if w.err == "" && w.seq > found && w.ended.Before(o.began) && !given[w.value] {
-				given[w.value] = true
+			if w.err == "" && w.seq > found && w.ended.Before(o.began) && !listed[w.value] {
+				listed[w.value] = true
 				out = append(out, LostWrite{Object: w.object, At: w.ended, Want: w.value, Got: o.value})
 			}
 		}

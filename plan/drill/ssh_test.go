@@ -18,8 +18,8 @@ import (
 // received, in this order.
 type broken struct {
 	*faketransport.Host
-	told []string
-	nft  []string
+	commands []string
+	nft      []string
 }
 
 const manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -30,14 +30,14 @@ func newBroken(t *testing.T) (*broken, *drill.SSHBreaker) {
 	b := &broken{Host: tr.Host("cp-1")}
 	tell := func(program string) {
 		b.Handle(faketransport.Prefix(program), func(_ context.Context, in faketransport.Invocation) error {
-			b.told = append(b.told, strings.Join(in.Argv, " "))
+			b.commands = append(b.commands, strings.Join(in.Argv, " "))
 			return nil
 		})
 	}
 	tell("systemctl")
 	tell("systemd-run")
 	b.Handle(faketransport.Prefix("nft"), func(_ context.Context, in faketransport.Invocation) error {
-		b.told = append(b.told, strings.Join(in.Argv, " "))
+		b.commands = append(b.commands, strings.Join(in.Argv, " "))
 		text, err := io.ReadAll(in.Stdin)
 		b.nft = append(b.nft, string(text))
 		return err
@@ -61,7 +61,7 @@ func breakOf(f drill.Fault) drill.Break {
 // armed runs what the timer on the host would.
 func (b *broken) armed(t *testing.T, breaker *drill.SSHBreaker) {
 	t.Helper()
-	for _, line := range b.told {
+	for _, line := range b.commands {
 		if !strings.Contains(line, "--on-active=") {
 			continue
 		}
@@ -84,19 +84,19 @@ func TestSSHBreakerArmsFirst(t *testing.T) {
 		t.Run(string(f), func(t *testing.T) {
 			b, breaker := newBroken(t)
 			require.NoError(t, breaker.Check(t.Context(), f, host))
-			before := len(b.told)
+			before := len(b.commands)
 			require.NoError(t, breaker.Break(t.Context(), breakOf(f)))
-			did := b.told[before:]
+			did := b.commands[before:]
 			require.Equal(t, "systemctl stop quorate-drill-"+string(f)+".timer quorate-drill-"+string(f)+".service", did[0])
 			require.Contains(t, did[1], "--on-active=90s")
 			require.Contains(t, did[1], "/run/quorate-drill/"+string(f)+" heal "+string(f)+" /etc/kubernetes/manifests etcd.service")
 
-			before = len(b.told)
+			before = len(b.commands)
 			b.armed(t, breaker)
-			armed := append([]string{}, b.told[before:]...)
-			before = len(b.told)
+			armed := append([]string{}, b.commands[before:]...)
+			before = len(b.commands)
 			require.NoError(t, breaker.Heal(t.Context(), breakOf(f)))
-			healed := b.told[before:]
+			healed := b.commands[before:]
 			require.Equal(t, append(armed, "systemctl stop quorate-drill-"+string(f)+".timer"), healed)
 			_, err := b.File(manifest)
 			require.NoError(t, err, "the manifest is not back")
@@ -153,5 +153,5 @@ func TestSSHBreakerReboot(t *testing.T) {
 	})
 	require.NoError(t, breaker.Break(t.Context(), breakOf(drill.Reboot)))
 	require.Equal(t, 4, asked)
-	require.Contains(t, b.told[0], "systemctl reboot")
+	require.Contains(t, b.commands[0], "systemctl reboot")
 }

@@ -258,15 +258,15 @@ func indentedJSON(t *testing.T, line []byte) string {
 // compareFields holds a table of the page against the fields of a type.
 func compareFields(t *testing.T, what, text string, typ reflect.Type) {
 	t.Helper()
-	var told, known []string
+	var documented, known []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| (?:string|number|boolean|array|object) \\| .+ \\|$").FindAllStringSubmatch(text, -1) {
-		told = append(told, m[1])
+		documented = append(documented, m[1])
 	}
 	for i := range typ.NumField() {
 		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
 		known = append(known, name)
 	}
-	if !slices.Equal(told, known) {
-		t.Errorf("fields of an %s: the page has %q, the code has %q", what, told, known)
+	if !slices.Equal(documented, known) {
+		t.Errorf("fields of an %s: the page has %q, the code has %q", what, documented, known)
 	}
 }

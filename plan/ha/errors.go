@@ -12,7 +12,7 @@ type QuorumError = members.QuorumError
 
 // VIPError reports that at the end of a run not exactly one host holds the VIP, or
 // that a control plane does not reach it there: VRRP that is dropped between
-// hosts, or an address somebody has given to another. What the run did is done.
+// hosts, or an address somebody has set on another. What the run did is done.
 type VIPError = holder.Error
 
 // RestartError reports that a member of etcd did not come back with its new files. The others

@@ -79,7 +79,7 @@ func TestApplyOfAStalePreview(t *testing.T) {
 			"step etcd/cp-1 on cp-1: it was unchanged and is would-change", "new: update " + key + " (content) [not shown: secret]",
 		}},
 		{"a secret that differed, and differs otherwise", func() { put("cp-1", key, "aHandMadeKey, another") }, []string{
-			"step etcd/cp-1 on cp-1: something else stands at " + key,
+			"step etcd/cp-1 on cp-1: something else is at " + key,
 		}},
 		{"what is as described again", func() { put("cp-2", sysctl, fileOf(t, cfg, "cp-2", sysctl)) }, []string{
 			"step prerequisites/cp-2/kernel on cp-2: it was would-change and is unchanged",

@@ -124,7 +124,7 @@ func TestPrefetchChangesNothing(t *testing.T) {
 			dry.DryRun = true
 			var all []map[plan.ID]string
 			for _, r := range []plan.Runner{dry, r, r} {
-				one, _ := fixture.Told(t.Context(), r, p)
+				one, _ := fixture.Reports(t.Context(), r, p)
 				all = append(all, one)
 			}
 			said, ends = append(said, all), append(ends, filesOf(rt, hosts))

@@ -275,7 +275,7 @@ func (s *said) observe(e plan.Event) {
 }
 
 // assertQuietRun runs a plan and looks at all that is said of it, also at what
-// the hosts were told: arguments are there for every user to read.
+// the hosts ran: arguments are there for every user to read.
 func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, hosts *hatest.Cluster, cfg ha.Config, p *plan.Plan, dry bool) (*said, error) {
 	tb.Helper()
 	var s said
@@ -302,7 +302,7 @@ func (t traces) assertQuietRun(ctx context.Context, tb testing.TB, name string, 
 	t.assertText(tb, name+": the log", s.log.String())
 	t.assertErrors(tb, name, err)
 	for _, call := range hosts.Calls() {
-		t.assertText(tb, name+": what the hosts were told", fmt.Sprintf("%q %+v %+v", call.Op.Argv, call, call.Err))
+		t.assertText(tb, name+": the hosts' commands", fmt.Sprintf("%q %+v %+v", call.Op.Argv, call, call.Err))
 	}
 	return &s, err
 }

@@ -140,6 +140,6 @@ func TestOwnStepsInRollbackAndReset(t *testing.T) {
 	require.NoError(t, err)
 	mustRun(t.Context(), t, hosts, reset)
 	require.False(t, has("cp-1"))
-	require.True(t, has("worker-1"), "what a reset was not told of stays")
+	require.True(t, has("worker-1"), "what a reset does not name stays")
 	require.False(t, mustRun(t.Context(), t, hosts, reset).Changed())
 }

@@ -152,7 +152,7 @@ var faults = map[string]fault{
 	},
 	"exit 1": func(*hatest.Cluster, context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{Before: func(_ context.Context, op faketransport.Op) error {
-			return &transport.ExitError{Code: 1, Argv: op.Argv, Stderr: "no reason given"}
+			return &transport.ExitError{Code: 1, Argv: op.Argv, Stderr: "no reason"}
 		}}
 	},
 	"disk full": func(*hatest.Cluster, context.CancelFunc) faketransport.Fault {

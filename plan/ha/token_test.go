@@ -233,7 +233,7 @@ func TestPreviewOfATokenRenewal(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"cp-1", "cp-2", "cp-3", "worker-1"}, hosts.Nodes())
 		for _, call := range hosts.Calls() {
-			secrets.assertText(t, "what the hosts were told", call.Op.String())
+			secrets.assertText(t, "the hosts' commands", call.Op.String())
 		}
 	})
 }

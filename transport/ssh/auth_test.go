@@ -195,7 +195,7 @@ func TestUserCertificates(t *testing.T) {
 	require.NoError(t, plain.Add(agent.AddedKey{PrivateKey: key}))
 	require.NoError(t, withCert.Add(agent.AddedKey{PrivateKey: key, Certificate: cert}))
 	for name, auth := range map[string]ssh.Auth{
-		"given":             {Signers: []ssh.Signer{ssh.NewSigner(key)}, Certificates: []string{line}},
+		"passed":            {Signers: []ssh.Signer{ssh.NewSigner(key)}, Certificates: []string{line}},
 		"beside the file":   {KeyFiles: []string{file}},
 		"for the agent's":   {AgentSocket: serveAgent(t, plain), Certificates: []string{line}},
 		"held by the agent": {AgentSocket: serveAgent(t, withCert)},

@@ -61,11 +61,11 @@ func (s *server) start(t *testing.T) (ready <-chan struct{}) {
 	s.cmd.Env = []string{asServer + "=1", "NOTIFY_SOCKET=" + socket}
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	require.NoError(t, s.cmd.Start())
-	told := make(chan struct{})
+	up := make(chan struct{})
 	go func() {
 		buffer := make([]byte, 256)
 		if n, err := supervisor.Read(buffer); err == nil && strings.Contains(string(buffer[:n]), "READY=1") {
-			close(told)
+			close(up)
 		}
 	}()
 	cmd := s.cmd
@@ -77,7 +77,7 @@ func (s *server) start(t *testing.T) (ready <-chan struct{}) {
 			t.Logf("etcd %s:\n%s", s.member.Name, s.output.String())
 		}
 	})
-	return told
+	return up
 }
 
 // kill ends the member as a power cut would.

@@ -182,7 +182,7 @@ func TestEveryMessageIsWritten(t *testing.T) {
 		resizes := rapid.Bool().Draw(t, "resizes")
 		s := newScreen(t, rapid.IntRange(40, 120).Draw(t, "width"), rapid.IntRange(1, 30).Draw(t, "height"))
 		v := newView(s, planOn(t, hosts, 3), s.size)
-		var told []string
+		var printed []string
 		events := rapid.IntRange(1, 60).Draw(t, "events")
 		for i := range events {
 			e := plan.Event{Time: begin, Kind: plan.RunStarted}
@@ -199,7 +199,7 @@ func TestEveryMessageIsWritten(t *testing.T) {
 			}
 			v.Observe(e)
 			if line := v.line(e); line != "" {
-				told = append(told, strings.Split(strings.TrimSuffix(line, "\n"), "\n")...)
+				printed = append(printed, strings.Split(strings.TrimSuffix(line, "\n"), "\n")...)
 			}
 			require.Zero(t, s.col, "the cursor is at the beginning of a row")
 			require.Equal(t, len(s.lines)-1, s.row, "below all that was written")
@@ -208,7 +208,7 @@ func TestEveryMessageIsWritten(t *testing.T) {
 		// whole again.
 		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
 		rest, wrapped := squeeze(strings.Join(s.text(), "")), 0
-		for _, line := range told {
+		for _, line := range printed {
 			_, after, found := strings.Cut(rest, squeeze(line))
 			require.True(t, found, "%q lacks %q", s.text(), line)
 			rest = after

@@ -80,9 +80,9 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "who are you?")
 		return
 	}
-	var given item
+	var sent item
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
-		if err := json.NewDecoder(r.Body).Decode(&given); err != nil {
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
@@ -93,12 +93,12 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	accepts := c.has(AcceptsCutOff) && h.broken[drill.Partition] && r.Method == http.MethodPost
 	if accepts {
 		c.mu.Unlock()
-		reply(w, http.StatusCreated, given)
+		reply(w, http.StatusCreated, sent)
 		return
 	}
 	if quorum || r.URL.Path == "/version" {
 		defer c.mu.Unlock()
-		h.answer(w, r, given)
+		h.answer(w, r, sent)
 		return
 	}
 	c.mu.Unlock()
@@ -108,7 +108,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer answers under the cluster's lock.
-func (h *host) answer(w http.ResponseWriter, r *http.Request, given item) {
+func (h *host) answer(w http.ResponseWriter, r *http.Request, sent item) {
 	path, api := strings.CutPrefix(r.URL.Path, "/api/v1/")
 	if !api {
 		switch r.URL.Path {
@@ -124,7 +124,7 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request, given item) {
 	parts := strings.Split(path, "/")
 	s := &h.cluster.store
 	if r.Method == http.MethodPost {
-		path += "/" + given.Metadata.Name
+		path += "/" + sent.Metadata.Name
 	}
 	stored := s.objects[path]
 	collection := len(parts)%2 == 1
@@ -137,7 +137,7 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request, given item) {
 		refuse(w, http.StatusNotFound, parts[1]+" not found")
 	case r.Method != http.MethodPost && stored == nil:
 		refuse(w, http.StatusNotFound, path+" not found")
-	case r.Method == http.MethodPut && given.Metadata.ResourceVersion != stored.Metadata.ResourceVersion:
+	case r.Method == http.MethodPut && sent.Metadata.ResourceVersion != stored.Metadata.ResourceVersion:
 		refuse(w, http.StatusConflict, "the object has been modified")
 	case r.Method == http.MethodGet:
 		reply(w, http.StatusOK, stored)
@@ -151,13 +151,13 @@ func (h *host) answer(w http.ResponseWriter, r *http.Request, given item) {
 		reply(w, http.StatusOK, stored)
 	default:
 		h.cluster.index++
-		given.Metadata.ResourceVersion = fmt.Sprint(h.cluster.index)
-		s.put(path, &given)
+		sent.Metadata.ResourceVersion = fmt.Sprint(h.cluster.index)
+		s.put(path, &sent)
 		status := http.StatusOK
 		if r.Method == http.MethodPost {
 			status = http.StatusCreated
 		}
-		reply(w, status, given)
+		reply(w, status, sent)
 	}
 }
 

@@ -22,7 +22,7 @@ func preparationNames(prepared []software.Preparation) []string {
 	return names
 }
 
-// did returns what the host was told to do, from the call on with that number:
+// did returns what the host was made to do, from the call on with that number:
 // what it was only read from is left out.
 func did(h *faketransport.Host, from int) []string {
 	var out []string

@@ -118,12 +118,12 @@ func TestRealPath(t *testing.T) {
 	if err := os.Symlink("real", filepath.Join(base, "link")); err != nil {
 		t.Fatal(err)
 	}
-	for given, want := range map[string]string{
+	for dir, want := range map[string]string{
 		"link/lab": "real/lab", "link/later/still": "real/later/still", "real/lab": "real/lab", "none": "none",
 	} {
-		got, err := realPath(filepath.Join(base, given))
+		got, err := realPath(filepath.Join(base, dir))
 		if err != nil || got != filepath.Join(base, want) {
-			t.Errorf("%s is %s (%v), want %s", given, got, err, want)
+			t.Errorf("%s is %s (%v), want %s", dir, got, err, want)
 		}
 	}
 }

@@ -51,12 +51,12 @@ func newMigrated(apiVersion, kind string) (interface{}, error) {
 }
 
 func load(path string, docs []document, objects map[string]interface{}) error {
-	given := map[string]document{}
+	byKind := map[string]document{}
 	for _, d := range docs {
-		given[d.kind] = d
+		byKind[d.kind] = d
 	}
 	loaded := false
-	if _, ok := given["InitConfiguration"]; ok {
+	if _, ok := byKind["InitConfiguration"]; ok {
 		loaded = true
 		cfg, err := loadInit(path)
 		if err != nil {
@@ -74,7 +74,7 @@ func load(path string, docs []document, objects map[string]interface{}) error {
 			return err
 		}
 	}
-	if _, ok := given["JoinConfiguration"]; ok {
+	if _, ok := byKind["JoinConfiguration"]; ok {
 		loaded = true
 		cfg, err := loadJoin(path)
 		if err != nil {
@@ -86,7 +86,7 @@ func load(path string, docs []document, objects map[string]interface{}) error {
 		}
 		objects["JoinConfiguration"] = join
 	}
-	for kind, d := range given {
+	for kind, d := range byKind {
 		switch kind {
 		case "InitConfiguration", "ClusterConfiguration", "JoinConfiguration":
 		case "KubeletConfiguration", "KubeProxyConfiguration":

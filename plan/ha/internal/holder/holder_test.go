@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-dev/quorate"
 )
 
-// Every state of three hosts' VIP, told apart by what the script printed on each.
+// Every state of three hosts' VIP, by what the script printed on each.
 func TestVerdict(t *testing.T) {
 	const (
 		mac1, mac2, mac3 = "mac=02:00:00:00:00:01\n", "mac=02:00:00:00:00:02\n", "mac=02:00:00:00:00:03\n"
