@@ -141,7 +141,7 @@ func resetAndBack(t *testing.T, c quorate.Cluster, o ha.ResetConfig) {
 		kept := 0
 		for _, path := range hosts.Host(name).Files() {
 			switch {
-			case path == "/proc/1/comm" || path == "/etc/kubernetes/kubelet.conf.d":
+			case path == "/proc/1/comm" || strings.HasPrefix(path, "/proc/sys/") || path == "/etc/kubernetes/kubelet.conf.d":
 			case strings.HasPrefix(path, ha.KeptDir+"/") || strings.Contains(path, "/member.kept/"):
 				kept++
 			default:
