@@ -244,7 +244,10 @@ func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, 
 	out, err := h.Ask(ctx, plan.Script(probesScript, vars, targets...))
 	received := a.judge.now()
 	connecting.Wait()
-	if err = errors.Join(err, lost); err != nil {
+	if err == nil {
+		err = lost
+	}
+	if err != nil {
 		return probed{}, err
 	}
 	found, err := parseProbes(ctx, out)
