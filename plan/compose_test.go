@@ -88,7 +88,7 @@ func TestPlanIsImmutable(t *testing.T) {
 	steps := []plan.Step{{ID: "a", Host: "h", Action: nothing{}, Locks: []string{"lock"}}, step("b", "h", "a")}
 	p := newPlan(t, steps...)
 	before := p.Fingerprint()
-	spoil := func(steps []plan.Step) {
+	mutate := func(steps []plan.Step) {
 		for i := range steps {
 			for j := range steps[i].After {
 				steps[i].After[j] = "spoilt"
@@ -101,8 +101,8 @@ func TestPlanIsImmutable(t *testing.T) {
 	}
 	b, _ := p.Step("b")
 	b.After[0] = "spoilt"
-	spoil(p.Steps())
-	spoil(steps)
+	mutate(p.Steps())
+	mutate(steps)
 	require.Equal(t, before, p.Fingerprint())
 	require.Equal(t, map[plan.ID][]plan.ID{"a": nil, "b": {"a"}}, waits(p))
 	a, _ := p.Step("a")
@@ -119,8 +119,8 @@ func fakeHosts(names ...string) *faketransport.Transport {
 	return hosts
 }
 
-// blurts is an action whose command quotes its input in its complaint, as many do.
-func blurts() fixture.Action {
+// leaky is an action whose command quotes its input in its complaint, as many do.
+func leaky() fixture.Action {
 	return fixture.Action{OnCheck: func(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		_, err := h.Run(ctx, "blurt")
 		return nil, err
@@ -141,8 +141,8 @@ func blurting(t *testing.T) *faketransport.Transport {
 func TestSecretsOfComposedPlans(t *testing.T) {
 	secret := func(text string) quorate.Content { return quorate.Sensitive([]byte(text)) }
 	p := newPlan(t, step("first", "h")).WithSecrets(secret(marker))
-	mine := plan.Step{ID: "mine", Host: "h", Action: blurts(), After: []plan.ID{"first"}}
-	own := newPlan(t, plan.Step{ID: "mine", Host: "h", Action: blurts()}).WithSecrets(secret("other-secret-0815"))
+	mine := plan.Step{ID: "mine", Host: "h", Action: leaky(), After: []plan.ID{"first"}}
+	own := newPlan(t, plan.Step{ID: "mine", Host: "h", Action: leaky()}).WithSecrets(secret("other-secret-0815"))
 	first, _ := p.Step("first")
 	for name, compose := range map[string]func() (*plan.Plan, error){
 		"New of its steps":     func() (*plan.Plan, error) { return plan.New(append(p.Steps(), mine)...) },
@@ -151,7 +151,7 @@ func TestSecretsOfComposedPlans(t *testing.T) {
 		"With of another plan": func() (*plan.Plan, error) { return p.With(own.Steps()...) },
 		"After":                func() (*plan.Plan, error) { return p.After("first", mine) },
 		"Before": func() (*plan.Plan, error) {
-			return p.Before("first", plan.Step{ID: "mine", Host: "h", Action: blurts()})
+			return p.Before("first", plan.Step{ID: "mine", Host: "h", Action: leaky()})
 		},
 		"WithSecrets again": func() (*plan.Plan, error) { q, err := p.With(mine); return q.WithSecrets(secret("else-secret")), err },
 	} {

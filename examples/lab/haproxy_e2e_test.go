@@ -32,20 +32,20 @@ func TestAvailabilityWithoutHAProxy(t *testing.T) { sufferEverything(t, "") }
 // a busy machine.
 const outageBound = 15 * time.Second
 
-// worthALook has the hosts' own words logged.
-const worthALook = 5 * time.Second
+// logAfter is the outage from which the hosts' logs are kept.
+const logAfter = 5 * time.Second
 
 // fault is something that happens to the VIP's holder.
 type fault struct {
 	name string
-	// strike lets it happen, heal takes it back.
-	strike, heal func(ctx context.Context, t *testing.T, s *sufferer, holder string)
+	// strike lets it happen, heal ends it.
+	strike, heal func(ctx context.Context, t *testing.T, s *trial, holder string)
 	// stays says that the VIP stays where it is, with haproxy.
 	stays bool
 }
 
-// sufferer is a cluster, and what is written to it.
-type sufferer struct {
+// trial is a cluster, and what is written to it.
+type trial struct {
 	*machines.Lab
 	*writer
 	balanced bool
@@ -77,7 +77,7 @@ func sufferEverything(t *testing.T, balancer quorate.LoadBalancer) {
 	if err != nil {
 		rounds = 1
 	}
-	s := &sufferer{
+	s := &trial{
 		Lab: l, balanced: balancer != "",
 		writer: startWriter(t.Context(), t, l, described.WithDefaults().Endpoint.HostPort()),
 	}
@@ -86,7 +86,7 @@ func sufferEverything(t *testing.T, balancer quorate.LoadBalancer) {
 	for range rounds {
 		for _, f := range faults() {
 			if chosen.MatchString(f.name) {
-				s.suffer(t, f)
+				s.try(t, f)
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func sufferEverything(t *testing.T, balancer quorate.LoadBalancer) {
 
 // suffer lets one fault happen to the VIP's holder, and takes it back once writes
 // go on.
-func (s *sufferer) suffer(t *testing.T, f fault) {
+func (s *trial) try(t *testing.T, f fault) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -112,7 +112,7 @@ func (s *sufferer) suffer(t *testing.T, f fault) {
 	now := s.holders(ctx, t)
 	t.Logf("figure: haproxy=%t fault=%q outage=%.2fs holder=%s then=%v (%s, struck in %.2fs)", s.balanced, f.name, during.Seconds(), holder, now, what, time.Since(start).Seconds()-10)
 	t.Logf("  this machine sent what is for the VIP to: %s", seen)
-	if during > worthALook {
+	if during > logAfter {
 		t.Log(evidence(ctx, s.Lab))
 	}
 	if during > outageBound {
@@ -130,15 +130,15 @@ func (s *sufferer) suffer(t *testing.T, f fault) {
 }
 
 func faults() []fault {
-	onHolder := func(command string) func(context.Context, *testing.T, *sufferer, string) {
-		return func(ctx context.Context, t *testing.T, s *sufferer, holder string) {
+	onHolder := func(command string) func(context.Context, *testing.T, *trial, string) {
+		return func(ctx context.Context, t *testing.T, s *trial, holder string) {
 			t.Helper()
 			if out, err := s.SSH(ctx, holder, command); err != nil {
 				t.Fatal(err, out)
 			}
 		}
 	}
-	nothing := func(context.Context, *testing.T, *sufferer, string) {}
+	nothing := func(context.Context, *testing.T, *trial, string) {}
 	const manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 	return []fault{
 		{"API server killed", onHolder("pkill -KILL -x kube-apiserver"), nothing, true},
@@ -147,13 +147,13 @@ func faults() []fault {
 		{"cut off from the other control planes", cutOff, onHolder("nft delete table inet cut"), false},
 		{
 			"power cut",
-			func(ctx context.Context, t *testing.T, s *sufferer, holder string) {
+			func(ctx context.Context, t *testing.T, s *trial, holder string) {
 				t.Helper()
 				if err := s.PowerCut(ctx, holder); err != nil {
 					t.Fatal(err)
 				}
 			},
-			func(ctx context.Context, t *testing.T, s *sufferer, holder string) {
+			func(ctx context.Context, t *testing.T, s *trial, holder string) {
 				t.Helper()
 				if err := s.Boot(ctx, holder); err != nil {
 					t.Fatal(err)
@@ -167,7 +167,7 @@ func faults() []fault {
 // cutOff drops all that passes between the holder and the other control planes:
 // its link stays up and clients reach it. It gives up the VIP, since it is of no
 // use, and takes no write.
-func cutOff(ctx context.Context, t *testing.T, s *sufferer, holder string) {
+func cutOff(ctx context.Context, t *testing.T, s *trial, holder string) {
 	t.Helper()
 	var others []string
 	own := ""
@@ -243,7 +243,7 @@ func watchNeighbour(ctx context.Context, l *machines.Lab) func() string {
 
 // settle waits until every API server is ready and one host holds the VIP, and
 // returns that.
-func (s *sufferer) settle(ctx context.Context, t *testing.T) string {
+func (s *trial) settle(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	const ready = "curl -sfk --max-time 2 -o /dev/null https://localhost:6443/readyz"
 	for {
@@ -269,7 +269,7 @@ func (s *sufferer) settle(ctx context.Context, t *testing.T) string {
 }
 
 // holders are the running hosts that have the VIP.
-func (s *sufferer) holders(ctx context.Context, t *testing.T) []string {
+func (s *trial) holders(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	var found []string
 	for _, h := range s.Hosts() {
@@ -280,7 +280,7 @@ func (s *sufferer) holders(ctx context.Context, t *testing.T) []string {
 	return found
 }
 
-func (s *sufferer) holds(ctx context.Context, t *testing.T, host string) bool {
+func (s *trial) holds(ctx context.Context, t *testing.T, host string) bool {
 	t.Helper()
 	out, err := s.SSH(ctx, host, "ip -brief -4 address show dev "+machines.Interface)
 	if err != nil {

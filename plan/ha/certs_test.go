@@ -28,8 +28,8 @@ import (
 
 var certsEpoch = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// spoiled is a source of certificates with faults that the test sets.
-type spoiled struct {
+// faultyCerts is a source of certificates with faults that the test sets.
+type faultyCerts struct {
 	ha.Certs
 	member func(node string, files []quorate.File) []quorate.File
 	plane  func(node string, files []quorate.File) []quorate.File
@@ -38,7 +38,7 @@ type spoiled struct {
 	err    error
 }
 
-func (s *spoiled) EtcdMember(ctx context.Context, node string) ([]quorate.File, error) {
+func (s *faultyCerts) EtcdMember(ctx context.Context, node string) ([]quorate.File, error) {
 	files, err := s.Certs.EtcdMember(ctx, node)
 	if s.member != nil {
 		files = s.member(node, files)
@@ -46,7 +46,7 @@ func (s *spoiled) EtcdMember(ctx context.Context, node string) ([]quorate.File, 
 	return files, errors.Join(err, s.err)
 }
 
-func (s *spoiled) ControlPlane(ctx context.Context, node string) ([]quorate.File, error) {
+func (s *faultyCerts) ControlPlane(ctx context.Context, node string) ([]quorate.File, error) {
 	files, err := s.Certs.ControlPlane(ctx, node)
 	if s.plane != nil {
 		files = s.plane(node, files)
@@ -54,7 +54,7 @@ func (s *spoiled) ControlPlane(ctx context.Context, node string) ([]quorate.File
 	return files, errors.Join(err, s.err)
 }
 
-func (s *spoiled) CAHashes(ctx context.Context) ([]string, error) {
+func (s *faultyCerts) CAHashes(ctx context.Context) ([]string, error) {
 	hashes, err := s.Certs.CAHashes(ctx)
 	if s.hashes != nil {
 		hashes = s.hashes(hashes)
@@ -62,7 +62,7 @@ func (s *spoiled) CAHashes(ctx context.Context) ([]string, error) {
 	return hashes, err
 }
 
-func (s *spoiled) EtcdClient(ctx context.Context) (*tls.Config, error) {
+func (s *faultyCerts) EtcdClient(ctx context.Context) (*tls.Config, error) {
 	c, err := s.Certs.EtcdClient(ctx)
 	if s.client != nil {
 		c = s.client(c)
@@ -168,94 +168,94 @@ func TestCertsProblems(t *testing.T) {
 	calls := 0
 
 	for name, tt := range map[string]struct {
-		spoiled
+		faultyCerts
 		at   string // the problem's path
 		says string
 	}{
-		"a file outside":      {spoiled{member: swapped("cp-1", etc+"ca.crt", func(f *quorate.File) { f.Path = "/etc/passwd" })}, "certs.etcdMember[cp-1]", "/etc/passwd"},
-		"a way out":           {spoiled{plane: swapped("cp-2", kube+"ca.crt", func(f *quorate.File) { f.Path = kube + "../x" })}, "certs.controlPlane[cp-2]", "no clean path"},
-		"kubeadm's directory": {spoiled{member: swapped("cp-1", etc+"ca.crt", func(f *quorate.File) { f.Path = kube + "x.crt" })}, "certs.etcdMember[cp-1]", "no clean path"},
-		"twice": {spoiled{plane: func(_ string, files []quorate.File) []quorate.File { return append(files, files[0]) }},
+		"a file outside":      {faultyCerts{member: swapped("cp-1", etc+"ca.crt", func(f *quorate.File) { f.Path = "/etc/passwd" })}, "certs.etcdMember[cp-1]", "/etc/passwd"},
+		"a way out":           {faultyCerts{plane: swapped("cp-2", kube+"ca.crt", func(f *quorate.File) { f.Path = kube + "../x" })}, "certs.controlPlane[cp-2]", "no clean path"},
+		"kubeadm's directory": {faultyCerts{member: swapped("cp-1", etc+"ca.crt", func(f *quorate.File) { f.Path = kube + "x.crt" })}, "certs.etcdMember[cp-1]", "no clean path"},
+		"twice": {faultyCerts{plane: func(_ string, files []quorate.File) []quorate.File { return append(files, files[0]) }},
 			"certs.controlPlane[cp-1]", "is there twice"},
-		"none": {spoiled{plane: func(string, []quorate.File) []quorate.File { return nil }}, "certs.controlPlane[cp-1]", "sa.key is missing"},
-		"a missing leaf": {spoiled{member: func(_ string, files []quorate.File) []quorate.File { return files[:3] }},
+		"none": {faultyCerts{plane: func(string, []quorate.File) []quorate.File { return nil }}, "certs.controlPlane[cp-1]", "sa.key is missing"},
+		"a missing leaf": {faultyCerts{member: func(_ string, files []quorate.File) []quorate.File { return files[:3] }},
 			"certs.etcdMember[cp-1]", "server.crt is missing"},
-		"a key for all":           {spoiled{member: swapped("cp-3", etc+"peer.key", func(f *quorate.File) { f.Mode = 0o644 })}, "certs.etcdMember[cp-3]", "peer.key has mode 0644"},
-		"a file for all to write": {spoiled{member: swapped("cp-3", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0o666 })}, "certs.etcdMember[cp-3]", "mode 0666"},
-		"no mode":                 {spoiled{member: swapped("cp-3", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0 })}, "certs.etcdMember[cp-3]", "mode 0000"},
-		"a key that is shown": {spoiled{plane: swapped("cp-1", kube+"sa.key", func(f *quorate.File) { f.Content = quorate.Public(f.Content.Bytes()) })},
+		"a key for all":           {faultyCerts{member: swapped("cp-3", etc+"peer.key", func(f *quorate.File) { f.Mode = 0o644 })}, "certs.etcdMember[cp-3]", "peer.key has mode 0644"},
+		"a file for all to write": {faultyCerts{member: swapped("cp-3", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0o666 })}, "certs.etcdMember[cp-3]", "mode 0666"},
+		"no mode":                 {faultyCerts{member: swapped("cp-3", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0 })}, "certs.etcdMember[cp-3]", "mode 0000"},
+		"a key that is shown": {faultyCerts{plane: swapped("cp-1", kube+"sa.key", func(f *quorate.File) { f.Content = quorate.Public(f.Content.Bytes()) })},
 			"certs.controlPlane[cp-1]", "quorate.Sensitive"},
-		"a key in a certificate's file": {spoiled{member: swapped("cp-1", etc+"peer.crt", func(f *quorate.File) {
+		"a key in a certificate's file": {faultyCerts{member: swapped("cp-1", etc+"peer.crt", func(f *quorate.File) {
 			f.Content = quorate.Sensitive(append(f.Content.Bytes(), certFile(t, secondMember, etc+"peer.key")...))
 		})}, "certs.etcdMember[cp-1]", "file of its own"},
-		"another's key": {spoiled{member: swapped("cp-1", etc+"peer.key", secretly(certFile(t, secondMember, etc+"peer.key")))},
+		"another's key": {faultyCerts{member: swapped("cp-1", etc+"peer.key", secretly(certFile(t, secondMember, etc+"peer.key")))},
 			"certs.etcdMember[cp-1]", "peer.key does not belong"},
-		"another authority's key": {spoiled{plane: swapped("", kube+"ca.key", secretly(certFile(t, otherPlane, kube+"ca.key")))},
+		"another authority's key": {faultyCerts{plane: swapped("", kube+"ca.key", secretly(certFile(t, otherPlane, kube+"ca.key")))},
 			"certs.controlPlane[cp-1]", "ca.key does not belong"},
-		"no certificate": {spoiled{plane: swapped("", kube+"ca.crt", publicly([]byte("ca.crt")))}, "certs.controlPlane[cp-1]", "no PEM certificate"},
-		"no key":         {spoiled{plane: swapped("", kube+"ca.key", secretly([]byte("hunter2")))}, "certs.controlPlane[cp-1]", "want one private key"},
-		"an Edwards key": {spoiled{plane: swapped("", kube+"sa.key", secretly(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: edwardsDER})))}, "certs.controlPlane[cp-1]", "neither RSA nor ECDSA"},
-		"another sa.pub": {spoiled{plane: swapped("", kube+"sa.pub", publicly(certFile(t, otherPlane, kube+"sa.pub")))}, "certs.controlPlane[cp-1]", "sa.pub is not the public key"},
-		"two sa.key": {spoiled{plane: func(node string, files []quorate.File) []quorate.File {
+		"no certificate": {faultyCerts{plane: swapped("", kube+"ca.crt", publicly([]byte("ca.crt")))}, "certs.controlPlane[cp-1]", "no PEM certificate"},
+		"no key":         {faultyCerts{plane: swapped("", kube+"ca.key", secretly([]byte("hunter2")))}, "certs.controlPlane[cp-1]", "want one private key"},
+		"an Edwards key": {faultyCerts{plane: swapped("", kube+"sa.key", secretly(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: edwardsDER})))}, "certs.controlPlane[cp-1]", "neither RSA nor ECDSA"},
+		"another sa.pub": {faultyCerts{plane: swapped("", kube+"sa.pub", publicly(certFile(t, otherPlane, kube+"sa.pub")))}, "certs.controlPlane[cp-1]", "sa.pub is not the public key"},
+		"two sa.key": {faultyCerts{plane: func(node string, files []quorate.File) []quorate.File {
 			if node != "cp-2" {
 				return files
 			}
 			files = swapped("", kube+"sa.key", secretly(certFile(t, otherPlane, kube+"sa.key")))(node, files)
 			return swapped("", kube+"sa.pub", publicly(certFile(t, otherPlane, kube+"sa.pub")))(node, files)
 		}}, "certs.controlPlane[cp-2]", "sa.key is another than cp-1's"},
-		"two authorities": {spoiled{plane: func(node string, files []quorate.File) []quorate.File {
+		"two authorities": {faultyCerts{plane: func(node string, files []quorate.File) []quorate.File {
 			if node != "cp-3" {
 				return files
 			}
 			files = swapped("", kube+"ca.key", secretly(certFile(t, otherPlane, kube+"ca.key")))(node, files)
 			return swapped("", kube+"ca.crt", publicly(certFile(t, otherPlane, kube+"ca.crt")))(node, files)
 		}}, "certs.controlPlane[cp-3]", "ca.crt is another than cp-1's"},
-		"etcd's authority is another": {spoiled{member: swapped("cp-1", etc+"ca.crt", publicly(certFile(t, otherMember, etc+"ca.crt")))},
+		"etcd's authority is another": {faultyCerts{member: swapped("cp-1", etc+"ca.crt", publicly(certFile(t, otherMember, etc+"ca.crt")))},
 			"certs.etcdMember[cp-1]", "is another than"},
-		"a leaf of another authority": {spoiled{member: func(node string, files []quorate.File) []quorate.File {
+		"a leaf of another authority": {faultyCerts{member: func(node string, files []quorate.File) []quorate.File {
 			files = swapped("cp-1", etc+"server.crt", publicly(certFile(t, otherMember, etc+"server.crt")))(node, files)
 			return swapped("cp-1", etc+"server.key", secretly(certFile(t, otherMember, etc+"server.key")))(node, files)
 		}}, "certs.etcdMember[cp-1]", "server.crt does not hold"},
-		"a client's leaf as a server's": {spoiled{member: func(node string, files []quorate.File) []quorate.File {
+		"a client's leaf as a server's": {faultyCerts{member: func(node string, files []quorate.File) []quorate.File {
 			files = swapped("cp-1", etc+"server.crt", publicly(certFile(t, plane, kube+"apiserver-etcd-client.crt")))(node, files)
 			return swapped("cp-1", etc+"server.key", secretly(certFile(t, plane, kube+"apiserver-etcd-client.key")))(node, files)
 		}}, "certs.etcdMember[cp-1]", "as a server's"},
-		"another node's leaf": {spoiled{member: func(node string, files []quorate.File) []quorate.File {
+		"another node's leaf": {faultyCerts{member: func(node string, files []quorate.File) []quorate.File {
 			files = swapped("cp-1", etc+"server.crt", publicly(certFile(t, secondMember, etc+"server.crt")))(node, files)
 			return swapped("cp-1", etc+"server.key", secretly(certFile(t, secondMember, etc+"server.key")))(node, files)
 		}}, "certs.etcdMember[cp-1]", "192.0.2.1"},
-		"one authority for two": {spoiled{plane: func(node string, files []quorate.File) []quorate.File {
+		"one authority for two": {faultyCerts{plane: func(node string, files []quorate.File) []quorate.File {
 			files = swapped("", kube+"front-proxy-ca.crt", publicly(certFile(t, plane, kube+"ca.crt")))(node, files)
 			return swapped("", kube+"front-proxy-ca.key", secretly(certFile(t, plane, kube+"ca.key")))(node, files)
 		}}, "certs.controlPlane", "have one key"},
-		"etcd's key": {spoiled{plane: func(_ string, files []quorate.File) []quorate.File {
+		"etcd's key": {faultyCerts{plane: func(_ string, files []quorate.File) []quorate.File {
 			return append(files, quorate.File{Path: kube + "etcd/ca.key", Mode: 0o600, Content: quorate.Sensitive(etcdKey)})
 		}}, "certs.controlPlane[cp-1]", "never travels"},
-		"etcd's key in another form": {spoiled{member: func(_ string, files []quorate.File) []quorate.File {
+		"etcd's key in another form": {faultyCerts{member: func(_ string, files []quorate.File) []quorate.File {
 			return append(files, quorate.File{Path: etc + "x.key", Mode: 0o600, Content: quorate.Sensitive(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))})
 		}}, "certs.etcdMember[cp-1]", "never travels"},
-		"no hash":       {spoiled{hashes: func([]string) []string { return nil }}, "certs.caHashes", "are not those of"},
-		"another hash":  {spoiled{hashes: func(h []string) []string { return []string{strings.ToUpper(h[0])} }}, "certs.caHashes", "are not those of"},
-		"one hash more": {spoiled{hashes: func(h []string) []string { return append(h, "sha256:00") }}, "certs.caHashes", "are not those of"},
-		"other files the second time": {spoiled{member: func(node string, files []quorate.File) []quorate.File {
+		"no hash":       {faultyCerts{hashes: func([]string) []string { return nil }}, "certs.caHashes", "are not those of"},
+		"another hash":  {faultyCerts{hashes: func(h []string) []string { return []string{strings.ToUpper(h[0])} }}, "certs.caHashes", "are not those of"},
+		"one hash more": {faultyCerts{hashes: func(h []string) []string { return append(h, "sha256:00") }}, "certs.caHashes", "are not those of"},
+		"other files the second time": {faultyCerts{member: func(node string, files []quorate.File) []quorate.File {
 			if calls++; calls%2 == 0 || node != "cp-1" {
 				return files
 			}
 			return swapped("", etc+"peer.crt", func(f *quorate.File) { f.Mode = 0o640 })(node, files)
 		}}, "certs.etcdMember[cp-1]", "at the second call"},
-		"no client":        {spoiled{client: func(*tls.Config) *tls.Config { return nil }}, "certs.etcdClient", "missing"},
-		"an empty client":  {spoiled{client: func(*tls.Config) *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }}, "certs.etcdClient", "no RootCAs"},
-		"a blind client":   {spoiled{client: func(c *tls.Config) *tls.Config { c.InsecureSkipVerify = true; return c }}, "certs.etcdClient", "InsecureSkipVerify"},
-		"another's client": {spoiled{client: func(*tls.Config) *tls.Config { return otherClient }}, "certs.etcdClient", "does not hold"},
-		"a client with another key": {spoiled{client: func(c *tls.Config) *tls.Config {
+		"no client":        {faultyCerts{client: func(*tls.Config) *tls.Config { return nil }}, "certs.etcdClient", "missing"},
+		"an empty client":  {faultyCerts{client: func(*tls.Config) *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }}, "certs.etcdClient", "no RootCAs"},
+		"a blind client":   {faultyCerts{client: func(c *tls.Config) *tls.Config { c.InsecureSkipVerify = true; return c }}, "certs.etcdClient", "InsecureSkipVerify"},
+		"another's client": {faultyCerts{client: func(*tls.Config) *tls.Config { return otherClient }}, "certs.etcdClient", "does not hold"},
+		"a client with another key": {faultyCerts{client: func(c *tls.Config) *tls.Config {
 			cert, err := c.GetClientCertificate(nil)
 			require.NoError(t, err)
 			return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs, Certificates: []tls.Certificate{{Certificate: cert.Certificate, PrivateKey: stranger}}}
 		}}, "certs.etcdClient", "does not belong"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt.spoiled.Certs = good
-			err := newWith(t, c, &tt.spoiled)
+			tt.faultyCerts.Certs = good
+			err := newWith(t, c, &tt.faultyCerts)
 			var invalid *quorate.InvalidError
 			require.ErrorAs(t, err, &invalid)
 			var at []string
@@ -275,7 +275,7 @@ func TestCertsOfStackedMembers(t *testing.T) {
 	c := certsCluster(true)
 	good := certsOf(t, c)
 	require.NoError(t, newWith(t, c, good))
-	err := newWith(t, c, &spoiled{Certs: good, plane: func(_ string, files []quorate.File) []quorate.File {
+	err := newWith(t, c, &faultyCerts{Certs: good, plane: func(_ string, files []quorate.File) []quorate.File {
 		return slices.DeleteFunc(files, func(f quorate.File) bool { return strings.HasSuffix(f.Path, "etcd/ca.key") })
 	}})
 	require.ErrorContains(t, err, "/etc/kubernetes/pki/etcd/ca.key is missing")
@@ -304,7 +304,7 @@ func TestCertsOfAuthoritiesAboveEachOther(t *testing.T) {
 	require.NoError(t, err)
 	keyDER, err := x509.MarshalECPrivateKey(key)
 	require.NoError(t, err)
-	err = newWith(t, c, &spoiled{Certs: good, plane: func(node string, files []quorate.File) []quorate.File {
+	err = newWith(t, c, &faultyCerts{Certs: good, plane: func(node string, files []quorate.File) []quorate.File {
 		files = swapped("", "/etc/kubernetes/pki/front-proxy-ca.crt", publicly(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))(node, files)
 		return swapped("", "/etc/kubernetes/pki/front-proxy-ca.key", secretly(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})))(node, files)
 	}})
@@ -316,7 +316,7 @@ func TestCertsOfAuthoritiesAboveEachOther(t *testing.T) {
 func TestCertsThatFail(t *testing.T) {
 	c := certsCluster(false)
 	why := errors.New("sealed")
-	err := newWith(t, c, &spoiled{Certs: certsOf(t, c), err: why})
+	err := newWith(t, c, &faultyCerts{Certs: certsOf(t, c), err: why})
 	require.ErrorIs(t, err, why)
 	require.ErrorContains(t, err, "cp-2's etcd member")
 	require.Equal(t, 6, bytes.Count([]byte(err.Error()), []byte("sealed")))

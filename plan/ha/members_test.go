@@ -28,7 +28,7 @@ func requireVoters(t *testing.T, hosts *hatest.Cluster, want int) {
 
 // A setting with which etcd does not start stops at the first member, which runs again with
 // its old unit; the others are not touched.
-func TestABadSettingStopsAtTheFirstMember(t *testing.T) {
+func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		cfg := config(t, hafixture.Three())
 		hosts := fakeCluster(t, cfg.Cluster)
@@ -85,7 +85,7 @@ func TestNoRestartWithoutTheOthers(t *testing.T) {
 
 // Of a member whose disk is lost, systemd's start at boot leaves a database and no log: it
 // comes back all the same, and what an earlier one has left aside stays.
-func TestAMemberIsToldByItsLog(t *testing.T) {
+func TestErrorOfAMemberFromItsLog(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		cfg := config(t, hafixture.Three())
 		hosts := fakeCluster(t, cfg.Cluster)
@@ -108,7 +108,7 @@ func TestAMemberIsToldByItsLog(t *testing.T) {
 
 // A learner that loses its disk before it has its vote is replaced: it never gets one for a
 // disk that is gone.
-func TestALearnerThatLosesItsDiskIsReplaced(t *testing.T) {
+func TestReplacementOfALearnerWithoutItsDisk(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		cfg := config(t, hafixture.Three())
 		hosts := fakeCluster(t, cfg.Cluster)
@@ -138,7 +138,7 @@ func TestALearnerThatLosesItsDiskIsReplaced(t *testing.T) {
 
 // A worker that does not answer stops its own steps alone: the others are brought to what is
 // described, another worker joins, and the run says at its end what it could not do.
-func TestADeadWorkerStopsItsOwnStepsAlone(t *testing.T) {
+func TestDeadWorkerStopsItsOwnStepsOnly(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		c.Nodes = append(c.Nodes, quorate.Node{Name: "worker-2", Role: quorate.Worker, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.15")}})

@@ -65,7 +65,7 @@ func found(s *survey.Survey, check plan.Check) []string {
 
 // A cluster that is as described has no finding, in one command a host, and nothing is
 // written anywhere.
-func TestASurveyOfASoundCluster(t *testing.T) {
+func TestSurveyOfASoundCluster(t *testing.T) {
 	hosts, cfg := surveyed(t)
 	before := stateOf(t, hosts)
 	calls := map[string]int{}
@@ -109,7 +109,7 @@ func TestASurveyOfASoundCluster(t *testing.T) {
 }
 
 // What has happened to a cluster is found, and what to do is said by verb; nothing else is.
-func TestWhatASurveyFinds(t *testing.T) {
+func TestSurveyFindings(t *testing.T) {
 	for name, c := range map[string]struct {
 		happen func(t *testing.T, hosts *hatest.Cluster, cfg *ha.Config)
 		check  plan.Check
@@ -184,7 +184,7 @@ func fix(s *survey.Survey) {
 
 // The renderings are as reviewed; the same survey gives the same bytes, and no secret or
 // control character is in any.
-func TestASurveysRenderings(t *testing.T) {
+func TestSurveyRenderings(t *testing.T) {
 	hosts, cfg := surveyed(t)
 	hosts.Host("worker-1").Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
 	seed(t, hosts.Host("cp-2"), "/etc/kubernetes/tmp/\x1b[31mred", "x\n")
@@ -219,7 +219,7 @@ func TestASurveysRenderings(t *testing.T) {
 }
 
 // Without a transport nothing is asked; a run that is told to stop says so.
-func TestASurveysErrors(t *testing.T) {
+func TestSurveyErrors(t *testing.T) {
 	c, err := ha.New(t.Context(), config(t, hafixture.Three()))
 	require.NoError(t, err)
 	_, err = c.Survey(t.Context(), survey.Config{})

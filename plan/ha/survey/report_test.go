@@ -85,7 +85,7 @@ func TestFieldOf(t *testing.T) {
 
 // What kubeadm writes by itself into its ConfigMaps is no difference from a description that
 // does not name it; what it does not is one. The documents are those of kubeadm 1.37.2.
-func TestWhatKubeadmWritesIsNoDifference(t *testing.T) {
+func TestKubeadmDefaultsAreNoDifference(t *testing.T) {
 	const kubelet = `apiVersion: kubelet.config.k8s.io/v1beta1
 authentication: {anonymous: {enabled: false}, webhook: {cacheTTL: 0s, enabled: true}, x509: {clientCAFile: /etc/kubernetes/pki/ca.crt}}
 authorization: {mode: Webhook, webhook: {cacheAuthorizedTTL: 0s, cacheUnauthorizedTTL: 0s}}
@@ -120,7 +120,7 @@ portRange: ""
 
 // A member with data is compared with what its unit would be: where its data is, its ports,
 // and whether it speaks TLS. Without data it may be started in any way.
-func TestAMemberIsComparedWithItsUnit(t *testing.T) {
+func TestCompareMemberWithUnit(t *testing.T) {
 	unit := func(scheme, port, dir string) string {
 		return "[Service]\nExecStart=/usr/local/bin/etcd \\\n  --data-dir=" + dir + " \\\n  --listen-client-urls=" + scheme + "://192.0.2.11:" + port + "," + scheme +
 			"://127.0.0.1:" + port + " \\\n  --listen-peer-urls=" + scheme + "://192.0.2.11:2380\n"
