@@ -172,7 +172,7 @@ func TestSecretsOfComposedPlans(t *testing.T) {
 	}
 }
 
-// Of secrets that begin alike no rest is shown.
+// Of secrets with a common prefix no rest is shown.
 func TestSecretsWithACommonPrefix(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		long := rapid.StringMatching(`[a-z]{16,24}`).Draw(rt, "secret")

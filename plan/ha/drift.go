@@ -11,7 +11,7 @@ import (
 )
 
 // driftSteps read how a cluster that is there runs, and hold the description against it.
-// The API is asked on one control plane after another, until one answers.
+// The API is read on one control plane after another, until one answers.
 func (r *recipe) driftSteps() []plan.Step {
 	var steps []plan.Step
 	last := plan.ID("")

@@ -117,7 +117,7 @@ func fileOf(t *testing.T, cfg ha.Config, host, path string) string {
 	return ""
 }
 
-// A preview of another plan is refused before any host is asked: one of another
+// A preview of another plan is refused before any host is reached: one of another
 // description, or with other secrets.
 func TestApplyOfAnotherPlansPreview(t *testing.T) {
 	cfg, hosts, p := previewed(t)

@@ -74,7 +74,7 @@ func TestSurveyOfASoundCluster(t *testing.T) {
 	}
 	s := surveyOf(t, hosts, cfg)
 	for _, n := range cfg.Cluster.Nodes {
-		// What a host is asked, it is asked in one: the rest is tunnels to etcd's members.
+		// A host is read in one round trip: the rest is tunnels to etcd's members.
 		trips := map[faketransport.Kind]int{}
 		for _, call := range hosts.Host(n.Name).Calls()[calls[n.Name]:] {
 			trips[call.Op.Kind]++
@@ -182,7 +182,7 @@ func fix(s *survey.Survey) {
 	}
 }
 
-// The renderings are as reviewed; the same survey gives the same bytes, and no secret or
+// The renderings are as reviewed; the same survey is always the same bytes, and no secret or
 // control character is in any.
 func TestSurveyRenderings(t *testing.T) {
 	hosts, cfg := surveyed(t)
@@ -218,7 +218,7 @@ func TestSurveyRenderings(t *testing.T) {
 	require.Equal(t, s.Hosts, read.Hosts)
 }
 
-// Without a transport nothing is asked; a run that is told to stop says so.
+// Without a transport nothing is read; a run that is cancelled says so.
 func TestSurveyErrors(t *testing.T) {
 	c, err := ha.New(t.Context(), config(t, hafixture.Three()))
 	require.NoError(t, err)

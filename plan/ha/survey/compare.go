@@ -27,15 +27,15 @@ import (
 type Described struct {
 	// Cluster with its defaults.
 	Cluster quorate.Cluster
-	// Init is what the first control plane's kubeadm is told.
+	// Init is the configuration of the first control plane's kubeadm.
 	Init kubeadm.Init
 	// EtcdUnits are the texts of etcd's units by node, where systemd runs it.
 	EtcdUnits map[string]string
 	// Authorities are the public files of a control plane that its clients trust, by path.
 	Authorities map[string]string
-	// API is how the API server of each control plane is asked, by kube.ListNodes.
+	// API is how the API server of each control plane is read, by kube.ListNodes.
 	API map[string][]string
-	// EtcdTLS is how members of etcd are asked; nil if they are not.
+	// EtcdTLS is how members of etcd are read; nil if they are not.
 	EtcdTLS *tls.Config
 }
 
@@ -70,7 +70,7 @@ func (c *comparison) same(path string, store Store, host, described, running str
 }
 
 // compare returns what differs, by the order of fields, then of stores. It compares what it
-// is given: a host that did not answer, and an API that did not, are compared by nothing.
+// is there: a host that did not answer, and an API that did not, are compared by nothing.
 func (d Described) compare(reports map[string]report, api *settings) []Difference {
 	c := &comparison{d: d}
 	if api != nil && api.cluster != nil {
@@ -409,7 +409,7 @@ func (c *comparison) nodes(api settings) {
 		if n.ControlPlane && d.Role == quorate.Worker {
 			c.add(path+".role", InAPI, "", string(d.Role), string(quorate.ControlPlane))
 		}
-		// A kubelet that was told one address of two reports one.
+		// A kubelet that was configured with one address of two reports one.
 		for _, a := range n.Addresses {
 			if !slices.Contains(d.Addresses, a) {
 				c.add(path+".addresses", InAPI, "", fmt.Sprint(d.Addresses), fmt.Sprint(n.Addresses))
@@ -440,7 +440,7 @@ func (c *comparison) taints(path string, want, run []quorate.Taint) {
 	c.same(path, InAPI, "", text(want), text(run))
 }
 
-// host compares what stands and runs on one host.
+// host compares the files and processes of one host.
 func (c *comparison) host(n quorate.Node, r report) {
 	own := c.d.Cluster
 	// Patches may change what is written on hosts in any way.
@@ -675,7 +675,7 @@ func (c *comparison) authorities(reports map[string]report, made []string) {
 		for _, host := range hosts {
 			c.add("certs["+path+"]", InFile, host, "another key", "the key that this cluster was made with")
 			last := &c.found[slices.IndexFunc(c.found, func(d Difference) bool { return d.Path == "certs["+path+"]" })]
-			last.Class, last.Do = Fixed, "give the authorities and the service accounts' key that this cluster was made with: another one here would shut out every client, pod and member"
+			last.Class, last.Do = Fixed, "use the authorities and the service accounts' key that this cluster was made with: another one here would shut out every client, pod and member"
 		}
 	}
 }

@@ -80,7 +80,7 @@ func Fields() []Field {
 	}
 }
 
-const shutdownDelay = "API servers serve for that long after they were told to stop, by their argument shutdown-delay-duration: " +
+const shutdownDelay = "API servers serve for that long after they are stopped, by their argument shutdown-delay-duration: " +
 	"change that argument by kubeadm's own procedure, or keep it by naming it in kubeadm.apiServerArgs; then run again"
 
 // FieldOf returns the field that a path is of: the longest that it is at or below. Indices
@@ -115,7 +115,7 @@ func withoutIndices(path string) string {
 // Store is where a setting was read.
 type Store string
 
-// The stores: what kubeadm keeps in the API, what stands on hosts, and what processes were
+// The stores: what kubeadm keeps in the API, what is on hosts, and what processes were
 // started with.
 const (
 	InAPI     Store = "api"

@@ -17,7 +17,7 @@ var pageFiles embed.FS
 // HTML writes the survey as one page: what to do next, what was found, and every table of
 // the text. The page needs nothing else, neither scripts nor anything from a network, and
 // its Content-Security-Policy lets it load none. It follows the reader's light or dark
-// scheme. The same survey gives the same bytes. An error is of w.
+// scheme. The same survey is always the same bytes. An error is of w.
 func (s *Survey) HTML(w io.Writer) error {
 	style, err := pageFiles.ReadFile("style.css")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// The files that a host is asked for. None holds a secret.
+// The files that are read from a host. None holds a secret.
 const (
 	kubeletFlags    = "/var/lib/kubelet/kubeadm-flags.env"
 	apiServerCert   = hostpath.KubernetesPKI + "/apiserver.crt"

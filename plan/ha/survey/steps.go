@@ -26,7 +26,7 @@ func (e *DriftError) Error() string {
 	return b.String()
 }
 
-// merged has one text for all that is of the same values: one setting stands in three
+// merged has one text for all that is of the same values: one setting is in three
 // stores, and may follow from several fields.
 func merged(all []Difference) []string {
 	type values struct{ described, running, do string }
@@ -118,7 +118,7 @@ func (a Look) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 // Apply is never called: Check finds nothing.
 func (Look) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Describe returns what is asked for.
+// Describe returns what is read.
 func (a Look) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/running", Inputs: []quorate.Content{plan.InputText(runningQuery().Argv...)}}
 }
@@ -131,7 +131,7 @@ func (Look) Prefetch() plan.Prefetch {
 // AskAPI reads what the API says, from one control plane after another until one answers.
 type AskAPI struct {
 	plan.NothingToUndo
-	// Node is the control plane, and List how its API server is asked (kube.ListNodes).
+	// Node is the control plane, and List how its API server is read (kube.ListNodes).
 	Node string
 	List []string
 }
@@ -160,7 +160,7 @@ func (a AskAPI) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 // Apply is never called: Check finds nothing.
 func (AskAPI) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
 
-// Describe returns what is asked for.
+// Describe returns what is read.
 func (a AskAPI) Describe() plan.Description {
 	return plan.Description{Kind: "quorate/settings", Inputs: []quorate.Content{plan.InputText(a.List...)}}
 }

@@ -49,7 +49,7 @@ type Survey struct {
 	Hosts []Host `json:"hosts"`
 	// API is what an API server said; nil if none answered.
 	API *API `json:"api,omitempty"`
-	// Etcd is what its members said; nil if none was asked, as where kubeadm runs it.
+	// Etcd is what its members said; nil if none was read, as where kubeadm runs it.
 	Etcd *Etcd `json:"etcd,omitempty"`
 	// VIP is nil with an external load balancer.
 	VIP *VIP `json:"vip,omitempty"`
@@ -81,7 +81,7 @@ type Host struct {
 	// HoldsVIP says that it has the address, Endpoint what answers it there.
 	HoldsVIP bool   `json:"holdsVIP,omitempty"`
 	Endpoint string `json:"endpoint,omitempty"`
-	// Certificates that stand on it.
+	// Certificates that are on it.
 	Certificates []Certificate `json:"certificates,omitempty"`
 	// Left are paths that an operation leaves which did not come to its end, and Aside
 	// static pods whose manifests are not where the kubelet looks.
@@ -89,7 +89,7 @@ type Host struct {
 	Aside []string `json:"aside,omitempty"`
 }
 
-// Certificate is one that stands in a file, or that a server has presented.
+// Certificate is one that is in a file, or that a server has presented.
 type Certificate struct {
 	Path string `json:"path"`
 	// Subject, and SHA256 of the certificate in hex.
@@ -429,7 +429,7 @@ func apiOf(host string, found settings, c quorate.Cluster) *API {
 	return api
 }
 
-// etcd asks every member that is described, from one control plane.
+// etcd reads every member that is described, from one control plane.
 func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look) {
 	if d.Cluster.Etcd.Stacked || d.EtcdTLS == nil {
 		return

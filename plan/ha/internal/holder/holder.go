@@ -284,7 +284,7 @@ func (a Verdict) judge(seen map[string]view) (*Error, []plan.Finding) {
 	return e, notes
 }
 
-// reasons says what the hosts heard when they asked for the VIP.
+// reasons says what the hosts heard when they searched for the VIP.
 func (a Verdict) reasons(seen map[string]view) string {
 	var all []string
 	for _, n := range a.Nodes {
