@@ -42,7 +42,7 @@ func (p Problem) String() string {
 	if p.Severity == Warned {
 		s = "warning: " + s
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Problems is every problem found in one input, in the order of its fields.
@@ -114,5 +114,5 @@ func (e *InvalidError) Error() string {
 	for _, p := range e.Problems {
 		b.WriteString("\n  " + p.String())
 	}
-	return termsafe.Text(b.String())
+	return termsafe.Indented(b.String())
 }

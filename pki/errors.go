@@ -17,7 +17,7 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	return termsafe.Text("stored certificates: " + e.File + ": " + e.Err.Error())
+	return termsafe.Indented("stored certificates: " + e.File + ": " + e.Err.Error())
 }
 
 // Unwrap returns the cause.
@@ -56,7 +56,7 @@ func (e *AuthorityError) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Unwrap returns the cause.
@@ -69,7 +69,9 @@ type VerifyError struct {
 	Err  error
 }
 
-func (e *VerifyError) Error() string { return termsafe.Text("verify " + e.File + ": " + e.Err.Error()) }
+func (e *VerifyError) Error() string {
+	return termsafe.Indented("verify " + e.File + ": " + e.Err.Error())
+}
 
 // Unwrap returns the cause.
 func (e *VerifyError) Unwrap() error { return e.Err }
@@ -82,7 +84,7 @@ type StackedError struct {
 }
 
 func (e *StackedError) Error() string {
-	return termsafe.Text(fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node))
+	return termsafe.Indented(fmt.Sprintf("no %s certificate for %s: kubeadm issues it there, as for every stacked etcd member", e.Kind, e.Node))
 }
 
 // UnknownNodeError reports that a bundle has nothing for a node: it is no control
@@ -94,5 +96,5 @@ type UnknownNodeError struct {
 }
 
 func (e *UnknownNodeError) Error() string {
-	return termsafe.Text(fmt.Sprintf("no certificates for node %q; the bundle was made for the control planes %s", e.Node, strings.Join(e.Known, ", ")))
+	return termsafe.Indented(fmt.Sprintf("no certificates for node %q; the bundle was made for the control planes %s", e.Node, strings.Join(e.Known, ", ")))
 }

@@ -14,7 +14,7 @@ import (
 type GraphError struct{ Faults []string }
 
 func (e *GraphError) Error() string {
-	return termsafe.Text("plan: " + strings.Join(e.Faults, "; "))
+	return termsafe.Indented("plan: " + strings.Join(e.Faults, "; "))
 }
 
 // Phase is the part of a step's life in which something happened.
@@ -50,7 +50,7 @@ func (e *StepError) Error() string {
 	if e.Attempt > 1 {
 		s += fmt.Sprintf(" (attempt %d)", e.Attempt)
 	}
-	return termsafe.Text(s + ": " + e.Err.Error())
+	return termsafe.Indented(s + ": " + e.Err.Error())
 }
 
 // Unwrap returns the cause.
@@ -92,7 +92,7 @@ func (e *RunError) Error() string {
 	for _, j := range e.Journal {
 		b.WriteString("\n  " + strings.ReplaceAll(j.Error(), "\n", "\n  "))
 	}
-	return termsafe.Text(b.String())
+	return termsafe.Indented(b.String())
 }
 
 // Unwrap returns every root cause.
@@ -119,7 +119,7 @@ func (e *NotConvergedError) Error() string {
 	for _, c := range e.Left {
 		left = append(left, c.String())
 	}
-	return termsafe.Text("applied, but still differs: " + strings.Join(left, "; "))
+	return termsafe.Indented("applied, but still differs: " + strings.Join(left, "; "))
 }
 
 // PanicError is a panic of an Action, or of what it called, or the end of its
@@ -133,7 +133,7 @@ type PanicError struct {
 	Stack string
 }
 
-func (e *PanicError) Error() string { return termsafe.Text("the action panicked: " + e.Value) }
+func (e *PanicError) Error() string { return termsafe.Indented("the action panicked: " + e.Value) }
 
 // HostError reports that a host is not as a step needs it: everything found, each
 // with what to do about it.
@@ -149,7 +149,7 @@ func (e *HostError) Error() string {
 	for _, f := range e.Findings {
 		found = append(found, f.Found+": "+f.Do)
 	}
-	return termsafe.Text("host is not ready: " + strings.Join(found, "; "))
+	return termsafe.Indented("host is not ready: " + strings.Join(found, "; "))
 }
 
 // Transient reports whether an error is of the kind that passes by itself: a

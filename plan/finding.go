@@ -31,5 +31,5 @@ func (f Finding) String() string {
 	if f.Check != "" {
 		who += fmt.Sprintf(" (%s)", f.Check)
 	}
-	return termsafe.Text(who + ": " + f.Found + ": " + f.Do)
+	return termsafe.Indented(who + ": " + f.Found + ": " + f.Do)
 }

@@ -82,7 +82,7 @@ func (o Operator) String() string {
 	if len(where) > 0 {
 		name += " (" + strings.Join(where, " ") + ")"
 	}
-	return termsafe.Text(name)
+	return termsafe.Indented(name)
 }
 
 // Holder is who has a journal, and since when.
@@ -109,7 +109,7 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return termsafe.Text("the journal is held by " + e.Holder.String() + ": wait until that run has ended")
+	return termsafe.Indented("the journal is held by " + e.Holder.String() + ": wait until that run has ended")
 }
 
 // LockLostError reports that a session's hold of the journal ran out while it was
@@ -126,7 +126,7 @@ func (e *LockLostError) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Unwrap returns how it was lost.
@@ -220,7 +220,7 @@ func (e *JournalError) Error() string {
 	if e.Step != "" {
 		s += " of " + string(e.Step)
 	}
-	return termsafe.Text(s + ": " + e.Err.Error())
+	return termsafe.Indented(s + ": " + e.Err.Error())
 }
 
 // Unwrap returns the journal's own error: a *LockedError, a *LockLostError.
@@ -251,7 +251,7 @@ func (u Unfinished) String() string {
 	if u.Error != "" {
 		s += ": " + u.Error
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // UnfinishedOf returns the steps whose last record is an intent or a failure, in

@@ -54,7 +54,7 @@ func (e *StaleError) Error() string {
 		return "the preview was made from another plan: make a new one from this plan"
 	}
 	if len(e.Altered) > 0 {
-		return termsafe.Text("the preview was changed since it was made: make a new one\n  " + strings.Join(e.Altered, "\n  "))
+		return termsafe.Indented("the preview was changed since it was made: make a new one\n  " + strings.Join(e.Altered, "\n  "))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "the preview no longer holds, %s: look at a new one", plural(len(e.Steps), "step")+" would do something else")
@@ -63,7 +63,7 @@ func (e *StaleError) Error() string {
 			fmt.Fprintf(&b, "\n  step %s on %s: %s", s.Step, s.Host, strings.ReplaceAll(strings.TrimSpace(d), "\n", "\n    "))
 		}
 	}
-	return termsafe.Text(b.String())
+	return termsafe.Indented(b.String())
 }
 
 // Apply runs a plan that somebody has seen a preview of, if it still holds: it

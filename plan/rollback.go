@@ -36,7 +36,7 @@ type IrreversibleError struct {
 }
 
 func (e *IrreversibleError) Error() string {
-	return termsafe.Text(fmt.Sprintf("step %s cannot be undone: %s", e.Step, e.Reason))
+	return termsafe.Indented(fmt.Sprintf("step %s cannot be undone: %s", e.Step, e.Reason))
 }
 
 // Irreversible returns the steps that a Rollback leaves as they are, whatever a run

@@ -104,7 +104,7 @@ func (c Change) String() string {
 	if c.Detail != "" {
 		s += " (" + c.Detail + ")"
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // DataOf returns the Data of the changes that have such, in their order.

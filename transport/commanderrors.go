@@ -39,7 +39,7 @@ func (e *NotStartedError) Error() string {
 	if text := strings.TrimSpace(e.Said); text != "" {
 		s += ": " + text
 	}
-	return termsafe.Text(s + "; " + e.Advice())
+	return termsafe.Indented(s + "; " + e.Advice())
 }
 
 // Advice says what to do about it.
@@ -73,7 +73,7 @@ func (e *StillRunningError) Error() string {
 	if e.Group > 0 {
 		which = fmt.Sprintf("process group %d", e.Group)
 	}
-	return termsafe.Text(fmt.Sprintf("%s: %s: %v; %s may still run on the host: %v", e.Host, shortArgv(e.Argv), e.Err, which, e.Why))
+	return termsafe.Indented(fmt.Sprintf("%s: %s: %v; %s may still run on the host: %v", e.Host, shortArgv(e.Argv), e.Err, which, e.Why))
 }
 
 // Unwrap returns both causes.
@@ -94,7 +94,7 @@ func (e *UnknownExitError) Error() string {
 	if text := strings.TrimSpace(e.Stderr); text != "" {
 		s += ": " + text
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Unwrap returns the cause.

@@ -36,7 +36,7 @@ func (e *ExitError) Error() string {
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // shortArgv keeps a script passed to sh -c from filling the message.
@@ -94,7 +94,7 @@ func (e *DialError) Error() string {
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Unwrap returns the cause.

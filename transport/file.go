@@ -31,7 +31,7 @@ func (e *FileError) Error() string {
 	if e.Host != "" {
 		s = e.Host + ": " + s
 	}
-	return termsafe.Text(s + ": " + e.Err.Error())
+	return termsafe.Indented(s + ": " + e.Err.Error())
 }
 
 // Unwrap returns the cause.

@@ -139,7 +139,7 @@ func (r *refusal) Error() string {
 	if text := strings.TrimSpace(r.exit.Stderr); text != "" {
 		s += ": " + text
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 func (r *refusal) Unwrap() []error { return []error{&r.exit, r.reason} }

@@ -51,7 +51,7 @@ func (e *TunnelError) Error() string {
 	if e.Advice != "" {
 		s += "; " + e.Advice
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Unwrap returns the cause.

@@ -30,7 +30,7 @@ func (e *UnsupportedError) Error() string {
 	if e.Version != "" {
 		s += ", and it is " + e.Version
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // supported returns an *UnsupportedError for an answer that says that a call is

@@ -58,7 +58,7 @@ type SnapshotError struct {
 }
 
 func (e *SnapshotError) Error() string {
-	return termsafe.Text(fmt.Sprintf("%s, after %d bytes: it must not be kept", e.Problem, e.Size))
+	return termsafe.Indented(fmt.Sprintf("%s, after %d bytes: it must not be kept", e.Problem, e.Size))
 }
 
 // Snapshot writes one member's database, as it is at one revision, to w as it comes;
@@ -216,7 +216,7 @@ type cutShort struct {
 }
 
 func (e *cutShort) Error() string {
-	return termsafe.Text(e.SnapshotError.Error() + ": " + e.err.Error())
+	return termsafe.Indented(e.SnapshotError.Error() + ": " + e.err.Error())
 }
 func (e *cutShort) Unwrap() []error { return []error{&e.SnapshotError, e.err} }
 

@@ -102,7 +102,7 @@ type EndpointError struct {
 // Error says which member, what was tried and what came back, with control
 // characters escaped.
 func (e *EndpointError) Error() string {
-	return termsafe.Text(fmt.Sprintf("etcd member %s: %s: %s", e.Endpoint, e.Op, e.Err))
+	return termsafe.Indented(fmt.Sprintf("etcd member %s: %s: %s", e.Endpoint, e.Op, e.Err))
 }
 
 // EventFields returns what plan/events shows of it beside its text.

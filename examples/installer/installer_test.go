@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostiletest"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
 	"github.com/quorate-dev/quorate/plan/events"
@@ -40,6 +41,12 @@ type site struct {
 }
 
 func newSite(t *testing.T) *site {
+	t.Helper()
+	return newLyingSite(t, nil)
+}
+
+// newLyingSite is newSite with hosts whose answers are lies, as liar has it.
+func newLyingSite(t *testing.T, lies func(n int) string) *site {
 	t.Helper()
 	c := quorate.Cluster{
 		Version:  quorate.Version{Major: 1, Minor: 37, Patch: 2},
@@ -67,6 +74,9 @@ func newSite(t *testing.T) *site {
 	for i, n := range c.Nodes {
 		conn, err := s.hosts.Dial(t.Context(), n.Name)
 		require.NoError(t, err)
+		if lies != nil {
+			conn = lyingConn{conn, n.Name, &liar{text: hostiletest.Text, lies: lies}}
+		}
 		server, err := sshtest.Start(sshtest.Config{Conn: conn, AuthorizedKeys: []ssh.PublicKey{login}})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, server.Close()); require.NoError(t, conn.Close()) })

@@ -194,7 +194,7 @@ func (o options) plan(ctx context.Context, cfg ha.Config) (*plan.Plan, error) {
 
 // run is main without the process: the exit code is its result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	complain := func(err error) { _, _ = fmt.Fprintln(stderr, "installer:", termsafe.Text(err.Error())) }
+	complain := func(err error) { complainTo(stderr, err) }
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -243,6 +243,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return 0
+}
+
+// complainTo shows an error, whose further lines are not at the margin: hosts may have
+// sent them.
+func complainTo(w io.Writer, err error) {
+	_, _ = fmt.Fprintln(w, "installer:", termsafe.Indented(err.Error()))
 }
 
 // exitCode is otherwise unless the error has one of its own.
@@ -484,7 +490,7 @@ func inHome(names ...string) []string {
 }
 
 func saveKubeconfig(ctx context.Context, j job, path string) error {
-	config, err := ha.Kubeconfig(ctx, j.transport, j.config.Cluster)
+	config, err := ha.Kubeconfig(ctx, ha.KubeconfigConfig{Transport: j.transport, Cluster: j.config.Cluster})
 	if err != nil {
 		return err
 	}

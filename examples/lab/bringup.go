@@ -43,7 +43,7 @@ func bringUp(ctx context.Context, o options, l *machines.Lab, p prepared, out io
 		return summary, err
 	}
 	o.phase("cluster", summary.Elapsed)
-	kubeconfig, err := ha.Kubeconfig(ctx, hosts, config.Cluster)
+	kubeconfig, err := ha.Kubeconfig(ctx, ha.KubeconfigConfig{Transport: hosts, Cluster: config.Cluster})
 	if err != nil {
 		return summary, err
 	}

@@ -69,11 +69,11 @@ func lab(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Text(err.Error()))
+		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Indented(err.Error()))
 		return exitInvalid
 	}
 	if err := commands[args[0]](ctx, c, stdout); err != nil {
-		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Text(err.Error()))
+		_, _ = fmt.Fprintln(stderr, "lab:", termsafe.Indented(err.Error()))
 		return exitFailed
 	}
 	return 0

@@ -49,7 +49,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "quickstart: interrupted")
 		os.Exit(130)
 	}
-	fmt.Fprintln(os.Stderr, "quickstart:", termsafe.Text(err.Error()))
+	fmt.Fprintln(os.Stderr, "quickstart:", termsafe.Indented(err.Error()))
 	os.Exit(1)
 }
 

@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitBadInput
 	}
 	if err := render(ctx, o, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "render:", termsafe.Text(err.Error()))
+		fmt.Fprintln(stderr, "render:", termsafe.Indented(err.Error()))
 		return exitCode(err)
 	}
 	return 0

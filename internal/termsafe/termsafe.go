@@ -35,6 +35,24 @@ func Text(s string) string {
 	return clean(s, func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) })
 }
 
+// Indented is Text for one message: lines after the first that begin at the margin are
+// moved in by two blanks, so that none can be taken for one of what the message
+// is shown in. Twice is the same as once.
+func Indented(s string) string {
+	s = Text(s)
+	if !strings.Contains(s, "\n") {
+		return s
+	}
+	var b strings.Builder
+	for i, line := range strings.SplitAfter(s, "\n") {
+		if i > 0 && line != "" && line != "\n" && line[0] != ' ' {
+			b.WriteString("  ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // ASCII is Line where every character must take one column: whatever is not
 // printable ASCII is escaped.
 func ASCII(s string) string { return clean(s, func(r rune) bool { return ' ' <= r && r < 0x7f }) }

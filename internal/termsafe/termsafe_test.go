@@ -39,6 +39,15 @@ func TestForms(t *testing.T) {
 	}
 }
 
+func TestIndented(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a": "a", "a\nb": "a\n  b", "a\n b\n\n\tc\n": "a\n b\n\n  \tc\n", "a\r\n\x1b": "a\\r\n  \\x1b",
+	} {
+		require.Equal(t, want, termsafe.Indented(in))
+		require.Equal(t, want, termsafe.Indented(want))
+	}
+}
+
 // Every character there is, between two that are kept.
 func TestEveryCharacter(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {

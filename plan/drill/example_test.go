@@ -15,7 +15,7 @@ import (
 // to each other by themselves. Set Config.Power for the scenarios that cut it.
 func ExampleRun() {
 	drillOn := func(ctx context.Context, c quorate.Cluster, hosts transport.Transport) error {
-		kubeconfig, err := ha.Kubeconfig(ctx, hosts, c)
+		kubeconfig, err := ha.Kubeconfig(ctx, ha.KubeconfigConfig{Transport: hosts, Cluster: c})
 		if err != nil {
 			return err
 		}

@@ -159,7 +159,9 @@ type Error struct {
 }
 
 // Error says what was tried and what came back.
-func (e *Error) Error() string { return termsafe.Text("etcd journal: " + e.Op + ": " + e.Err.Error()) }
+func (e *Error) Error() string {
+	return termsafe.Indented("etcd journal: " + e.Op + ": " + e.Err.Error())
+}
 
 // Unwrap returns what came back: an error of etcd, gRPC's, or ctx's.
 func (e *Error) Unwrap() error { return e.Err }

@@ -159,7 +159,7 @@ type Error struct {
 }
 
 // Error returns Message, with what is not printable escaped.
-func (e *Error) Error() string { return termsafe.Text(e.Message) }
+func (e *Error) Error() string { return termsafe.Indented(e.Message) }
 
 // Unwrap returns the causes.
 func (e *Error) Unwrap() []error {

@@ -103,7 +103,7 @@ type WriteError struct {
 }
 
 func (e *WriteError) Error() string {
-	return termsafe.Text(fmt.Sprintf("write event %d: %v; it and all after it are missing, the run went on", e.Seq, e.Err))
+	return termsafe.Indented(fmt.Sprintf("write event %d: %v; it and all after it are missing, the run went on", e.Seq, e.Err))
 }
 
 // Unwrap returns the writer's error.
@@ -230,7 +230,7 @@ type ReadError struct {
 }
 
 func (e *ReadError) Error() string {
-	return termsafe.Text(fmt.Sprintf("events, line %d: %v", e.Line, e.Err))
+	return termsafe.Indented(fmt.Sprintf("events, line %d: %v", e.Line, e.Err))
 }
 
 // Unwrap returns why.

@@ -55,7 +55,7 @@ type FormatError struct {
 }
 
 func (e *FormatError) Error() string {
-	return termsafe.Text(fmt.Sprintf("journal %s, at byte %d: %v: use another path, or move the file away", e.Path, e.Offset, e.Err))
+	return termsafe.Indented(fmt.Sprintf("journal %s, at byte %d: %v: use another path, or move the file away", e.Path, e.Offset, e.Err))
 }
 
 // Unwrap returns what is wrong.

@@ -474,7 +474,7 @@ func TestKubeconfigIsSensitive(t *testing.T) {
 	f := adminConf()
 	f.Data = transport.Bytes([]byte(marker))
 	require.NoError(t, hosts.Host("cp-3").Put(f))
-	got, err := ha.Kubeconfig(t.Context(), hosts, hafixture.Three())
+	got, err := ha.Kubeconfig(t.Context(), ha.KubeconfigConfig{Transport: hosts, Cluster: hafixture.Three()})
 	require.NoError(t, err)
 	require.Equal(t, marker, string(got.Bytes()))
 	require.True(t, got.IsSensitive())

@@ -59,7 +59,7 @@ func (a Attempt) String() string {
 	if a.Err != nil {
 		s += ": " + a.Err.Error()
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 func (e *AuthError) Error() string {
@@ -94,7 +94,7 @@ func (e *AuthError) Error() string {
 	if e.Banner != "" {
 		fmt.Fprintf(&b, "; it says %q", e.Banner)
 	}
-	return termsafe.Text(b.String())
+	return termsafe.Indented(b.String())
 }
 
 // Unwrap returns the causes.

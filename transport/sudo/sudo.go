@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	return termsafe.Text(s)
+	return termsafe.Indented(s)
 }
 
 // Advice says what to do about it, empty if nothing general can be said.
@@ -336,7 +336,7 @@ func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tai
 	case isExit:
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		if said := c.said(f, g); said != "" {
-			return fmt.Errorf("%w; sudo had not started the command, and said: %s", c.named(err, cmd), termsafe.Text(said))
+			return fmt.Errorf("%w; sudo had not started the command, and said: %s", c.named(err, cmd), termsafe.Indented(said))
 		}
 		return c.named(err, cmd)
 	default:

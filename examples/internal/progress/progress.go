@@ -298,12 +298,14 @@ func cut(s string, width int) (string, int) {
 	return s, width
 }
 
-// lines makes a text such that can be printed, with its ends of lines: it may come
-// from a host.
-func lines(s string) string { return strings.ReplaceAll(termsafe.Text(s), "\t", " ") }
+// lines makes a text such that can be printed, and none of its lines such that it
+// can be taken for one of this view's: it may come from a host.
+func lines(s string) string { return strings.ReplaceAll(termsafe.Indented(s), "\t", " ") }
 
 // oneLine makes a text one row.
-func oneLine(s string) string { return strings.ReplaceAll(lines(s), "\n", " ") }
+func oneLine(s string) string {
+	return strings.NewReplacer("\t", " ", "\n", " ").Replace(termsafe.Text(s))
+}
 
 func bar(done, total int) string {
 	const width = 20

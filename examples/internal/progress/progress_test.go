@@ -139,7 +139,7 @@ func TestTerminal(t *testing.T) {
 	require.Equal(t, []string{
 		"   0.0s h1         left   join: run X was interrupted",
 		"   1.0s h0         ...    install: evil \\x1b[2J",
-		"message, and a very long one indeed it is",
+		"  message, and a very long one indeed it is",
 		"  h0         [                    ]  0/2  install: evil \\x1",
 		"  h1         [                    ]  0/2  waiting",
 		"",
@@ -152,7 +152,7 @@ func TestTerminal(t *testing.T) {
 	require.Equal(t, []string{
 		"   0.0s h1         left   join: run X was interrupted",
 		"   1.0s h0         ...    install: evil \\x1b[2J",
-		"message, and a very long one indeed it is",
+		"  message, and a very long one indeed it is",
 		"   2.0s h0         again  install: no",
 		"  way",
 		"   4.0s h0         done   install (4.0s)",
@@ -245,7 +245,7 @@ func TestLinesElsewhere(t *testing.T) {
 		"                            restart unit x  disruptive",
 		"   0.0s h1         ?      look: cannot be known before the steps ahead of it are done",
 		"   0.0s h1         again  x: \\x1b]0;owned\\a",
-		"more",
+		"  more",
 		"",
 		"2 steps in 0.0s: ",
 		"changed nothing: every host is as described",

@@ -64,7 +64,7 @@ func (e *Error) Error() string {
 	for _, f := range e.Findings {
 		s += "\n  " + safe(f).String()
 	}
-	return s
+	return termsafe.Indented(s)
 }
 
 // DescribeEvent returns the findings.
@@ -88,7 +88,7 @@ func (r *Report) Text() string {
 	}
 	fmt.Fprintf(&b, "errors: %d, warnings: %d, not checked: %d, ignored: %d\n",
 		len(r.Of(quorate.Refused)), len(r.Of(quorate.Warned)), len(r.Of(quorate.Unchecked)), len(r.Ignored))
-	return b.String()
+	return termsafe.Text(b.String())
 }
 
 // Schema names the form of a Report's JSON. A change that readers must know
@@ -112,5 +112,5 @@ func (r *Report) JSON() []byte {
 		Findings []plan.Finding `json:"findings"`
 		Ignored  []plan.Finding `json:"ignored,omitempty"`
 	}{Schema, r.Hosts, findings, r.Ignored})
-	return b.Bytes()
+	return termsafe.JSON(b.Bytes())
 }

@@ -72,7 +72,7 @@ type HashError struct {
 }
 
 func (e *HashError) Error() string {
-	return termsafe.Text(fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; send the right file, or correct the hash",
+	return termsafe.Indented(fmt.Sprintf("what was to become %s has SHA-256 %s, not %s: nothing was put in place; send the right file, or correct the hash",
 		e.Path, e.Got, e.Want))
 }
 

@@ -18,7 +18,7 @@ type AccessError struct {
 }
 
 func (e *AccessError) Error() string {
-	return termsafe.Text(fmt.Sprintf("state directory %s: %s. Who could write there may have replaced keys: compare with a backup before you go on",
+	return termsafe.Indented(fmt.Sprintf("state directory %s: %s. Who could write there may have replaced keys: compare with a backup before you go on",
 		e.Dir, strings.Join(e.Problems, "; ")))
 }
 
@@ -32,7 +32,7 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	return termsafe.Text("state directory: " + e.Path + ": " + e.Err.Error())
+	return termsafe.Indented("state directory: " + e.Path + ": " + e.Err.Error())
 }
 
 // Unwrap returns the cause.
@@ -47,5 +47,5 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return termsafe.Text(fmt.Sprintf("state directory %s: another program has it locked since %s: wait until that one has ended, or end it", e.Dir, e.Waited))
+	return termsafe.Indented(fmt.Sprintf("state directory %s: another program has it locked since %s: wait until that one has ended, or end it", e.Dir, e.Waited))
 }

@@ -40,7 +40,7 @@ func (e *Error) Error() string {
 	for _, f := range e.Findings {
 		lines = append(lines, f.String())
 	}
-	return fmt.Sprintf("VIP %s: %s", e.VIP, strings.Join(lines, "\n"))
+	return termsafe.Indented(fmt.Sprintf("VIP %s: %s", e.VIP, strings.Join(lines, "\n")))
 }
 
 // view is what one host sees of the VIP.

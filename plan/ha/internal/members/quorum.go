@@ -55,7 +55,7 @@ func (e *QuorumError) Error() string {
 	if e.Err != nil {
 		b.WriteString("\n" + e.Err.Error())
 	}
-	return termsafe.Text(b.String())
+	return termsafe.Indented(b.String())
 }
 
 // Unwrap returns what was wrong with the others.
