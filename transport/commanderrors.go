@@ -76,6 +76,14 @@ func (e *StillRunningError) Error() string {
 	return termsafe.Indented(fmt.Sprintf("%s: %s: %v; %s may still run on the host: %v", e.Host, shortArgv(e.Argv), e.Err, which, e.Why))
 }
 
+// Advice says what to do about it.
+func (e *StillRunningError) Advice() string {
+	if e.Group > 0 {
+		return fmt.Sprintf("before you run again, wait until it has ended, or end it on the host: kill -KILL -- -%d", e.Group)
+	}
+	return "before you run again, look on the host whether it runs"
+}
+
 // Unwrap returns both causes.
 func (e *StillRunningError) Unwrap() []error { return []error{e.Err, e.Why} }
 

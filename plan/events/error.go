@@ -31,11 +31,15 @@ const (
 	// run: Host, Tried, Output is what it printed instead, ExitCode, Signal, Do.
 	KindNotStarted Kind = "not-started"
 	// KindStillRunning is a *transport.StillRunningError, a command that was to end and
-	// may still run: Host, Tried.
+	// may still run: Host, Tried, Do.
 	KindStillRunning Kind = "still-running"
 	// KindUnknownExit is a *transport.UnknownExitError, a command that started and of
 	// which it is not known how it ended: Host, Tried, Output.
 	KindUnknownExit Kind = "unknown-exit"
+	// KindAuth is an *ssh.AuthError, in a KindDial: a host that did not let the user in.
+	// Tried is the user and what was offered, Output is what the host says to who logs
+	// in, Reason is "password expired" if that is known, Want what the host takes, Do.
+	KindAuth Kind = "auth"
 	// KindTunnel is a *transport.TunnelError, a connection from a host that did not
 	// come about: Host, Tried, Address, Reason, Do.
 	KindTunnel Kind = "tunnel"
@@ -263,7 +267,7 @@ func typedError(err error) Error {
 	case *transport.NotStartedError:
 		return Error{Kind: KindNotStarted, Host: e.Host, Tried: commandLine(e.Argv), Output: e.Said, ExitCode: &e.Code, Signal: e.Signal, Do: e.Advice()}
 	case *transport.StillRunningError:
-		return Error{Kind: KindStillRunning, Host: e.Host, Tried: commandLine(e.Argv)}
+		return Error{Kind: KindStillRunning, Host: e.Host, Tried: commandLine(e.Argv), Do: e.Advice()}
 	case *transport.UnknownExitError:
 		return Error{Kind: KindUnknownExit, Host: e.Host, Tried: commandLine(e.Argv), Output: e.Stderr}
 	case *transport.TunnelError:

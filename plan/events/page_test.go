@@ -33,6 +33,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/plan/journal"
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/ssh"
 	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
@@ -76,6 +77,8 @@ func shownErrors() map[events.Kind]error {
 		events.KindNotStarted:   &transport.NotStartedError{Host: "cp-2", Argv: []string{"id", "-u"}, Code: 1, Said: "This account is currently not available.\n"},
 		events.KindStillRunning: &transport.StillRunningError{Host: "cp-2", Argv: []string{"kubeadm", "init"}, Group: 4711, Err: context.Canceled, Why: errors.New("the connection is gone")},
 		events.KindUnknownExit:  &transport.UnknownExitError{Host: "cp-2", Argv: []string{"systemctl", "restart", "etcd.service"}, Err: io.ErrUnexpectedEOF},
+		events.KindAuth: &ssh.AuthError{User: "root", Allowed: []string{"publickey", "password"}, Attempts: []ssh.Attempt{
+			{Method: "publickey", Key: "ssh-ed25519 SHA256:2Pkh0sZxkVPk7xWxBqxM5QPYsFkMLzFcwDHKYPO4D4s", From: "KeyFiles[0]"}}},
 		events.KindTunnel: &transport.TunnelError{Host: "cp-1", Network: "tcp", Addr: "192.0.2.11:2379", Reason: transport.TunnelForbidden,
 			Advice: "set AllowTcpForwarding to yes in the host's sshd_config"},
 		events.KindDial: &transport.DialError{Host: "cp-3", Addr: "192.0.2.13:22", Reason: transport.HostKey,
@@ -222,7 +225,7 @@ func TestErrorsHaveKinds(t *testing.T) {
 	receiver := regexp.MustCompile(`(?m)^func \(\w+ \*?([A-Z]\w*)\) Error\(\) string`)
 	found := 0
 	for dir, name := range map[string]string{
-		".": "events", "..": "plan", "../../transport": "transport", "../ha/preflight": "preflight", "../ha/survey": "survey", "../ha/software": "software", "../ha/internal/members": "members",
+		".": "events", "..": "plan", "../../transport": "transport", "../../transport/ssh": "ssh", "../ha/preflight": "preflight", "../ha/survey": "survey", "../ha/software": "software", "../ha/internal/members": "members",
 	} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {

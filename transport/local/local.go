@@ -134,8 +134,13 @@ func (c *conn) wait(ctx context.Context, cmd transport.Cmd, pid int, ended <-cha
 		case <-ended: //nolint:errcheck // that it ended is what matters here
 			timer.Stop()
 			// What the command left behind in its group goes too.
-			_ = c.signal(cmd, syscall.SIGKILL, pid)
-			return why
+			if missed = c.signal(cmd, syscall.SIGKILL, pid); c.gone(pid) {
+				return why
+			}
+			if missed == nil {
+				missed = errors.New("the command has ended, and what it started in its process group has not, after SIGKILL")
+			}
+			return &transport.StillRunningError{Host: c.host, Argv: cmd.Argv, Group: pid, Err: cause, Why: missed}
 		case <-timer.C:
 		}
 	}
@@ -143,6 +148,23 @@ func (c *conn) wait(ctx context.Context, cmd transport.Cmd, pid int, ended <-cha
 		missed = errors.New("it has not ended after SIGKILL, or something that it started holds its output")
 	}
 	return &transport.StillRunningError{Host: c.host, Argv: cmd.Argv, Group: pid, Err: cause, Why: missed}
+}
+
+// gone waits for the end of all of a process group that has got SIGKILL, for as long as
+// a step of ending it may take. The command's ctx has ended already.
+func (c *conn) gone(group int) bool {
+	deadline := time.NewTimer(c.grace)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for runs(group) {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return !runs(group)
+		}
+	}
+	return true
 }
 
 // signal sends to a process group, by the command's own Kill where it has one and

@@ -62,6 +62,9 @@ func (a Attempt) String() string {
 	return termsafe.Indented(s)
 }
 
+// mostShown bounds the attempts that a text names.
+const mostShown = 12
+
 func (e *AuthError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is not let in", e.User)
@@ -71,13 +74,12 @@ func (e *AuthError) Error() string {
 	if len(e.Accepted) > 0 {
 		fmt.Fprintf(&b, "; the host accepted %s and wants more", strings.Join(e.Accepted, ", "))
 	}
-	const most = 12
 	for i, a := range e.Attempts {
 		if a.Accepted {
 			continue
 		}
-		if i == most {
-			fmt.Fprintf(&b, "; and %d more", len(e.Attempts)-most)
+		if i == mostShown {
+			fmt.Fprintf(&b, "; and %d more", len(e.Attempts)-mostShown)
 			break
 		}
 		fmt.Fprintf(&b, "; refused %v", a)
@@ -95,6 +97,25 @@ func (e *AuthError) Error() string {
 		fmt.Fprintf(&b, "; it says %q", e.Banner)
 	}
 	return termsafe.Indented(b.String())
+}
+
+// EventFields returns what plan/events shows of it beside its text.
+func (e *AuthError) EventFields() map[string]string {
+	tried := "log in as " + e.User
+	for i, a := range e.Attempts {
+		if i == mostShown {
+			tried += fmt.Sprintf("; %d more", len(e.Attempts)-i)
+			break
+		}
+		tried += "; " + a.String()
+	}
+	reason := ""
+	if errors.Is(e, ErrPasswordExpired) {
+		reason = "password expired"
+	}
+	return map[string]string{
+		"kind": "auth", "tried": tried, "output": e.Banner, "reason": reason, "want": strings.Join(e.Allowed, ", "), "do": e.advice(),
+	}
 }
 
 // Unwrap returns the causes.

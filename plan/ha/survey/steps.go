@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
 	"github.com/quorate-dev/quorate/transport"
@@ -21,9 +22,9 @@ func (e *DriftError) Error() string {
 	var b strings.Builder
 	b.WriteString("the cluster runs otherwise than described, and this run would not bring it about; no host was changed:")
 	for _, one := range merged(e.Differences) {
-		b.WriteString("\n  " + one)
+		b.WriteString("\n  " + strings.ReplaceAll(one, "\n", "\n  "))
 	}
-	return b.String()
+	return termsafe.Indented(b.String())
 }
 
 // merged has one text for all that is of the same values: one setting is in three
