@@ -21,8 +21,8 @@ type UndescribedError struct {
 }
 
 func (e *UndescribedError) Error() string {
-	return fmt.Sprintf("a preview of this plan cannot be applied: the actions of %s do not describe themselves: make them plan.Describers that return a Kind, or use Run",
-		termsafe.Text(ids(e.Steps)))
+	return termsafe.Indented(fmt.Sprintf("a preview of this plan cannot be applied: the actions of %s do not describe themselves: make them plan.Describers that return a Kind, or use Run",
+		ids(e.Steps)))
 }
 
 // StaleError refuses to apply a preview. Where Runner.Apply returns it, nothing has

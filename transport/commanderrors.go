@@ -79,7 +79,7 @@ func (e *StillRunningError) Error() string {
 // Advice says what to do about it.
 func (e *StillRunningError) Advice() string {
 	if e.Group > 0 {
-		return fmt.Sprintf("before you run again, wait until it has ended, or end it on the host: kill -KILL -- -%d", e.Group)
+		return fmt.Sprintf("before you run again, wait until it has ended, or end it on the host: kill -KILL -%d", e.Group)
 	}
 	return "before you run again, look on the host whether it runs"
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
+	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -176,6 +177,13 @@ func TestNothingOfAHostIsShownRaw(t *testing.T) {
 			s.text("report", report.Text())
 			s.text("report's JSON", string(report.JSON()))
 		}
+		surveyed, err := cluster.Survey(ctx, survey.Config{Transport: &liar{Transport: hosts, text: text, lies: always}, Timeout: 10 * time.Second})
+		s.err(err)
+		if surveyed != nil {
+			s.text("survey", surveyed.Text())
+			s.text("survey's JSON", string(surveyed.JSON()))
+			s.page(surveyed.HTML)
+		}
 		preview, err := (&plan.Runner{Transport: &liar{Transport: hosts, text: text, lies: always}}).Preview(ctx, created)
 		s.err(err)
 		s.preview(preview)
@@ -290,8 +298,13 @@ func (s *shown) drill(text string) {
 	b, err := report.JSON()
 	require.NoError(s.t, err)
 	s.text("drill's JSON", string(b))
+	s.page(report.HTML)
+}
+
+// page looks at a page, in which nothing that hosts sent is anything but text.
+func (s *shown) page(write func(io.Writer) error) {
 	var page bytes.Buffer
-	require.NoError(s.t, report.HTML(&page))
+	require.NoError(s.t, write(&page))
 	s.text("page", strings.ReplaceAll(page.String(), "\u00a0", " ")) // the page's own
 	require.NotContains(s.t, page.String(), "<script>"+hostiletest.Marker)
 	require.NotRegexp(s.t, `(?i)<[^>]*javascript:`, page.String())

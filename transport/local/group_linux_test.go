@@ -88,5 +88,6 @@ func TestCancelledGroupThatCannotBeEnded(t *testing.T) {
 	require.True(t, errors.Is(err, context.Canceled))
 	require.ErrorContains(t, err, "not allowed")
 	require.Contains(t, running.Advice(), strconv.Itoa(running.Group))
-	require.NoError(t, exec.Command("sh", "-c", fmt.Sprintf("kill -KILL -- -%d", running.Group)).Run()) //nolint:noctx // at once
+	command := running.Advice()[strings.LastIndex(running.Advice(), "kill"):]
+	require.NoError(t, exec.Command("sh", "-c", command).Run(), command) //nolint:noctx // at once
 }

@@ -100,7 +100,10 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	go func() { ended <- p.Wait() }()
 	err = c.wait(ctx, cmd, p.Process.Pid, ended)
 	var exit *exec.ExitError
+	var running *transport.StillRunningError // which may hold the status of what was to end the command
 	switch {
+	case errors.As(err, &running):
+		return err
 	case errors.As(err, &exit):
 		return exitError(c.host, cmd.Argv, exit, tail.String())
 	case err != nil:

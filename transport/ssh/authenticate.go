@@ -51,6 +51,9 @@ type Attempt struct {
 // ErrPasswordExpired reports that a host wants a new password before it lets the user in.
 var ErrPasswordExpired = errors.New("the password has expired and must be changed")
 
+// errEnded reports that a host hung up where sshd does so for an account that may not log in.
+var errEnded = errors.New("the host ended the connection instead of answering to it")
+
 func (a Attempt) String() string {
 	s := a.Method
 	if a.Key != "" {
@@ -139,6 +142,8 @@ func (e *AuthError) advice() string {
 		return slices.ContainsFunc(e.Attempts, func(a Attempt) bool { return a.Method == m })
 	}
 	switch {
+	case errors.Is(e, errEnded):
+		return fmt.Sprintf("the account of %s may be locked or expired, or PAM refuses it: sshd's log on the host says why", e.User)
 	case errors.Is(e, ErrPasswordExpired):
 		return "change the password on the host (passwd) and come again"
 	case e.Err != nil && len(e.Attempts) > 1:
@@ -148,7 +153,7 @@ func (e *AuthError) advice() string {
 	case wants("password") && !tried("password") && !wants("publickey"):
 		return "the host takes a password: set Auth.Password"
 	}
-	return fmt.Sprintf("does %s have one of these keys in authorized_keys on the host, and may it log in there?", e.User)
+	return fmt.Sprintf("is one of these keys in authorized_keys of %s on the host, or the password right, and may it log in there: is the account locked or expired? sshd's log on the host says why", e.User)
 }
 
 // authentication is one login under way.
@@ -158,6 +163,8 @@ type authentication struct {
 	login  Login
 	report *AuthError
 	broken func() error // the connection's own error
+	// proved reports that a signature, an answer or a password was sent.
+	proved bool
 	pause  func() (resume func())
 
 	queue      []identity
@@ -238,7 +245,7 @@ func (a *authentication) offer(id identity) ssh.AuthMethod {
 	key := id.signer.PublicKey()
 	n := len(a.report.Attempts)
 	a.attempt(Attempt{Method: "publickey", Key: key.Type() + " " + ssh.FingerprintSHA256(key), From: id.name})
-	return ssh.PublicKeys(&offered{Signer: id.signer, algorithms: a.algorithms.signing(key), failed: func(err error) {
+	return ssh.PublicKeys(&offered{Signer: id.signer, algorithms: a.algorithms.signing(key), signing: func() { a.proved = true }, failed: func(err error) {
 		a.report.Attempts[n].Err = fmt.Errorf("it could not sign: %w", err)
 	}})
 }
@@ -248,6 +255,8 @@ type offered struct {
 	ssh.Signer
 	algorithms []string
 	failed     func(error)
+	// signing is called before a signature goes out: the host knows the key.
+	signing func()
 }
 
 // Algorithms makes it a MultiAlgorithmSigner.
@@ -255,6 +264,7 @@ func (o *offered) Algorithms() []string { return o.algorithms }
 
 // SignWithAlgorithm signs.
 func (o *offered) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	o.signing()
 	var s *ssh.Signature
 	var err error
 	if as, ok := o.Signer.(ssh.AlgorithmSigner); ok {
@@ -285,6 +295,7 @@ func (a *authentication) questions() ssh.AuthMethod {
 			return nil, nil // only something to read
 		}
 		answers, err := a.answer(q, round)
+		a.proved = true
 		round++
 		if err != nil {
 			a.report.Attempts[n].Err = err

@@ -132,6 +132,9 @@ func (s *handshake) failed(err error) error {
 	case s.auth != nil && len(s.auth.report.Attempts) > 0 && isDisconnect(err):
 		s.auth.report.Err = hostError{err}
 		return s.h.dialError(transport.Auth, s.auth.report, s.auth.report.advice())
+	case s.auth != nil && s.auth.proved && errors.Is(err, io.EOF):
+		s.auth.report.Err = errEnded
+		return s.h.dialError(transport.Auth, s.auth.report, s.auth.report.advice())
 	case errors.Is(err, rsa.ErrVerification), strings.Contains(err.Error(), "signature did not verify"):
 		return s.h.keyError(hostError{err}, "something else answers at its address with a copy of the host's public key")
 	case errors.As(err, &mismatch):

@@ -367,7 +367,7 @@ func TestPackagesUpdateWarnings(t *testing.T) {
 	})
 	p := software.Packages{Extra: []string{"no-such"}}
 	_, err := hafixture.RunOne(t, tr, hafixture.Preparation(t, hafixture.Preparations(t, p, hafixture.Three()), "packages"), false)
-	require.ErrorContains(t, err, "W: Failed to fetch https://pkgs.example.com\n  E: Unable to locate package no-such")
+	require.ErrorContains(t, err, "W: Failed to fetch https://pkgs.example.com\n    E: Unable to locate package no-such")
 }
 
 // Without a package for it etcd must be there, and that is found out before

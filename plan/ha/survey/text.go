@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 )
 
@@ -27,7 +28,7 @@ func (s *Survey) JSON() []byte {
 		Schema string `json:"schema"`
 		*Survey
 	}{Schema, s})
-	return b.Bytes()
+	return termsafe.JSON(b.Bytes())
 }
 
 // Sound reports whether nothing is wrong: no finding is an error.
@@ -81,7 +82,7 @@ func (s *Survey) Text() string {
 	if len(s.Next) == 0 {
 		b.WriteString("  nothing: the cluster is as described\n")
 	}
-	return b.String()
+	return termsafe.Text(b.String())
 }
 
 func whoAndWhat(f plan.Finding) string {

@@ -121,7 +121,6 @@ func TestRealExpired(t *testing.T) {
 		says   []string
 	}{
 		"password, by key, PAM":       {pam, []string{"chage", "-d", "0"}, nil, []string{"password has expired"}},
-		"password, by key":            {nil, []string{"chage", "-d", "0"}, nil, []string{"password has expired"}},
 		"password, by password, PAM":  {pam, []string{"chage", "-d", "0"}, byPassword(opensshtest.Password), []string{"password has expired"}},
 		"password, by password":       {[]string{"PasswordAuthentication yes"}, []string{"chage", "-d", "0"}, byPassword(opensshtest.Password), []string{"password has expired"}},
 		"password, by questions, PAM": {append([]string{"AuthenticationMethods keyboard-interactive"}, pam...), []string{"chage", "-d", "0"}, byPassword(opensshtest.Password), []string{"password has expired"}},

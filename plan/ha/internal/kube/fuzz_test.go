@@ -23,3 +23,18 @@ func FuzzReadNodes(f *testing.F) {
 		}
 	})
 }
+
+// What kubectl lists of the nodes and the ConfigMaps, or whoever answers in its place.
+func FuzzReadCluster(f *testing.F) {
+	for _, s := range []string{
+		"", `configmap "kubeadm-config" "ClusterConfiguration" "a: b\n"` + "\n", `configmap "a" "b"`, `configmap "a" "b" "c`, "configmap " + hostiletest.Text, "node \"cp-1\"\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, out []byte) {
+		s := ReadCluster(out)
+		if lines := strings.Count(string(out), "\n") + 1; len(s.Nodes)+len(s.ConfigMaps) > lines {
+			t.Errorf("%d lines are %d nodes and %d maps", lines, len(s.Nodes), len(s.ConfigMaps))
+		}
+	})
+}
