@@ -104,16 +104,10 @@ func Run(t testing.TB, config ...string) *Server {
 			t.Fatal(err)
 		}
 	}
-<<<<<<< HEAD
 	put(t, dir+"/sshd_config", strings.ReplaceAll(strings.Join(config, "\n")+
 		fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey DIR/host_key\nAuthorizedKeysFile DIR/authorized_keys\n", s.Port)+
 		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n"+
 		"PermitRootLogin prohibit-password\n", "DIR", dir), 0o600)
-=======
-	// The first line of a name counts.
-	put(t, dir+"/sshd_config", strings.Join(config, "\n")+"\n"+fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host_key\nAuthorizedKeysFile %s/authorized_keys\n", s.port, dir, dir)+
-		"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n", 0o600)
->>>>>>> 53c7566 (Name expired accounts and passwords by real PAM, hold every parser to a fuzz target, and wait for a cancelled local group's end)
 	var log strings.Builder
 	server := exec.Command(program, "-D", "-e", "-f", dir+"/sshd_config") //nolint:noctx // ends with the test
 	server.Stderr = &log

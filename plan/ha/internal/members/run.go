@@ -69,9 +69,9 @@ type RestartError struct {
 func (e *RestartError) Error() string {
 	s := fmt.Sprintf("etcd member %s does not come back with its new settings: %v\n", e.Member, e.Err)
 	if e.Back != nil {
-		return termsafe.Text(s + fmt.Sprintf("its old unit does not bring it back either: %v: look at journalctl -u etcd on its host", e.Back))
+		return termsafe.Indented(s + fmt.Sprintf("its old unit does not bring it back either: %v: look at journalctl -u etcd on its host", e.Back))
 	}
-	return termsafe.Text(s) + "its old unit is in place again, and it runs: look at journalctl -u etcd on its host, and correct the description"
+	return termsafe.Indented(s + "its old unit is in place again, and it runs: look at journalctl -u etcd on its host, and correct the description")
 }
 
 // DescribeEvent returns what was tried, and what to do.
