@@ -2,13 +2,13 @@
 // Kubernetes. A program describes a cluster once, as a Cluster; the packages
 // around this one turn it into certificates, an etcd cluster with mutual TLS, a
 // virtual IP that survives the loss of a control plane, kubeadm's configuration
-// for every node, and a plan that puts all of it on hosts, in the right order,
-// as often as one likes.
+// for every node, and a plan that puts all of it on hosts in the right order and can
+// be run again at any time.
 //
 // A quorate body is one with enough of its members present to act. That is what
 // the SDK keeps true.
 //
-// # How it hangs together
+// # Packages
 //
 //	quorate                 Cluster, Node, Version, File, Content, Artifact
 //	  pki                   authorities and leaves, issued where they are needed

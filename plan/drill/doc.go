@@ -1,6 +1,5 @@
-// Package drill breaks a cluster on purpose while it is written to, and reports
-// what that did: what the walk-through of a highly available cluster does at its
-// end by hand, once, with one host, and by looking.
+// Package drill breaks a cluster on purpose while it is written to, and reports what
+// that did: the test of high availability that is otherwise done by hand, on one host.
 //
 // # What it does
 //

@@ -1,7 +1,7 @@
-// Package sshtargets leads SSH to the nodes of a cluster: by its name each node is
-// reached where its Node.SSH says, or else at its first address.
+// Package sshtargets makes the targets of transport/ssh from a cluster: each node is
+// reached by its name at Node.SSH, or else at its first address.
 //
-// It is apart from plan/ha so that who brings another transport does not link SSH.
+// It is no part of plan/ha, so that programs with another transport do not link SSH.
 package sshtargets
 
 import (
