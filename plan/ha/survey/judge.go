@@ -43,7 +43,19 @@ func (s *Survey) judge(c quorate.Cluster) {
 	s.judgeEtcd()
 	s.judgeVIP()
 	s.judgeVersions()
-	for _, d := range s.Differences {
+	for i, d := range s.Differences {
+		same := func(o Difference) bool {
+			return o.Described == d.Described && o.Running == d.Running && o.Do == d.Do && o.Store == d.Store && slices.Equal(o.Hosts, d.Hosts)
+		}
+		if slices.ContainsFunc(s.Differences[:i], same) {
+			continue // it is said with the first: several fields decide on one setting
+		}
+		var paths []string
+		for _, o := range s.Differences[i:] {
+			if same(o) {
+				paths = append(paths, o.Path)
+			}
+		}
 		severity, verb := quorate.Refused, "by hand"
 		switch d.Class {
 		case ByRun:
@@ -54,7 +66,7 @@ func (s *Survey) judge(c quorate.Cluster) {
 		if d.Path == "nodes.name" {
 			verb = "reset"
 		}
-		s.find(Drift, severity, d.Hosts, strings.TrimSuffix(d.String(), ": "+d.Do), cmp.Or(d.Do, "run the plan that creates the cluster: it brings it about"), verb)
+		s.find(Drift, severity, d.Hosts, message(strings.Join(paths, ", "), d.place(), d.Described, d.Running, ""), cmp.Or(d.Do, "run the plan that creates the cluster: it brings it about"), verb)
 	}
 	slices.SortStableFunc(s.Next, func(a, b Next) int { return cmp.Compare(verbRank(a.Verb), verbRank(b.Verb)) })
 }
