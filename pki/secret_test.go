@@ -20,7 +20,7 @@ import (
 )
 
 // secretsOf are traces of every private key of a store: its PEM text, and the
-// forms that %x, %v and JSON would give that text or the number that the key is.
+// forms that %x, %v and JSON would print that text or the number that the key is.
 // What a certificate shows as well, the public half, is none.
 func secretsOf(t *testing.T, files map[string][]byte) []string {
 	t.Helper()

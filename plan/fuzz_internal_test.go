@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostiletest"
 )
 
-// What "systemctl show" answers, or whoever stands in its place: no unit is in a state
+// What "systemctl show" answers, or whatever is in its place: no unit is in a state
 // that no line says.
 func FuzzParseUnits(f *testing.F) {
 	for _, s := range []string{

@@ -107,8 +107,8 @@ func TestFailureStopsItsSuccessorsOnly(t *testing.T) {
 	require.Contains(t, err.Error(), "step bad on one: check: boom")
 }
 
-// A step that stands alone stops those after it on its host, and others do without it and
-// without those of them that stand alone too.
+// A step with Alone stops those after it on its host, and others do without it and
+// without those of them with Alone too.
 func TestAloneStopsItsHostOnly(t *testing.T) {
 	fail := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, errors.New("boom") }}
 	alone := func(s plan.Step) plan.Step { s.Alone = true; return s }

@@ -36,7 +36,7 @@ import (
 )
 
 // liar is a transport to hosts that say what they like: in the answers that lies
-// picks, text stands in what the host sends.
+// picks, text is in what the host sends.
 type liar struct {
 	transport.Transport
 	text string

@@ -40,6 +40,6 @@
 // # Adding a release
 //
 // Add it to Releases, run "go run ./kubeadm/internal/oracle/cmd/oracles -pin
-// VERSION" in the root of the repository, and if that does not compile, give
+// VERSION" in the root of the repository, and if that does not compile, set
 // _program a file for what changed.
 package oracle

@@ -8,7 +8,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 )
 
-// What is read stands in the text as it is, one line each, the last of its key.
+// What is read is in the text as it is, one line each, the last of its key.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "a=b\n", "a=b\na=c", "=", "a==\r\n", "no\nx=1", hostiletest.Text + "=" + hostiletest.Text} {
 		f.Add([]byte(s))
