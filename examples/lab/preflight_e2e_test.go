@@ -76,7 +76,7 @@ func TestE2EPreflight(t *testing.T) {
 		{"etcd's peers blocked", fault(machines.PeersBlocked, "cp-1"),
 			[]string{"path cp-1 cp-2", "path cp-1 cp-3", "path cp-2 cp-1", "path cp-3 cp-1"}, "cp-3 does not get through to cp-1 on TCP 2380\n"},
 		{"partition", fault(machines.Partitioned, "cp-3"),
-			[]string{"path cp-1 cp-3", "path cp-2 cp-3", "path cp-3 cp-1", "path cp-3 cp-2", "path cp-3 worker-1", "path worker-1 cp-3"}, "TCP 6443, 2379, 2380, 10250"},
+			[]string{"path cp-1 cp-3", "path cp-2 cp-3", "path cp-3 cp-1", "path cp-3 cp-2", "path cp-3 worker-1", "path worker-1 cp-3", "vrrp cp-1 cp-3", "vrrp cp-2 cp-3"}, "TCP 6443, 2379, 2380, 10250"},
 		{"half a second of latency", fault(machines.Latency, "cp-1"), nil, "looked at"},
 		{"sshd refuses", fault(machines.SSHRefused, "worker-1"), []string{"reachable worker-1"}, "make the host reachable"},
 		{"VIP taken", shell("worker-1", "ip addr add "+vip+"/32 dev "+machines.Interface, "ip addr del "+vip+"/32 dev "+machines.Interface),

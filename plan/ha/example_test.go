@@ -109,7 +109,7 @@ func ExampleCluster_Preflight() {
 	//         not checked: the host has no tcpdump to listen for VRRP with
 	//         -> install tcpdump and look again, or make sure that nobody on this network has the VRID 51
 	// info    cp-1, cp-2, cp-3 (vrrp)
-	//         not checked: the host has no Python to send VRRP with, or may open no raw socket
+	//         not checked: the host has no Python or Perl to send VRRP with, or may open no raw socket
 	//         -> install python3 and look again, or make sure that IP protocol 112 gets through between control planes
 	// errors: 1, warnings: 0, not checked: 2, ignored: 0
 	// true

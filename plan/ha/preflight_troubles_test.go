@@ -101,7 +101,7 @@ var vrrpTroubles = map[string]trouble{
 	"VRRP dropped between two":   {preflight.VRRP, quorate.Refused, []string{"cp-2", "cp-3"}, "does not get between cp-2 and cp-3", "firewalls", deaf(map[string][]string{"cp-2": {"cp-3"}, "cp-3": {"cp-2"}}), nil},
 	"VRRP dropped at one host":   {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-2", "cp-1", "cp-3"}, "to cp-1", "firewalls", deaf(map[string][]string{"cp-1": {"cp-2", "cp-3"}}), nil},
 	"VRRP to the group dropped":  {preflight.VRRP, quorate.Refused, []string{"cp-1", "cp-2"}, "does not get from cp-2 to cp-1", "firewalls", deaf(map[string][]string{"cp-1": {"cp-2"}}), func(c *quorate.Cluster) { c.Endpoint.VIP.Multicast = true }},
-	"no Python": {preflight.VRRP, quorate.Unchecked, []string{"cp-2"}, "not checked: the host has no Python", "install python3", func(_ *testing.T, hosts *hatest.Cluster) {
+	"no Python": {preflight.VRRP, quorate.Unchecked, []string{"cp-2"}, "not checked: the host has no Python or Perl", "install python3", func(_ *testing.T, hosts *hatest.Cluster) {
 		hosts.Host("cp-2").Handle(faketransport.Prefix("python3"), faketransport.Fail(127, ""))
 	}, nil},
 	"no raw sockets": {preflight.VRRP, quorate.Unchecked, []string{"cp-1", "cp-3"}, "may open no raw socket", "protocol 112", func(_ *testing.T, hosts *hatest.Cluster) {

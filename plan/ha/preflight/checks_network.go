@@ -231,8 +231,8 @@ func vipChecks() []Check {
 			Name: VRRP, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factRaw, factHeard, factAddress},
 			Finds: "VRRP (IP protocol 112) does not get from one control plane to another, with which several would hold the VIP",
 			Notes: "Control planes send each other packets of that protocol at the same time, as keepalived will, by unicast or to the group, and hear " +
-				"behind their own firewalls. Their VRID is 0, which keepalived ignores. It takes root and a Python (python3, platform-python or python): " +
-				"without one, or where hosts were not asked at the same time, the finding says \"not checked\".",
+				"behind their own firewalls. Their VRID is 0, which keepalived ignores. It takes root and a Python (python3, platform-python or python) or a Perl: " +
+				"without either, or where hosts were not asked at the same time, the finding says \"not checked\".",
 			judge: vrrp,
 		},
 	}
@@ -385,7 +385,7 @@ func vrrp(v view) []plan.Finding {
 		}
 	}
 	if len(unable) > 0 {
-		found = append(found, finding(quorate.Unchecked, "not checked: the host has no Python to send VRRP with, or may open no raw socket",
+		found = append(found, finding(quorate.Unchecked, "not checked: the host has no Python or Perl to send VRRP with, or may open no raw socket",
 			"install python3 and look again, or make sure that IP protocol 112 gets through between control planes", unable...))
 	}
 	if len(apart) > 0 {

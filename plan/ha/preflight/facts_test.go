@@ -484,7 +484,7 @@ func TestDiskTestFollowsNoLink(t *testing.T) {
 
 // probing are the variables of probesScript.
 func probing(seconds int) map[string]string {
-	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "SPEAK_SECONDS": "0", "SPEAK_PROGRAM": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}
+	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "SPEAK_SECONDS": "0", "SPEAK_PYTHON": "", "SPEAK_PERL": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}
 }
 
 func pathsTo(port string, s pathState, port2 string, s2 pathState) map[netip.AddrPort]pathState {

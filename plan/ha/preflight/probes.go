@@ -159,11 +159,14 @@ var probeReaders = map[fact]func(p *probed, value string, words []string){
 //go:embed scripts/probes.sh
 var probesScript string
 
-// vrrpProgram sends and hears VRRP by a raw socket, behind the host's firewall as
-// keepalived does. No shell can.
+// vrrpPython sends and hears VRRP by a raw socket, behind the host's firewall as
+// keepalived does, and so does vrrpPerl. No shell can.
 //
 //go:embed scripts/vrrp.py
-var vrrpProgram string
+var vrrpPython string
+
+//go:embed scripts/vrrp.pl
+var vrrpPerl string
 
 // diskScript writes one file of half a megabyte in a directory of its own in etcd's
 // data directory, or in the nearest parent that is there, and removes both.

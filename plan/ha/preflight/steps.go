@@ -288,7 +288,7 @@ func (a probe) Describe() plan.Description {
 // probesVars are the variables of probesScript, and the addresses and ports that
 // it tries: what only ignored checks need is not tried.
 func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string) {
-	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "SPEAK_SECONDS": "0", "SPEAK_PROGRAM": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}
+	vars = map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "", "VRID": "0", "LISTEN_SECONDS": "0", "SPEAK_SECONDS": "0", "SPEAK_PYTHON": "", "SPEAK_PERL": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}
 	if iface := vipInterface(j.Cluster, h.node); iface != "" {
 		vip := vipAddress(j.Cluster)
 		vars["VIP_INTERFACE"], vars["VRID"] = iface, strconv.Itoa(j.Cluster.Endpoint.VIP.RouterID)
@@ -299,7 +299,7 @@ func (j Judge) probesVars(h hostFacts) (vars map[string]string, targets []string
 			vars["LISTEN_SECONDS"] = strconv.Itoa(j.listenSeconds())
 		}
 		if peers := j.vrrpPeers(h.node); len(peers) > 0 && j.wants(factHeard) {
-			vars["SPEAK_SECONDS"], vars["SPEAK_PROGRAM"] = strconv.Itoa(j.listenSeconds()), vrrpProgram
+			vars["SPEAK_SECONDS"], vars["SPEAK_PYTHON"], vars["SPEAK_PERL"] = strconv.Itoa(j.listenSeconds()), vrrpPython, vrrpPerl
 			vars["SPEAK_FROM"], vars["SPEAK_TO"] = j.vrrpAddress(h.node).String(), strings.Join(peers, " ")
 		}
 	}

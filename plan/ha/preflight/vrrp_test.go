@@ -62,11 +62,8 @@ func TestVRRPOverlap(t *testing.T) {
 // Real hosts, of network namespaces, hear each other's packets, by unicast and by the
 // group of each family, and not through a firewall that drops the protocol.
 func TestRealVRRPProgram(t *testing.T) {
-	tier.Host(t, "ip", "nft", "python3")
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tier.Host(t, "ip", "nft", "python3", "perl")
+	languages := [][]string{{tier.Program(t, "python3"), "-c", vrrpPython}, {tier.Program(t, "perl"), "-e", vrrpPerl}}
 	run := func(argv ...string) string {
 		out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 		if err != nil {
@@ -87,7 +84,8 @@ func TestRealVRRPProgram(t *testing.T) {
 		run("ip", "-n", s, "addr", "add", addresses[i][1]+"/64", "dev", "eth7", "nodad")
 		run("ip", "-n", s, "link", "set", "eth7", "up")
 	}
-	hears := func(family int, group string) [2]bool {
+	// Either speaks what the other hears.
+	hears := func(family int, group string, first int) [2]bool {
 		var heard [2]bool
 		var both sync.WaitGroup
 		for i, s := range spaces {
@@ -96,7 +94,8 @@ func TestRealVRRPProgram(t *testing.T) {
 				if to == "" {
 					to = addresses[1-i][family]
 				}
-				out, err := exec.Command("ip", "netns", "exec", s, python, "-c", vrrpProgram, addresses[i][family], "2", "eth7", "51", to).Output()
+				argv := append([]string{"netns", "exec", s}, languages[(first+i)%2]...)
+				out, err := exec.Command("ip", append(argv, addresses[i][family], "2", "eth7", "51", to)...).Output()
 				p := readAs(t, parseProbes, out)
 				if err != nil || !p.raw {
 					t.Errorf("%v: %s", err, out)
@@ -111,7 +110,7 @@ func TestRealVRRPProgram(t *testing.T) {
 	groups := [2]string{"224.0.0.18", "ff02::12"}
 	for family := range 2 {
 		for _, group := range []string{"", groups[family]} {
-			if diff := cmp.Diff([2]bool{true, true}, hears(family, group)); diff != "" {
+			if diff := cmp.Diff([2]bool{true, true}, hears(family, group, family)); diff != "" {
 				t.Errorf("family %d, group %q: %s", family, group, diff)
 			}
 		}
@@ -119,7 +118,7 @@ func TestRealVRRPProgram(t *testing.T) {
 	run("ip", "netns", "exec", spaces[1], "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in meta l4proto 112 drop")
 	for family := range 2 {
 		for _, group := range []string{"", groups[family]} {
-			if diff := cmp.Diff([2]bool{true, false}, hears(family, group)); diff != "" {
+			if diff := cmp.Diff([2]bool{true, false}, hears(family, group, 1-family)); diff != "" {
 				t.Errorf("dropped, family %d, group %q: %s", family, group, diff)
 			}
 		}

@@ -6,7 +6,8 @@
 #   VRID            to listen for
 #   LISTEN_SECONDS  0 for not at all
 #   SPEAK_SECONDS   for how long to send and hear VRRP, 0 for not at all
-#   SPEAK_PROGRAM   that does it, in Python
+#   SPEAK_PYTHON    a program that does it
+#   SPEAK_PERL      the same for hosts without Python
 #   SPEAK_FROM      the host's own address
 #   SPEAK_TO        the other control planes' addresses, or VRRP's group
 #   RUNTIME         docker, containerd or crio to ask for its settings, empty for none
@@ -54,9 +55,12 @@ speak() {
 	for python in python3 /usr/libexec/platform-python python; do
 		have "$python" || continue
 		# shellcheck disable=SC2086 # addresses are words
-		"$python" -c "$SPEAK_PROGRAM" "$SPEAK_FROM" "$SPEAK_SECONDS" "$VIP_INTERFACE" "$VRID" $SPEAK_TO 2>/dev/null
+		"$python" -c "$SPEAK_PYTHON" "$SPEAK_FROM" "$SPEAK_SECONDS" "$VIP_INTERFACE" "$VRID" $SPEAK_TO 2>/dev/null
 		return
 	done
+	have perl || return
+	# shellcheck disable=SC2086 # addresses are words
+	perl -e "$SPEAK_PERL" "$SPEAK_FROM" "$SPEAK_SECONDS" "$VIP_INTERFACE" "$VRID" $SPEAK_TO 2>/dev/null
 }
 runtime() {
 	driver=unknown
