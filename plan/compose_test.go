@@ -2,9 +2,12 @@ package plan_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -298,4 +302,95 @@ func TestZeroValues(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, one.Len())
 	})
+}
+
+// A nil plan has no steps and becomes none; a nil preview shows nothing.
+func TestNilPlan(t *testing.T) {
+	var p *plan.Plan
+	for name, compose := range map[string]func() (*plan.Plan, error){
+		"With":   func() (*plan.Plan, error) { return p.With(step("a", "h")) },
+		"Before": func() (*plan.Plan, error) { return p.Before("a", step("b", "h")) },
+		"After":  func() (*plan.Plan, error) { return p.After("a", step("b", "h")) },
+	} {
+		var fault *plan.GraphError
+		q, err := compose()
+		require.ErrorAs(t, err, &fault, name)
+		require.Nil(t, q, name)
+	}
+	require.Zero(t, p.Len())
+	require.Empty(t, p.Steps())
+	require.Empty(t, p.Hosts())
+	require.Empty(t, p.Irreversible())
+	require.Nil(t, p.WithSecrets(quorate.Sensitive([]byte(marker))))
+	require.Equal(t, (&plan.Plan{}).Fingerprint(), p.Fingerprint())
+	_, found := p.Step("a")
+	require.False(t, found)
+
+	var v *plan.Preview
+	require.False(t, v.Changed())
+	require.Empty(t, v.Hosts())
+	require.Contains(t, v.Text(), "0 steps on 0 hosts")
+	require.Contains(t, v.Mermaid(), "flowchart")
+	require.Contains(t, v.DOT(), "digraph")
+}
+
+// Steps that nobody could have meant are refused all at once.
+func TestRefusedSteps(t *testing.T) {
+	var none *pointed
+	_, err := plan.New(
+		plan.Step{ID: "a\x1b[2J", Host: "h", Action: nothing{}}, plan.Step{ID: "b", Host: "h\n", Action: nothing{}},
+		plan.Step{ID: "c", Host: "h", Action: none}, plan.Step{ID: "d", Host: "h", Action: nothing{}, Timeout: -1},
+		plan.Step{ID: "e", Host: "h", Action: nothing{}, Retry: plan.Retry{Attempts: -1}}, plan.Step{ID: "f", Host: "h", Action: nothing{}, Locks: []string{""}},
+	)
+	var fault *plan.GraphError
+	require.ErrorAs(t, err, &fault)
+	require.Len(t, fault.Faults, 6)
+	require.NotContains(t, err.Error(), "\x1b")
+}
+
+type pointed struct{ nothing }
+
+// A secret is hidden in the forms in which programs quote and encode what they print.
+func TestQuotedSecrets(t *testing.T) {
+	const secret = `pass"word\with <&> and 'quotes' é`
+	html, err := json.Marshal(secret)
+	require.NoError(t, err)
+	for name, said := range map[string]string{
+		"as it is": secret, "Go": fmt.Sprintf("%q", secret), "Go in ASCII": fmt.Sprintf("%+q", secret), "JSON": string(html), "URL": url.QueryEscape(secret),
+		"base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64 for URLs": base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		"shell": "'" + strings.ReplaceAll(secret, "'", `'\''`) + "'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { panic(said) }}
+			p := newPlan(t, plan.Step{ID: "bad", Host: "h", Action: bad}).WithSecrets(quorate.Sensitive([]byte(secret)))
+			_, err := (&plan.Runner{Transport: fakeHosts("h")}).Run(t.Context(), p)
+			require.ErrorContains(t, err, "[sensitive]")
+			require.NotContains(t, err.Error(), said)
+		})
+	}
+}
+
+// unreached panics when it judges what was not reached.
+type unreached struct{ nothing }
+
+func (unreached) JudgeUnreached(*plan.Shared) error { panic("judged " + marker) }
+
+func TestPanicInJudgeUnreached(t *testing.T) {
+	fails := fixture.Action{OnCheck: func(context.Context, *plan.Host) (plan.Diff, error) { return nil, errors.New("fails") }}
+	p := newPlan(t, plan.Step{ID: "fails", Host: "h", Action: fails}, plan.Step{ID: "judges", Host: "h", Action: unreached{}, After: []plan.ID{"fails"}}).WithSecrets(quorate.Sensitive([]byte(marker)))
+	_, err := (&plan.Runner{Transport: fakeHosts("h")}).Run(t.Context(), p)
+	var panicked *plan.PanicError
+	require.ErrorAs(t, err, &panicked)
+	require.Equal(t, "judged [sensitive]", panicked.Value)
+}
+
+// nowhere returns neither a connection nor an error.
+type nowhere struct{}
+
+func (nowhere) Dial(context.Context, string) (transport.Conn, error) { return nil, nil } //nolint:nilnil // the fault
+
+func TestTransportWithoutConn(t *testing.T) {
+	sum, err := (&plan.Runner{Transport: nowhere{}}).Run(t.Context(), newPlan(t, step("a", "h")))
+	require.ErrorContains(t, err, "host h: the transport's Dial returned neither a connection nor an error")
+	require.Equal(t, 1, sum.Outcomes[plan.Failed])
 }

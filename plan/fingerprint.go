@@ -15,7 +15,7 @@ import (
 // the same: it is kept, and a short secret can be guessed from its hash.
 func (p *Plan) Fingerprint() string {
 	h := newPrint("plan")
-	for i := range p.steps {
+	for i := range p.orEmpty().steps {
 		h.add(p.fingerprint(i))
 	}
 	return h.sum()

@@ -2,13 +2,16 @@ package plan
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // Plan is a set of steps and their order, checked to be runnable. It is
 // immutable and shares nothing that can be changed with the steps that it was
-// made of or returns. The zero Plan has no steps.
+// made of or returns. The zero Plan has no steps, and neither has a nil one.
 type Plan struct {
 	steps []Step
 	index map[ID]int
@@ -78,18 +81,39 @@ func stepFaults(i int, s Step) []string {
 	if s.ID == "" {
 		faults = append(faults, fmt.Sprintf("step %d has no ID", i))
 	}
-	if s.Host == "" {
-		faults = append(faults, fmt.Sprintf("step %q has no host", s.ID))
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Sprintf("step %q ", s.ID)+fmt.Sprintf(format, args...))
+		}
 	}
-	if s.Action == nil {
-		faults = append(faults, fmt.Sprintf("step %q has no action", s.ID))
+	refuse(s.Host == "", "has no host")
+	for _, name := range append([]string{string(s.ID), s.Host}, s.Locks...) {
+		refuse(termsafe.Line(name) != name, "has a name that cannot be shown: %q", name)
 	}
+	refuse(slices.Contains(s.Locks, ""), "has a lock without a name")
+	refuse(s.Timeout < 0, "has a negative timeout: %v", s.Timeout)
+	refuse(s.Retry.Attempts < 0 || s.Retry.Wait < 0, "has a negative retry: %d attempts, %v apart", s.Retry.Attempts, s.Retry.Wait)
+	action := reflect.ValueOf(s.Action)
+	refuse(!action.IsValid() || action.Kind() == reflect.Pointer && action.IsNil(), "has no action")
 	return faults
+}
+
+// noPlan is the error of whatever is wanted of a nil plan.
+func noPlan() error {
+	return &GraphError{Faults: []string{"there is no plan: look at the error that came with it"}}
+}
+
+// orEmpty is an empty plan in place of a nil one.
+func (p *Plan) orEmpty() *Plan {
+	if p == nil {
+		return &Plan{}
+	}
+	return p
 }
 
 // Steps returns the steps in the order in which New had them. Changing them does
 // not change the plan.
-func (p *Plan) Steps() []Step { return copySteps(p.steps) }
+func (p *Plan) Steps() []Step { return copySteps(p.orEmpty().steps) }
 
 func copySteps(steps []Step) []Step {
 	out := slices.Clone(steps)
@@ -107,6 +131,9 @@ func (s Step) clone() Step {
 // With returns a plan that has further steps too. What they wait for is in their
 // After; nothing of this plan waits for them. Errors are those of New.
 func (p *Plan) With(steps ...Step) (*Plan, error) {
+	if p == nil {
+		return nil, noPlan()
+	}
 	return compose(slices.Concat(p.steps, steps), p.known())
 }
 
@@ -114,6 +141,9 @@ func (p *Plan) With(steps ...Step) (*Plan, error) {
 // ID: it waits for them, and they wait for what it waits for, and for what their
 // After names besides. Errors are those of New; an unknown ID is one.
 func (p *Plan) Before(id ID, steps ...Step) (*Plan, error) {
+	if p == nil {
+		return nil, noPlan()
+	}
 	at, ok := p.index[id]
 	if !ok {
 		return nil, unknownStep("before", id)
@@ -134,6 +164,9 @@ func (p *Plan) Before(id ID, steps ...Step) (*Plan, error) {
 // them: for a step between two others use Before. Errors are those of New; an
 // unknown ID is one.
 func (p *Plan) After(id ID, steps ...Step) (*Plan, error) {
+	if p == nil {
+		return nil, noPlan()
+	}
 	at, ok := p.index[id]
 	if !ok {
 		return nil, unknownStep("after", id)
@@ -170,11 +203,11 @@ func withIDs(ids, more []ID) []ID {
 }
 
 // Len is the number of steps.
-func (p *Plan) Len() int { return len(p.steps) }
+func (p *Plan) Len() int { return len(p.orEmpty().steps) }
 
 // Step finds a step by its ID.
 func (p *Plan) Step(id ID) (Step, bool) {
-	i, ok := p.index[id]
+	i, ok := p.orEmpty().index[id]
 	if !ok {
 		return Step{}, false
 	}
@@ -185,7 +218,7 @@ func (p *Plan) Step(id ID) (Step, bool) {
 func (p *Plan) Hosts() []string {
 	var hosts []string
 	seen := map[string]bool{}
-	for _, s := range p.steps {
+	for _, s := range p.orEmpty().steps {
 		if !seen[s.Host] {
 			seen[s.Host] = true
 			hosts = append(hosts, s.Host)

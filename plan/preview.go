@@ -277,13 +277,23 @@ func (s *sightings) at(path string) transport.FileInfo {
 }
 
 // Changed reports whether a run would change anything, as far as is known.
-func (p *Preview) Changed() bool { return p.Totals[WouldChange] > 0 || p.Totals[Unknown] > 0 }
+func (p *Preview) Changed() bool {
+	return p != nil && (p.Totals[WouldChange] > 0 || p.Totals[Unknown] > 0)
+}
+
+// orEmpty is an empty preview in place of a nil one.
+func (p *Preview) orEmpty() *Preview {
+	if p == nil {
+		return &Preview{}
+	}
+	return p
+}
 
 // Hosts returns the hosts in the order in which steps first name them.
 func (p *Preview) Hosts() []string {
 	var hosts []string
 	seen := map[string]bool{}
-	for _, s := range p.Steps {
+	for _, s := range p.orEmpty().Steps {
 		if !seen[s.Host] {
 			seen[s.Host] = true
 			hosts = append(hosts, s.Host)

@@ -55,6 +55,7 @@ func (p *Preview) edges(each func(from, to int)) {
 // happen: green unchanged, blue would change, orange disruptive, grey not known
 // yet, red failed, white not reached.
 func (p *Preview) Mermaid() string {
+	p = p.orEmpty()
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
 	for h, host := range p.Hosts() {
@@ -86,6 +87,7 @@ func mermaidText(s string) string {
 
 // DOT returns the same graph as Graphviz draws it.
 func (p *Preview) DOT() string {
+	p = p.orEmpty()
 	colours := map[string]state{}
 	for _, s := range states() {
 		colours[s.class] = s

@@ -29,6 +29,7 @@ func outcomeWords() []struct {
 // What is not printable, which hosts may have put there, is escaped. The text
 // ends with a newline.
 func (p *Preview) Text() string {
+	p = p.orEmpty()
 	var b strings.Builder
 	hosts := p.Hosts()
 	fmt.Fprintf(&b, "%s on %s: %s", plural(len(p.Steps), "step"), plural(len(hosts), "host"), counts(p.Totals))

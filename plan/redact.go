@@ -1,8 +1,13 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -14,23 +19,45 @@ const minSecret = 8
 
 // WithSecrets returns the same plan with further texts that must not be shown, line
 // by line: where a command on a host prints one of them, because it quotes its
-// input in a complaint, output and errors hold a placeholder instead. Lines of less
-// than 8 characters are not hidden. Secrets are added to those that the plan has,
+// input in a complaint, output and errors hold a placeholder instead. So they do for
+// the quoted forms of Go, JSON, URLs and shells, and for base64. Lines of less than 8
+// characters are not hidden, and neither is a part of a line. Secrets are added to those that the plan has,
 // and stay with its steps in whatever plan these are composed into. What Content
 // holds is never shown in any case.
 func (p *Plan) WithSecrets(secrets ...quorate.Content) *Plan {
+	if p == nil {
+		return nil
+	}
 	var lines []string
 	for _, s := range secrets {
 		for line := range strings.Lines(string(s.Bytes())) {
 			line = strings.TrimSpace(line)
 			if len(line) >= minSecret && !strings.HasPrefix(line, "-----") {
 				lines = append(lines, line)
+				lines = append(lines, quoted(line)...)
 			}
 		}
 	}
 	with := *p
 	with.setSecrets(newSecretTexts(append(lines, p.secrets.texts()...)))
 	return &with
+}
+
+// quoted returns a text as programs write it that quote or encode it.
+func quoted(text string) []string {
+	inner := func(s string) string { return s[1 : len(s)-1] }
+	var plain, html bytes.Buffer // writing to a buffer never fails
+	for _, b := range []*bytes.Buffer{&plain, &html} {
+		out := json.NewEncoder(b)
+		out.SetEscapeHTML(b == &html)
+		_ = out.Encode(text)
+	}
+	all := []string{
+		inner(strconv.Quote(text)), inner(strconv.QuoteToASCII(text)), inner(strings.TrimSpace(plain.String())), inner(strings.TrimSpace(html.String())),
+		url.QueryEscape(text), url.PathEscape(text), strings.ReplaceAll(text, "'", `'\''`),
+		base64.RawStdEncoding.EncodeToString([]byte(text)), base64.RawURLEncoding.EncodeToString([]byte(text)),
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return s == text })
 }
 
 // secretTexts are texts to hide. Functions hold them, because fmt and its kind

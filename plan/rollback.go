@@ -44,7 +44,7 @@ func (e *IrreversibleError) Error() string {
 // any run; that a Reverter finds no way back is known only once it has looked.
 func (p *Plan) Irreversible() []ID {
 	var ids []ID
-	for _, s := range p.steps {
+	for _, s := range p.orEmpty().steps {
 		if _, able := s.Action.(Reverter); !able {
 			ids = append(ids, s.ID)
 		}

@@ -423,7 +423,7 @@ func (s *scheduler) judgeUnreached(ctx context.Context) {
 		if outcome != "" || !able {
 			continue
 		}
-		err := a.JudgeUnreached(&s.hosts.shared)
+		err := s.plan.judge(a, &s.hosts.shared)
 		if err == nil {
 			continue
 		}
@@ -435,6 +435,17 @@ func (s *scheduler) judgeUnreached(ctx context.Context) {
 		e.Kind, e.Outcome, e.Err = StepEnded, Failed, fault
 		s.observe(e)
 	}
+}
+
+// judge returns what an Action says of a step that was not reached; one that panics has
+// a *PanicError.
+func (p *Plan) judge(a Unreached, seen *Shared) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: p.redact(fmt.Sprint(value)), Stack: string(debug.Stack())}
+		}
+	}()
+	return a.JudgeUnreached(seen)
 }
 
 func (s *scheduler) observe(e Event) {
@@ -604,6 +615,9 @@ func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
 	conn, err := hs.transport.Dial(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if conn == nil {
+		return nil, fmt.Errorf("host %s: the transport's Dial returned neither a connection nor an error", name)
 	}
 	h = NewHost(name, conn)
 	h.redact, h.shared = hs.redact, &hs.shared
