@@ -347,6 +347,20 @@ func (w withoutTunnels) Dial(ctx context.Context, host string) (transport.Conn, 
 	return struct{ transport.Conn }{conn}, err
 }
 
+// A cluster that runs is not looked at without tunnels either: nothing is waited for
+// that cannot come.
+func TestRunWithoutTunnelsOnARunningCluster(t *testing.T) {
+	c := hafixture.Three()
+	p, err := planFor(config(t, c))
+	require.NoError(t, err)
+	hosts := fakeCluster(t, c)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: withoutTunnels{hosts}}).Run(t.Context(), p)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+}
+
 // A transport without tunnels is refused before anything runs anywhere.
 func TestPreflightRefusesATransportWithoutTunnels(t *testing.T) {
 	c := hafixture.Three()

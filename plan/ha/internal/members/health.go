@@ -72,6 +72,9 @@ func (e Healthy) ask(ctx context.Context, client *etcdclient.Client) (plan.Diff,
 	}
 	var diff plan.Diff
 	for i, s := range status.Endpoints {
+		if errors.Is(s.Err, errors.ErrUnsupported) { // waiting brings no tunnels
+			return nil, s.Err
+		}
 		if !s.Healthy {
 			diff = append(diff, plan.Change{Verb: "wait", Subject: "etcd member " + e.Members[i].Name, Detail: s.Err.Error(), Waits: true})
 		}
