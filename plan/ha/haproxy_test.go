@@ -38,10 +38,10 @@ func TestHAProxyBeforeTheAPIServers(t *testing.T) {
 	require.NoError(t, err)
 	drifted.Data = transport.Bytes(nil)
 	require.NoError(t, hosts.Host("cp-2").Put(drifted))
-	require.True(t, hosts.Outdated("cp-2", "haproxy.service"))
+	require.NotEmpty(t, hosts.Outdated("cp-2", "haproxy.service"))
 	_, err = runner.Run(t.Context(), p)
 	require.NoError(t, err)
-	require.False(t, hosts.Outdated("cp-2", "haproxy.service"))
+	require.Empty(t, hosts.Outdated("cp-2", "haproxy.service"))
 
 }
 

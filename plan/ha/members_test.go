@@ -52,7 +52,7 @@ func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, unit.Data.Bytes(), after.Data.Bytes())
 			for _, host := range []string{"cp-2", "cp-3"} {
-				require.False(t, hosts.Outdated(host, "etcd.service"), host)
+				require.Empty(t, hosts.Outdated(host, "etcd.service"), host)
 				require.Empty(t, commands(hosts, host, "systemctl restart etcd.service"), host)
 			}
 		}

@@ -147,7 +147,7 @@ func filesOf(t require.TestingT, hosts *hatest.Cluster) string {
 			fmt.Fprintf(&b, "%s %s %o %s:%s %q\n", n.Name, path, f.Mode, f.Owner, f.Group, f.Data.Bytes())
 		}
 		for _, unit := range []string{"containerd.service", "etcd.service", "keepalived.service", "kubelet.service"} {
-			fmt.Fprintf(&b, "%s %s %t %t\n", n.Name, unit, hosts.Active(n.Name, unit), hosts.Outdated(n.Name, unit))
+			fmt.Fprintf(&b, "%s %s %t %q\n", n.Name, unit, hosts.Active(n.Name, unit), hosts.Outdated(n.Name, unit))
 		}
 	}
 	return b.String()

@@ -110,7 +110,7 @@ func stateOf(t *testing.T, hosts *hatest.Cluster) string {
 		}
 		for _, unit := range []string{"containerd.service", "etcd.service", "keepalived.service", "kubelet.service"} {
 			fmt.Fprintf(&b, "%s %s active=%t\n", n.Name, unit, hosts.Active(n.Name, unit))
-			require.False(t, hosts.Outdated(n.Name, unit), "%s on %s runs with other files", unit, n.Name)
+			require.Empty(t, hosts.Outdated(n.Name, unit), "%s on %s runs with other files", unit, n.Name)
 		}
 	}
 	members := hosts.Members()

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
@@ -41,8 +42,10 @@ type Cluster struct {
 // node is a registered node; it is silent when its kubelet is.
 type node struct {
 	tainted, cordoned, silent bool
-	labels                    map[string]string
-	taints                    []quorate.Taint
+	// kubelet's version, of the one that runs.
+	kubelet string
+	labels  map[string]string
+	taints  []quorate.Taint
 }
 
 func (n *node) ready() string {
@@ -58,8 +61,12 @@ type host struct {
 	cluster *Cluster
 	node    quorate.Node
 	units   map[string]*unit
-	sysctl  map[string]string
-	images  map[string]bool
+	// versions of programs that are not the description's.
+	versions map[string]string
+	// asleep are the processes that CutPower has ended.
+	asleep []transport.File
+	sysctl map[string]string
+	images map[string]bool
 }
 
 // New makes the hosts that a description names, booted, with every program
@@ -125,7 +132,7 @@ func (c *Cluster) Nodes() []string {
 func (c *Cluster) add(n quorate.Node) error {
 	h := &host{
 		Host: c.Host(n.Name), cluster: c, node: n,
-		units: map[string]*unit{}, sysctl: map[string]string{}, images: map[string]bool{},
+		units: map[string]*unit{}, versions: map[string]string{}, sysctl: map[string]string{}, images: map[string]bool{},
 	}
 	c.hosts[n.Name] = h
 	for _, name := range []string{"containerd.service", "docker.service", "kubelet.service", "keepalived.service", "haproxy.service"} {
@@ -146,10 +153,10 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("docker", print(driver))
 	h.script("containerd", print(containerdConfig(c.c, driver)))
 	h.script("getent", h.getent)
-	h.script("kubelet", print("Kubernetes "+c.c.Version.String()))
-	h.script("keepalived", print("Keepalived v2.2.7 (01/16,2022)"))
-	h.script("haproxy", print("HAProxy version 2.6.12-1+deb12u2 2025/04/16 - https://haproxy.org/"))
-	h.script(c.c.Etcd.Binary, print("etcd Version: "+c.c.Etcd.Version.Number()))
+	h.script("kubelet", h.printVersion("kubelet", "Kubernetes %s"))
+	h.script("keepalived", h.printVersion("keepalived", "Keepalived v%s (01/16,2022)"))
+	h.script("haproxy", h.printVersion("haproxy", "HAProxy version %s 2025/04/16 - https://haproxy.org/"))
+	h.script(c.c.Etcd.Binary, h.printVersion("etcd", "etcd Version: %s"))
 	return h.boot()
 }
 

@@ -15,6 +15,16 @@
 // and was removed, and the API server does not answer without etcd's quorum: so
 // ha.Cluster.PlanReset runs here too. Stacked etcd is not simulated.
 //
+// What a test does to the cluster: Add adds a host, CutPower takes one's power (its units
+// stop, and its member does not vote) and Boot returns it; SetVersion changes what a program
+// reports; faketransport's HandleOnce, Inject and Invocation.Next have commands fail,
+// once or always. What it looks at: Nodes, Members, Quorum, VIPHolder, Active, Outdated and
+// RunsWith (a process goes on with what it read at its start), and Commands of a host.
+//
+// systemd's word for a member is "activating" until it has seen a quorum, and for one
+// that etcd refuses, which leaves a database without a log. A start that waits for a
+// quorum is not waited for here, also without --no-block.
+//
 // What is simulated says nothing about the real thing's behaviour beyond that:
 // no pod runs here, and no data is kept.
 package hatest

@@ -172,8 +172,10 @@ type member struct {
 	pb.UnimplementedMaintenanceServer
 	pb.UnimplementedClusterServer
 
-	cluster  *Cluster
-	name     string
+	cluster *Cluster
+	name    string
+	// version of the program when it was started.
+	version  string
 	address  string
 	id       uint64
 	listener *bufconn.Listener
@@ -185,6 +187,10 @@ type member struct {
 // memberData is what a simulated member keeps in its data directory: which
 // cluster it is of, and its ID there.
 const memberData = "/member/wal/simulated"
+
+// refusedData is all that one leaves that etcd has refused to start: it opens its
+// database before it looks at the other members, and begins a log after that.
+const refusedData = "/member/snap/db"
 
 func (h *host) dataPath() string { return h.cluster.c.Etcd.DataDir + memberData }
 
@@ -258,6 +264,9 @@ func (h *host) simulate(*faketransport.Host) (Member, error) {
 	}
 	c := h.cluster
 	id := h.identify()
+	if err := h.put(c.c.Etcd.DataDir+refusedData, []byte("simulated\n")); err != nil {
+		return nil, err
+	}
 	if id != 0 {
 		c.members.change(id, func(m *pb.Member) {
 			m.Name, m.ClientURLs = h.node.Name, []string{"https://" + net.JoinHostPort(h.node.Address().String(), strconv.Itoa(c.c.Etcd.ClientPort))}
@@ -268,7 +277,7 @@ func (h *host) simulate(*faketransport.Host) (Member, error) {
 		}
 	}
 	m := &member{
-		cluster: c, name: h.node.Name, id: id,
+		cluster: c, name: h.node.Name, id: id, version: strings.TrimPrefix(h.version("etcd"), "v"),
 		address:  net.JoinHostPort(h.node.Address().String(), strconv.Itoa(c.c.Etcd.ClientPort)),
 		listener: bufconn.Listen(1 << 16),
 		server:   grpc.NewServer(grpc.Creds(credentials.NewTLS(config))),
@@ -391,7 +400,7 @@ func (m *member) Range(ctx context.Context, _ *pb.RangeRequest) (*pb.RangeRespon
 func (m *member) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
 	leader, _ := m.quorum()
 	return &pb.StatusResponse{
-		Header: m.header(), Version: m.cluster.c.Etcd.Version.Number(), DbSize: 1 << 14, DbSizeInUse: 1 << 13,
+		Header: m.header(), Version: m.version, DbSize: 1 << 14, DbSizeInUse: 1 << 13,
 		Leader: leader, RaftIndex: 1, RaftTerm: 2, RaftAppliedIndex: 1, IsLearner: m.learner(),
 	}, nil
 }

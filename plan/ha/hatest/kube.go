@@ -22,7 +22,7 @@ import (
 func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 	switch args[0] {
 	case "version":
-		return say(in, "%s\n", h.cluster.c.Version)
+		return say(in, "%s\n", h.version("kubeadm"))
 	case "init":
 		return h.kubeadmInit(in, args)
 	case "join":
@@ -107,7 +107,7 @@ func (c *Cluster) CutKubeadm(hostName string) error {
 	defer c.mu.Unlock()
 	h := c.hosts[hostName]
 	if h == nil {
-		return fmt.Errorf("plantest: no host %q", hostName)
+		return fmt.Errorf("hatest: no host %q", hostName)
 	}
 	paths := []string{"/etc/kubernetes/bootstrap-kubelet.conf"}
 	if h.node.Role == quorate.ControlPlane {
@@ -130,7 +130,7 @@ func (c *Cluster) CutKubeadmReset(hostName string) error {
 	defer c.mu.Unlock()
 	h := c.hosts[hostName]
 	if h == nil {
-		return fmt.Errorf("plantest: no host %q", hostName)
+		return fmt.Errorf("hatest: no host %q", hostName)
 	}
 	for _, path := range h.Files() {
 		if strings.HasPrefix(path, "/etc/kubernetes/pki/") || strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
@@ -160,13 +160,17 @@ func (h *host) kubeadmReset() {
 }
 
 func (h *host) register(r kubeadm.Registration, tainted bool) error {
-	h.cluster.nodes[h.node.Name] = &node{tainted: tainted && r.Taints == nil, labels: r.Labels, taints: r.Taints}
-	h.unit("kubelet.service").active = true
+	h.cluster.nodes[h.node.Name] = &node{tainted: tainted && r.Taints == nil, labels: r.Labels, taints: r.Taints, kubelet: h.version("kubelet")}
 	if err := h.writeKubelet(r); err != nil {
 		return err
 	}
 	server := h.cluster.c.Endpoint.HostPort()
-	return h.put("/etc/kubernetes/kubelet.conf", []byte("clusters:\n- cluster:\n    server: https://"+server+"\n"))
+	if err := h.put("/etc/kubernetes/kubelet.conf", []byte("clusters:\n- cluster:\n    server: https://"+server+"\n")); err != nil {
+		return err
+	}
+	u := h.unit("kubelet.service")
+	u.active, u.with = true, h.filesOf("kubelet.service")
+	return nil
 }
 
 // config is the value of --config.
@@ -181,7 +185,7 @@ func config(args []string) string {
 func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	args = withoutConnection(args)
 	if args[0] == "version" {
-		return say(in, "Client Version: %s\n", h.cluster.c.Version)
+		return say(in, "Client Version: %s\n", h.version("kubectl"))
 	}
 	if !h.cluster.initialised || !h.answers() || !h.cluster.api() {
 		return fail(in, "The connection to the server was refused - did you specify the right host or port?")
@@ -317,7 +321,7 @@ func (h *host) getNode(in faketransport.Invocation, name string) error {
 	if n.Role == quorate.ControlPlane {
 		labels += "," + quorate.ControlPlaneLabel(h.cluster.c.Version) + "="
 	}
-	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.c.Version, labels)
+	return say(in, "%s   Ready   <none>   1m   %s   %s\n", name, h.cluster.nodes[name].kubelet, labels)
 }
 
 // manifest remembers what has been applied; kubectl diff, and get, exit with 1

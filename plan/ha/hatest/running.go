@@ -239,7 +239,7 @@ func (c *Cluster) object(n quorate.Node, registered *node) map[string]any {
 		"spec":     map[string]any{"taints": taints, "unschedulable": registered.cordoned},
 		"status": map[string]any{
 			"conditions": []any{map[string]any{"type": "Ready", "status": registered.ready()}}, "addresses": addresses,
-			"nodeInfo": map[string]any{"kubeletVersion": c.c.Version.String()},
+			"nodeInfo": map[string]any{"kubeletVersion": registered.kubelet},
 		},
 	}
 }

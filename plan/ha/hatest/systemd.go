@@ -1,10 +1,8 @@
 package hatest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,38 +14,73 @@ import (
 // unit is what systemd knows of a unit.
 type unit struct {
 	enabled, active bool
-	// with is what the unit was last started with.
-	with string
+	// with is what the unit read when it was last started, by path.
+	with map[string][]byte
+	// ready is of a unit that notifies systemd, once it has.
+	ready bool
 }
 
 // unitFiles are what units read when they start, a directory by its slash.
 var unitFiles = map[string][]string{
+	"containerd.service": {"/etc/containerd/"},
 	"etcd.service":       {etcd.UnitPath, etcd.PKIDir + "/"},
+	"kubelet.service":    {"/etc/systemd/system/kubelet.service.d/", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/"},
 	"keepalived.service": {"/etc/keepalived/"},
 	"haproxy.service":    {"/etc/haproxy/", "/etc/systemd/system/haproxy.service.d/"},
 }
 
-// Outdated reports whether a unit of etcd, keepalived or haproxy runs and was last
-// started with other files than stand on its host now: a restart is owed.
-func (c *Cluster) Outdated(hostName, unitName string) bool {
+// Outdated returns the files of a unit that runs (etcd, keepalived, haproxy, kubelet,
+// containerd) which are not as it read them when it was last started, sorted: a restart
+// is owed. What has come or gone since counts too.
+func (c *Cluster) Outdated(hostName, unitName string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.hosts[hostName]
-	return h != nil && unitFiles[unitName] != nil && h.running(unitName) && h.units[unitName].with != h.filesOf(unitName)
+	if h == nil || !h.running(unitName) {
+		return nil
+	}
+	was, is := h.units[unitName].with, h.filesOf(unitName)
+	var paths []string
+	for path, content := range is {
+		if read, ok := was[path]; !ok || !bytes.Equal(read, content) {
+			paths = append(paths, path)
+		}
+	}
+	for path := range was {
+		if _, ok := is[path]; !ok {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
-// filesOf hashes what a unit would start with now.
-func (h *host) filesOf(unitName string) string {
-	sum := sha256.New() // writing to a hash never fails
+// RunsWith returns what a unit that runs has read of one of its files when it was last
+// started: it goes on with these bytes whatever is done to the file. It is false for a
+// unit that does not run, and for a file that was not there or that the unit does not read.
+func (c *Cluster) RunsWith(hostName, unitName, path string) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.hosts[hostName]
+	if h == nil || !h.running(unitName) {
+		return nil, false
+	}
+	content, ok := h.units[unitName].with[path]
+	return slices.Clone(content), ok
+}
+
+// filesOf is what a unit would start with now.
+func (h *host) filesOf(unitName string) map[string][]byte {
+	out := map[string][]byte{}
 	for _, path := range h.Files() {
 		if !slices.ContainsFunc(unitFiles[unitName], func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
 			continue
 		}
 		if f, err := h.File(path); err == nil {
-			_, _ = fmt.Fprintf(sum, "%s %x\n", path, sha256.Sum256(f.Data.Bytes()))
+			out[path] = f.Data.Bytes()
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	return out
 }
 
 // systemctl answers the verbs that plan.Deploy uses.
@@ -152,6 +185,11 @@ func (h *host) states(name string, u *unit) (active, enabled string) {
 		enabled = ""
 	case u.active && h.ended(name):
 		active = "failed"
+		if h.unitSays("Restart=always") {
+			active = "activating" // systemd tries again and again
+		}
+	case u.active && name == etcd.UnitName && !h.notified(u):
+		active = "activating"
 	case u.active:
 		active = "active"
 	}
@@ -176,8 +214,31 @@ func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
 			return fail(in, "Job for keepalived.service failed: no configuration")
 		}
 	}
-	u.active, u.with = true, h.filesOf(name)
+	u.active, u.with, u.ready = true, h.filesOf(name), false
+	if name == "kubelet.service" {
+		if n := h.cluster.nodes[h.node.Name]; n != nil {
+			n.kubelet, n.silent = h.version("kubelet"), false
+		}
+	}
+	for _, other := range h.cluster.hosts { // some may have waited for this one
+		if u := other.units[etcd.UnitName]; u != nil && u.active && !other.ended(etcd.UnitName) {
+			other.notified(u)
+		}
+	}
 	return nil
+}
+
+// notified reports whether etcd has told systemd that it is ready, which it does once it
+// has seen a quorum; a quorum that is lost later changes nothing about it.
+func (h *host) notified(u *unit) bool {
+	u.ready = u.ready || h.cluster.hasQuorum() || !h.unitSays("Type=notify")
+	return u.ready
+}
+
+// unitSays reports whether etcd's unit has a line.
+func (h *host) unitSays(line string) bool {
+	f, err := h.File(etcd.UnitPath)
+	return err == nil && slices.Contains(strings.Split(string(f.Data.Bytes()), "\n"), line)
 }
 
 func (h *host) startMember(u *unit) error {
