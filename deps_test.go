@@ -346,6 +346,13 @@ func TestNothingRegistersHandlers(t *testing.T) {
 	}
 }
 
+// Whoever imports the engine alone links no HTTP at all, whatever the tags.
+func TestEngineLinksNoHTTP(t *testing.T) {
+	for _, path := range []string{module + "/plan", module + "/plan/events", module + "/plan/filejournal"} {
+		require.NotContains(t, loadPackages(t)[path].Deps, "net/http", path)
+	}
+}
+
 // Nobody links OpenTelemetry who does not ask for it, and who does links its API
 // and brings an SDK of their own.
 func TestOpenTelemetryIsApart(t *testing.T) {

@@ -56,7 +56,8 @@ type eventLine struct {
 // Writer writes events as JSON Lines in the form that EventSchema names, so
 // that programs in any language can follow a run. Its Observe belongs into
 // Runner.Observe. Every event is one Write. It is safe for concurrent use, so
-// that several runs may share one, with Event.Run for which; the zero EventWriter is not valid.
+// that several runs may share one, with Event.Run for which. The zero Writer writes
+// nothing, and its Err says so.
 type Writer struct {
 	mu  sync.Mutex
 	w   io.Writer
@@ -78,6 +79,9 @@ func (w *Writer) Observe(e plan.Event) {
 	}
 	w.seq++
 	line, err := encodeEvent(e, w.seq)
+	if err == nil && w.w == nil {
+		err = errors.New("there is nothing to write to: make the Writer with NewWriter")
+	}
 	if err == nil {
 		_, err = w.w.Write(line)
 	}
@@ -86,7 +90,7 @@ func (w *Writer) Observe(e plan.Event) {
 	}
 }
 
-// Err returns the first thing that went wrong, an *EventWriteError, or nil. Ask
+// Err returns the first thing that went wrong, a *WriteError, or nil. Ask
 // once the run has ended.
 func (w *Writer) Err() error {
 	w.mu.Lock()
@@ -94,7 +98,7 @@ func (w *Writer) Err() error {
 	return w.err
 }
 
-// WriteError reports that events are missing from what an EventWriter wrote.
+// WriteError reports that events are missing from what a Writer wrote.
 // The run itself went on.
 type WriteError struct {
 	// Seq of the first event that was not written, or not in whole.
