@@ -36,7 +36,7 @@ import (
 // is missing.
 var ownErrors = []error{
 	&quorate.InvalidError{},
-	&etcdclient.EndpointError{}, &etcdclient.SnapshotError{}, &etcdclient.UnsupportedError{},
+	&etcdclient.EndpointError{}, &etcdclient.DialPanicError{}, &etcdclient.SnapshotError{}, &etcdclient.UnsupportedError{},
 	&pki.FileError{}, &pki.AuthorityError{}, &pki.VerifyError{}, &pki.StackedError{}, &pki.UnknownNodeError{},
 	&plan.GraphError{}, &plan.StepError{}, &plan.RunError{}, &plan.NotConvergedError{}, &plan.PanicError{}, &plan.HostError{},
 	&plan.IrreversibleError{}, &plan.LockedError{}, &plan.LockLostError{}, &plan.JournalError{}, &plan.UndescribedError{}, &plan.StaleError{}, &plan.PreviewSchemaError{},

@@ -37,7 +37,8 @@ type Config struct {
 	// when Dial leads through a tunnel. Required with https. It is cloned.
 	TLS *tls.Config
 	// Dial opens a connection to a member's "host:port", network "tcp". It is
-	// called for several members at once. Default: net.Dialer.
+	// called for several members at once. A panic in it is a *DialPanicError of that
+	// member. Default: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout of one member. Default DefaultTimeout.
 	Timeout time.Duration
@@ -73,6 +74,8 @@ func New(config Config) (*Client, error) {
 	}
 	if config.Dial == nil {
 		config.Dial = (&net.Dialer{}).DialContext
+	} else {
+		config.Dial = recovered(config.Dial)
 	}
 	c := &Client{timeout: config.Timeout}
 	for _, endpoint := range config.Endpoints {

@@ -7,12 +7,15 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // path is the way to one member, and remembers why it does not lead there. gRPC
@@ -159,3 +162,38 @@ func tooLate(ctx context.Context, err error) error {
 	}
 	return nil
 }
+
+// DialPanicError is a panic of Config.Dial, or a return of neither a connection nor an
+// error. The member could not be reached.
+type DialPanicError struct {
+	// Value is what it panicked with, or that it returned nothing, as text.
+	Value string
+	// Stack is the goroutine's, as runtime/debug.Stack has it; empty without a panic.
+	Stack string
+}
+
+func (e *DialPanicError) Error() string {
+	if e.Stack == "" {
+		return "the dialer is broken: " + termsafe.Line(e.Value)
+	}
+	return "the dialer panicked: " + termsafe.Line(e.Value)
+}
+
+// recovered makes an error of a panic: it is called on gRPC's goroutines, where a panic is
+// the end of the process.
+func recovered(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		defer func() {
+			if value := recover(); value != nil {
+				conn, err = nil, &DialPanicError{Value: termsafe.Cut(fmt.Sprint(value), maxPanic, "..."), Stack: string(debug.Stack())}
+			}
+		}()
+		if conn, err = dial(ctx, network, address); conn == nil && err == nil {
+			err = &DialPanicError{Value: "it returned neither a connection nor an error"}
+		}
+		return conn, err
+	}
+}
+
+// maxPanic bounds what is kept of a panic's value, in bytes.
+const maxPanic = 4 << 10

@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -87,11 +88,18 @@ func Kubeconfig(ctx context.Context, cfg KubeconfigConfig) (quorate.Content, err
 func readWithin(ctx context.Context, limit time.Duration, t transport.Transport, host string) (quorate.Content, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
 	defer cancel()
-	conn, err := t.Dial(ctx, host)
+	conn, err := guard.Dial(ctx, t, host)
 	if err == nil {
-		defer func() { _ = conn.Close() }() // the file has been read, or not
+		defer func() { _ = guard.Do(conn.Close) }() // the file has been read, or not
 		var b []byte
-		if b, err = plan.NewHost(host, conn).Read(ctx, kube.AdminConf); err == nil {
+		err = guard.Do(func() (err error) {
+			b, err = plan.NewHost(host, conn).Read(ctx, kube.AdminConf)
+			return err
+		})
+		if err == nil && len(b) == 0 {
+			err = fmt.Errorf("%s is empty", kube.AdminConf)
+		}
+		if err == nil {
 			return quorate.Sensitive(b), nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -175,7 +176,11 @@ type readFacts struct {
 // Check finds nothing: the verdict does.
 func (a readFacts) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	found := hostFacts{node: a.node, sent: a.judge.now()}
-	out, err := h.Ask(ctx, a.judge.factsQuery(a.node))
+	var out []byte
+	err := guarded(a.lenient, func() (err error) {
+		out, err = h.Ask(ctx, a.judge.factsQuery(a.node))
+		return err
+	})
 	if err == nil {
 		if at, ok := h.PrefetchedAt(); ok {
 			found.sent = at // when the host was asked for it, with all the rest
@@ -220,7 +225,11 @@ func (a probe) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	if !wanted {
 		return nil, nil
 	}
-	found, err := a.try(ctx, h, facts)
+	var found probed
+	err := guarded(a.lenient, func() (err error) {
+		found, err = a.try(ctx, h, facts)
+		return err
+	})
 	if err != nil && a.lenient {
 		surveyOf(h).lost(a.node.Name, err)
 		return nil, nil
@@ -232,12 +241,31 @@ func (a probe) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return nil, nil
 }
 
+var errNoTunnel = errors.New("the transport ended the goroutine that opened a tunnel")
+
+// guarded calls f; a panic in it is an error if hosts that do not answer are findings, and
+// otherwise the Runner's to report.
+func guarded(lenient bool, f func() error) error {
+	if lenient {
+		return guard.Do(f)
+	}
+	return f()
+}
+
 // try runs the script, and at the same time makes a connection through the host.
 func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, error) {
 	var tunnel, lost error
 	var connecting sync.WaitGroup
 	if a.node.Role == quorate.ControlPlane && a.judge.wants(factTunnel) {
-		connecting.Go(func() { tunnel, lost = a.tunnel(ctx, h) })
+		connecting.Go(func() {
+			lost = errNoTunnel // unless it returns
+			// Beyond the Runner's goroutine nobody else recovers from a panic of the transport.
+			var came error
+			if fault := guard.Do(func() error { tunnel, came = a.tunnel(ctx, h); return nil }); fault != nil {
+				came = fault
+			}
+			lost = came
+		})
 	}
 	vars, targets := a.judge.probesVars(facts)
 	sent := a.judge.now()

@@ -172,6 +172,11 @@ func (s *Survey) judgeEtcd() {
 	if s.Etcd == nil {
 		return
 	}
+	if s.Etcd.Unchecked != "" {
+		s.find(Members, quorate.Unchecked, nil, "etcd was not looked at: "+s.Etcd.Unchecked,
+			"survey by a transport that makes tunnels (transport.Dialer), as transport/ssh does, or look on a control plane: etcdctl endpoint health --cluster", "by hand")
+		return
+	}
 	if !s.Etcd.Quorum {
 		s.find(Members, quorate.Refused, nil, "etcd has no quorum: the cluster takes no writes", "bring members back; no plan can act before that", "host")
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -126,6 +127,9 @@ type Node struct {
 
 // Etcd is what its members said.
 type Etcd struct {
+	// Unchecked says why no member was asked, as that the transport makes no tunnels: nothing is
+	// known of etcd then. Empty if they were asked.
+	Unchecked string `json:"unchecked,omitempty"`
 	// Quorum says that a majority of the voters is healthy.
 	Quorum  bool     `json:"quorum"`
 	Members []Member `json:"members"`
@@ -238,7 +242,7 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	defer func() {
 		for _, l := range looks {
 			if l.conn != nil {
-				_ = l.conn.Close() // it has been used up
+				_ = guard.Do(l.conn.Close) // it has been used up
 			}
 		}
 	}()
@@ -250,7 +254,9 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			looks[i].gather(ctx, cfg, d)
+			l := &looks[i]
+			l.err = errEnded // unless gather returns
+			l.err = l.gather(ctx, cfg, d)
 		})
 	}
 	all.Wait()
@@ -279,29 +285,41 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	return s, nil
 }
 
-func (l *look) gather(ctx context.Context, cfg Config, d Described) {
+// errEnded is of a host whose transport has ended the goroutine that asked it.
+var errEnded = errors.New("the transport ended the goroutine that called it")
+
+// gather reads the host. A panic of the transport is an error like any other.
+func (l *look) gather(ctx context.Context, cfg Config, d Described) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	if l.conn, l.err = cfg.Transport.Dial(ctx, l.node.Name); l.err != nil {
-		return
+	if l.conn, err = guard.Dial(ctx, cfg.Transport, l.node.Name); err != nil {
+		return err
 	}
 	queries := []transport.Query{runningQuery(), d.stateQuery(l.node)}
 	if list := d.API[l.node.Name]; list != nil {
 		queries = append(queries, transport.Query{Argv: list, Needs: adminConf})
 	}
-	got, err := transport.GathererOf(l.conn).Gather(ctx, nil, queries)
-	if err != nil {
-		l.err = err
-		return
-	}
-	if !got.Answers[0].OK {
-		l.err = fmt.Errorf("%s: the host did not answer by a POSIX shell", l.node.Name)
-		return
+	var got transport.Gathered
+	err = guard.Do(func() (err error) {
+		got, err = transport.GathererOf(l.conn).Gather(ctx, nil, queries)
+		return err
+	})
+	var fault *plan.PanicError
+	switch {
+	case errors.As(err, &fault):
+		return fmt.Errorf("read %s by the transport: %w", l.node.Name, err)
+	case err != nil:
+		return err
+	case len(got.Answers) != len(queries):
+		return fmt.Errorf("%s: the transport returned %d answers to %d queries", l.node.Name, len(got.Answers), len(queries))
+	case !got.Answers[0].OK:
+		return fmt.Errorf("%s: the host did not answer by a POSIX shell", l.node.Name)
 	}
 	l.run, l.state = parseReport(got.Answers[0].Stdout), got.Answers[1].Stdout
 	if len(got.Answers) > 2 {
 		l.list = got.Answers[2].Stdout
 	}
+	return nil
 }
 
 // host reads what its state says.
@@ -445,7 +463,15 @@ func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look
 		return
 	}
 	s.Etcd = &Etcd{}
-	dial, ok := transport.As[transport.Dialer](via)
+	var dial transport.Dialer
+	ok := false
+	if err := guard.Do(func() error {
+		dial, ok = transport.As[transport.Dialer](via)
+		return nil
+	}); err != nil {
+		s.Etcd.unasked(d, err)
+		return
+	}
 	var endpoints []string
 	for _, n := range d.Cluster.ControlPlanes() {
 		endpoints = append(endpoints, d.memberURL(n))
@@ -456,7 +482,7 @@ func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look
 	config := d.EtcdTLS.Clone()
 	config.VerifyConnection = presented.note
 	if !ok {
-		s.Etcd.unknown(d, errors.New("the transport has no tunnels"))
+		s.Etcd.unasked(d, errNoTunnels)
 		return
 	}
 	client, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, TLS: config, Dial: dial.DialContext, Timeout: cfg.Timeout / 4})
@@ -470,7 +496,30 @@ func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look
 		s.Etcd.unknown(d, err)
 		return
 	}
+	if why := untunnelled(status); why != nil {
+		s.Etcd.unasked(d, why)
+		return
+	}
 	s.Etcd.read(ctx, d, client, status, presented)
+}
+
+var errNoTunnels = errors.New("the transport makes no tunnels")
+
+// untunnelled returns why no tunnel was made to any member, where that is the transport's
+// doing and says nothing of etcd; else nil.
+func untunnelled(status etcdclient.Status) (why error) {
+	for _, at := range status.Endpoints {
+		var panicked *etcdclient.DialPanicError
+		switch {
+		case errors.Is(at.Err, errors.ErrUnsupported):
+			why = errNoTunnels
+		case errors.As(at.Err, &panicked):
+			why = fmt.Errorf("the transport's tunnels are broken: %w", panicked)
+		default:
+			return nil
+		}
+	}
+	return why
 }
 
 // presented are the certificates that members showed: each is good for its own address.
@@ -505,6 +554,12 @@ func (d Described) memberURL(n quorate.Node) string {
 		scheme = "http"
 	}
 	return scheme + "://" + net.JoinHostPort(n.Address().String(), strconv.Itoa(d.Cluster.Etcd.ClientPort))
+}
+
+// unasked is unknown where the transport is why.
+func (e *Etcd) unasked(d Described, err error) {
+	e.Unchecked = termsafe.Line(err.Error())
+	e.unknown(d, err)
 }
 
 // unknown has every member that is described, and why nothing is known of it.

@@ -117,7 +117,7 @@ func (s *Survey) parts() []part {
 		}
 		out = append(out, t)
 	}
-	if s.Etcd != nil {
+	if s.Etcd != nil && s.Etcd.Unchecked == "" {
 		t := part{Title: "etcd, quorum: " + yesNo(s.Etcd.Quorum), Columns: []string{"member", "id", "role", "healthy", "version", "size", "revision", "hash", "certificate ends"}}
 		for _, m := range s.Etcd.Members {
 			role := "voter"
