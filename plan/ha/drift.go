@@ -8,6 +8,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/survey"
+	"github.com/quorate-dev/quorate/vip"
 )
 
 // driftSteps read how a cluster that is there runs, and hold the description against it.
@@ -42,12 +43,19 @@ func (r *recipe) driftSteps() []plan.Step {
 func (r *recipe) described() survey.Described {
 	d := survey.Described{
 		Cluster: r.c, Init: *r.kubeadm[r.first.Name].Config.Init, EtcdUnits: map[string]string{}, Authorities: map[string]string{}, API: map[string][]string{},
-		EtcdTLS: r.etcdTLS,
+		VIPConfigs: map[string]quorate.Content{}, EtcdTLS: r.etcdTLS,
 	}
 	for name, files := range r.etcdFiles {
 		for _, f := range files {
 			if f.Path == etcd.UnitPath {
 				d.EtcdUnits[name] = string(f.Content.Bytes())
+			}
+		}
+	}
+	for name, files := range r.vipFiles {
+		for _, f := range files {
+			if f.Path == vip.ConfigPath {
+				d.VIPConfigs[name] = f.Content
 			}
 		}
 	}

@@ -211,7 +211,9 @@ func TestEveryFieldIsBroughtAboutOrRefused(t *testing.T) {
 				if field.Class == survey.ByRun {
 					hosts = start(t)
 				}
-				run := plan.Runner{Transport: renamed{hosts, map[string]string{"worker-9": "worker-1"}}}
+				reached := renamed{hosts, map[string]string{"worker-9": "worker-1"}}
+				seen := surveyOf(t, reached, changed)
+				run := plan.Runner{Transport: reached}
 				sum, err := run.Run(t.Context(), p)
 				switch field.Class {
 				case survey.ByRun:
@@ -221,7 +223,14 @@ func TestEveryFieldIsBroughtAboutOrRefused(t *testing.T) {
 					again, err := run.Run(t.Context(), p)
 					require.NoError(t, err)
 					require.False(t, again.Changed())
+					wantDifference(t, seen, field, path)
+					require.True(t, slices.ContainsFunc(seen.Next, func(n survey.Next) bool {
+						return n.Verb == "create" && strings.Contains(n.Do, "run the plan that creates the cluster")
+					}), "%v", seen.Next)
+					require.Contains(t, seen.Text(), "run the plan that creates the cluster")
+					require.Empty(t, surveyOf(t, reached, changed).Differences)
 				case survey.Unstored:
+					require.Empty(t, seen.Differences)
 					require.NoError(t, err)
 					require.False(t, sum.Changed())
 				default:
@@ -235,10 +244,29 @@ func TestEveryFieldIsBroughtAboutOrRefused(t *testing.T) {
 						}), "%v", err)
 					} else {
 						require.Equal(t, "etcd.version", path, "%v", err)
+						return
 					}
+					wantDifference(t, seen, field, path)
 				}
 			})
 		}
+	}
+}
+
+// wantDifference has a survey name the field that was changed, by its class, and of what a run
+// brings about that field alone.
+func wantDifference(t *testing.T, seen *survey.Survey, field survey.Field, path string) {
+	t.Helper()
+	require.True(t, slices.ContainsFunc(seen.Differences, func(d survey.Difference) bool {
+		of, _ := survey.FieldOf(d.Path)
+		return of.Path == field.Path && d.Class == field.Class
+	}), "%v", seen.Differences)
+	if field.Class != survey.ByRun {
+		return
+	}
+	for _, d := range seen.Differences {
+		require.Equal(t, path, strings.ReplaceAll(d.Path, "[0]", ""), "%v", seen.Differences)
+		require.NotEqual(t, d.Described, d.Running)
 	}
 }
 

@@ -128,7 +128,7 @@ func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
 		n, ok := c.Node(name)
 		switch at := fmt.Sprintf("nodes[%d]", i); {
 		case !ok:
-			problems.Refuse(at, "%q is no node of this cluster", name)
+			problems.Refuse(at, "%q is no node of this description: if the cluster has it, describe it again as it is there, reset it, then remove it from the description", name)
 		case slices.Contains(o.Nodes[:i], name):
 			problems.Refuse(at, "%q is listed twice", name)
 		case n.Role == quorate.ControlPlane:

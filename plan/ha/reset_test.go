@@ -190,7 +190,7 @@ func TestResetRefuses(t *testing.T) {
 	for want, o := range map[string]ha.ResetConfig{
 		"nodes: name the nodes to reset, or set WholeCluster": {},
 		"and not both": {Nodes: []string{"cp-1"}, WholeCluster: true},
-		`nodes[1]: "cp-9" is no node of this cluster`:      {Nodes: []string{"cp-1", "cp-9"}},
+		`nodes[1]: "cp-9" is no node of this description: if the cluster has it, describe it again`: {Nodes: []string{"cp-1", "cp-9"}},
 		`nodes[1]: "cp-1" is listed twice`:                 {Nodes: []string{"cp-1", "cp-1"}},
 		"nodes: no control plane would be left":            {Nodes: []string{"cp-1", "cp-2", "cp-3"}},
 		`via: "cp-2": want a control plane that stays`:     {Nodes: []string{"cp-2"}, Via: "cp-2"},

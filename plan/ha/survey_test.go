@@ -230,3 +230,41 @@ func TestSurveyErrors(t *testing.T) {
 	_, err = c.Survey(ctx, survey.Config{Transport: fakeCluster(t, hafixture.Three())})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// What drift says of a worker that is no longer described can be done, and ends it: describe it
+// again, reset it, remove it from the description.
+func TestAdviceForARemovedNode(t *testing.T) {
+	hosts, cfg := surveyed(t)
+	without := cfg
+	without.Cluster.Nodes = cfg.Cluster.Nodes[:3]
+	p, err := planFor(without)
+	require.NoError(t, err)
+	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+	var drift *survey.DriftError
+	require.ErrorAs(t, err, &drift)
+	require.ErrorContains(t, err, "describe it again as it was, reset it by that description (PlanReset), then remove it from the description")
+	_, err = resetFor(without, ha.ResetConfig{Nodes: []string{"worker-1"}})
+	require.ErrorContains(t, err, "is no node of this description: if the cluster has it, describe it again")
+
+	reset, err := resetFor(cfg, ha.ResetConfig{Nodes: []string{"worker-1"}})
+	require.NoError(t, err)
+	mustRun(t.Context(), t, hosts, reset)
+	s := surveyOf(t, hosts, without)
+	require.Empty(t, s.Differences)
+	require.True(t, s.Sound(), "%v", s.Findings)
+	mustRun(t.Context(), t, hosts, p)
+}
+
+// A field that the cluster does not have, and a value that may be a secret, are said so that
+// nobody takes the cluster for stopped.
+func TestDifferencesInWords(t *testing.T) {
+	hosts, cfg := surveyed(t)
+	cfg.Cluster.Kubeadm.SchedulerEnv = map[string]string{"HTTPS_PROXY": "http://user:hunter22@proxy.example.org"}
+	cfg.Cluster.Kubeadm.CertSANs = []string{"other.example.org"}
+	s := surveyOf(t, hosts, cfg)
+	text := strings.Join(found(s, survey.Drift), "\n")
+	require.Contains(t, text, "kubeadm.schedulerEnv[HTTPS_PROXY]")
+	require.Contains(t, text, "a value that is not shown is described, the cluster has none")
+	require.NotContains(t, s.Text()+string(s.JSON()), "hunter22")
+	require.NotContains(t, s.Text(), "nothing runs")
+}

@@ -31,6 +31,8 @@ type Described struct {
 	Init kubeadm.Init
 	// EtcdUnits are the texts of etcd's units by node, where systemd runs it.
 	EtcdUnits map[string]string
+	// VIPConfigs are keepalived's by node, where it holds the VIP: a password is in some.
+	VIPConfigs map[string]quorate.Content
 	// Authorities are the public files of a control plane that its clients trust, by path.
 	Authorities map[string]string
 	// API is how the API server of each control plane is read, by kube.ListNodes.
@@ -232,8 +234,11 @@ func unshown(all map[string]string, name string) string {
 	if _, there := all[name]; !there {
 		return ""
 	}
-	return "(a value)"
+	return someValue
 }
+
+// someValue stands for one that may be a secret.
+const someValue = "(a value)"
 
 func names[V any](all ...map[string]V) []string {
 	seen := map[string]bool{}
@@ -453,6 +458,7 @@ func (c *comparison) host(n quorate.Node, r report) {
 		}
 		c.servingCert(n, r)
 		c.etcdMember(n, r)
+		c.vip(n, r)
 	}
 	if text := r.texts[hostpath.KubeletConfig]; text != "" && !patched && own.Version.Has(quorate.KubeletConfigFile) {
 		c.fields("kubeadm.kubelet", InFile, n.Name, c.d.Init.Kubelet, fieldsOf(text))
@@ -514,7 +520,7 @@ func (c *comparison) staticPod(n quorate.Node, r report, one component) {
 	}
 	for _, e := range one.Env {
 		if run, set := pod.env[e.Name]; e.ValueFrom == nil && (!set || run != e.Value) {
-			c.add(one.field+"Env["+e.Name+"]", InFile, n.Name, "(a value)", unshown(pod.env, e.Name))
+			c.add(one.field+"Env["+e.Name+"]", InFile, n.Name, someValue, unshown(pod.env, e.Name))
 		}
 	}
 	if at := strings.LastIndexByte(pod.image, ':'); at > 0 {
@@ -570,10 +576,12 @@ func (c *comparison) etcdMember(n quorate.Node, r report) {
 	if stackedPod {
 		c.add("etcd.stacked", InFile, n.Name, "false", "a member that kubeadm runs")
 	}
+	described := report{texts: map[string]string{etcd.UnitPath: c.d.EtcdUnits[n.Name]}}
+	want := described.etcdUnit()
+	c.etcdTuning(n, r, described)
 	if r.data == "" {
 		return // without data it may start in any way
 	}
-	want := report{texts: map[string]string{etcd.UnitPath: c.d.EtcdUnits[n.Name]}}.etcdUnit()
 	for _, at := range []struct {
 		store Store
 		args  kubeadm.Args
@@ -603,6 +611,88 @@ func (c *comparison) etcdMember(n quorate.Node, r report) {
 	}
 }
 
+// tuned are the fields of a member that a run brings about, by the flag that they set.
+var tuned = [...]struct{ flag, path string }{
+	{"heartbeat-interval", "etcd.heartbeat"}, {"election-timeout", "etcd.election"}, {"quota-backend-bytes", "etcd.quotaBytes"},
+	{"auto-compaction-retention", "etcd.compactionRetention"}, {"snapshot-count", "etcd.snapshotCount"}, {"listen-metrics-urls", "etcd.metricsPort"},
+}
+
+// etcdTuning compares what a run brings about, of a member that systemd runs.
+func (c *comparison) etcdTuning(n quorate.Node, r, described report) {
+	want := described.etcdUnit()
+	argv := r.processes["etcd"]
+	for _, at := range []struct {
+		store  Store
+		binary string
+		args   kubeadm.Args
+	}{{InFile, r.etcdBinary(), r.etcdUnit()}, {InProcess, strings.Join(argv[:min(1, len(argv))], ""), r.running("etcd")}} {
+		if len(at.args) == 0 || len(want) == 0 {
+			continue
+		}
+		if at.binary != "" {
+			c.same("etcd.binary", at.store, n.Name, described.etcdBinary(), at.binary)
+		}
+		for _, f := range tuned {
+			ours, _ := want.Value(f.flag)
+			theirs, _ := at.args.Value(f.flag)
+			if f.flag == "listen-metrics-urls" {
+				_, ours = schemeAndPort(strings.Split(ours, ",")[0])
+				_, theirs = schemeAndPort(strings.Split(theirs, ",")[0])
+			}
+			c.same(f.path, at.store, n.Name, ours, theirs)
+		}
+	}
+}
+
+// vip compares how keepalived is set, but for what decides how long API servers serve after
+// they are stopped: that is an argument of theirs.
+func (c *comparison) vip(n quorate.Node, r report) {
+	run := keepalived(r.texts[keepalivedConf])
+	want := keepalived(string(c.d.VIPConfigs[n.Name].Bytes()))
+	if len(run) == 0 || len(want) == 0 {
+		return
+	}
+	for _, setting := range slices.Sorted(maps.Keys(want)) {
+		path := "endpoint.vip." + setting
+		if setting == "interface" && n.Interface != "" {
+			path = c.path(n, "interface")
+		}
+		c.same(path, InFile, n.Name, want[setting], run[setting])
+	}
+}
+
+const keepalivedConf = "/etc/keepalived/keepalived.conf"
+
+// keepalived reads the fields of endpoint.vip from lines of a configuration; none of a text
+// that has none.
+func keepalived(text string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		switch words[0] {
+		case "interface", "weight", "rise":
+			out[words[0]] = words[1]
+		case "virtual_router_id":
+			out["routerID"] = words[1]
+		case "advert_int":
+			out["advertInterval"] = words[1] + "s"
+		case "unicast_src_ip":
+			out["multicast"] = "false"
+		default:
+			if address, err := netip.ParsePrefix(words[0]); err == nil && words[1] == "dev" {
+				out["subnet"] = "an address with /" + strconv.Itoa(address.Bits())
+			}
+		}
+	}
+	if len(out) > 0 {
+		out["multicast"], out["weight"] = cmp.Or(out["multicast"], "true"), cmp.Or(out["weight"], "0")
+	}
+	return out
+}
+
 func hostOf(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -621,7 +711,7 @@ func (c *comparison) across(reports map[string]report) {
 			continue
 		}
 		made = append(made, n.Name)
-		if r.has("/etc/keepalived/keepalived.conf", hostpath.State+"/keepalived.sha256") {
+		if r.has(keepalivedConf, hostpath.State+"/keepalived.sha256") {
 			holders = append(holders, n.Name)
 		}
 		if r.has(hostpath.State + "/haproxy.sha256") {

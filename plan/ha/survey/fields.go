@@ -36,7 +36,9 @@ const (
 	byKubeadm = "change it as kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-reconfigure describes (the ConfigMap and each host), " +
 		"or describe what runs; then run again"
 	rebuild  = "describe what runs; another value needs another cluster"
-	newHosts = "describe what runs, or take the node out (PlanReset) and let the next run bring it in again"
+	newHosts = "describe what runs; for another value reset the node by that description (PlanReset), then describe the new value and run again"
+	leaves   = "describe it again as it was, reset it by that description (PlanReset), then remove it from the description; " +
+		"if its host is gone for good, delete the node (kubectl delete node) and, of a control plane, its member (etcdctl member remove)"
 )
 
 // Fields returns every field of a description (quorate.Cluster), in its order. A change to a
@@ -56,14 +58,14 @@ func Fields() []Field {
 		{"pods", Fixed, "pods have addresses of it: " + rebuild},
 		{"services", Fixed, "Services have addresses of it: " + rebuild},
 		{"dnsDomain", Fixed, "every pod that runs resolves by it: " + rebuild},
-		{"nodes.name", ByOther, "a node under another name is another node: take out the one that is not described (PlanReset), or describe it"},
+		{"nodes.name", ByOther, "a node under another name is another node: " + leaves},
 		{"nodes.role", ByOther, newHosts},
 		{"nodes.addresses", ByOther, newHosts},
 		{"nodes.ssh", Unstored, ""},
 		{"nodes.interface", ByRun, ""},
 		{"nodes.labels", ByOther, "kubectl label node, or describe what it has; then run again"},
 		{"nodes.taints", ByOther, "kubectl taint node, or describe what it has; then run again"},
-		{"nodes", ByOther, "take the node out with PlanReset, or describe it"},
+		{"nodes", ByOther, leaves},
 		{"allowEvenControlPlanes", Unstored, ""},
 		{"etcd.stacked", Fixed, "the data is where it is: " + rebuild},
 		{"etcd.plainHTTP", Fixed, "members and API servers reach each other by it: " + rebuild},
@@ -149,7 +151,12 @@ func (d Difference) place() string {
 }
 
 func message(path, place, described, running, do string) string {
-	s := path + " (" + place + "): " + quoted(described) + " is described, " + quoted(running) + " runs"
+	s := path + " (" + place + "): " + quoted(described) + " is described, "
+	if running == "" {
+		s += "the cluster has none"
+	} else {
+		s += quoted(running) + " runs"
+	}
 	if do != "" {
 		s += ": " + do
 	}
@@ -160,8 +167,11 @@ func message(path, place, described, running, do string) string {
 const shownValue = 120
 
 func quoted(s string) string {
-	if s == "" {
+	switch s {
+	case "":
 		return "nothing"
+	case someValue:
+		return "a value that is not shown"
 	}
 	return `"` + termsafe.Cut(termsafe.Line(s), shownValue, "...") + `"`
 }

@@ -190,7 +190,7 @@ func (s *Survey) judgeEtcd() {
 		case !m.Described && m.Name == "":
 			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.ID+" "+m.Why+" that was added and never started", runCreate+" if it is a described control plane's; else remove it (etcdctl member remove)", "create")
 		case !m.Described:
-			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.Name+" "+m.Why+" that is not described: it counts for the quorum", "describe it, or take it out (PlanReset; etcdctl member remove if its host is gone)", "reset")
+			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.Name+" "+m.Why+" that is not described: it counts for the quorum", "if it is to stay, describe it; else describe it, reset it (PlanReset), then remove it from the description; if its host is gone, etcdctl member remove", "reset")
 		case m.ID == "" && s.Etcd.Quorum:
 			s.find(Members, quorate.Refused, on, "it is described, and no member of etcd", runCreate+": it joins", "create")
 		case m.Learner:

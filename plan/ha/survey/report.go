@@ -173,6 +173,17 @@ func (r report) etcdUnit() kubeadm.Args {
 	return argsOf(strings.Fields(strings.NewReplacer(`"`, "", "\\\n", "\n").Replace(r.texts[etcd.UnitPath])))
 }
 
+// etcdBinary returns the program that etcd's unit starts.
+func (r report) etcdBinary() string {
+	for line := range strings.Lines(r.texts[etcd.UnitPath]) {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart="); ok {
+			program, _, _ := strings.Cut(command, " ")
+			return strings.Trim(program, `"`)
+		}
+	}
+	return ""
+}
+
 // lineOf returns the value of the first line "key: value" of a file.
 func (r report) lineOf(path, key string) string {
 	for line := range strings.Lines(r.texts[path]) {

@@ -316,6 +316,9 @@ func (l *look) gather(ctx context.Context, cfg Config, d Described) (err error) 
 		return fmt.Errorf("%s: the host did not answer by a POSIX shell", l.node.Name)
 	}
 	l.run, l.state = parseReport(got.Answers[0].Stdout), got.Answers[1].Stdout
+	if text := parseReport(l.state).texts[keepalivedConf]; text != "" {
+		l.run.texts[keepalivedConf] = text
+	}
 	if len(got.Answers) > 2 {
 		l.list = got.Answers[2].Stdout
 	}
@@ -346,7 +349,7 @@ func (l *look) host(d Described) Host {
 	for line := range strings.Lines(string(l.state)) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "/") {
-			if file, text, ok := strings.Cut(line, ":"); ok && len(files[file])+len(text) < maxText && (files[file] != "" || len(files) < most) {
+			if file, text, ok := strings.Cut(line, ":"); ok && file != keepalivedConf && len(files[file])+len(text) < maxText && (files[file] != "" || len(files) < most) {
 				files[file] += text + "\n"
 			}
 			continue

@@ -26,4 +26,6 @@ fi
 grep '' /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/etcd/pki/*.crt /dev/null 2>/dev/null
 # The certificates in kubeconfigs, and none of their keys.
 grep -E '^ *client-certificate-data: ' /etc/kubernetes/admin.conf /etc/kubernetes/controller-manager.conf /etc/kubernetes/scheduler.conf /etc/kubernetes/super-admin.conf /dev/null 2>/dev/null
+# How keepalived is set, without its password.
+[ -z "$API_URL" ] || grep -E '^ *(interface|virtual_router_id|advert_int|unicast_src_ip|weight|rise|[0-9a-fA-F.:]+/[0-9]+ dev) ?' /etc/keepalived/keepalived.conf /dev/null 2>/dev/null
 exit 0
