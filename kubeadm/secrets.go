@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -49,8 +50,8 @@ var (
 )
 
 // NewToken makes a bootstrap token, ID.SECRET, every character of which is
-// equally likely. random is crypto/rand.Reader outside tests; its error is
-// returned wrapped.
+// equally likely. A nil random is crypto/rand.Reader, as it has to be outside
+// tests; its error is returned wrapped.
 func NewToken(random io.Reader) (quorate.Content, error) {
 	chars, err := randomChars(random, tokenIDLen+tokenSecretLen)
 	if err != nil {
@@ -62,6 +63,9 @@ func NewToken(random io.Reader) (quorate.Content, error) {
 // randomChars draws bytes and drops those beyond the largest multiple of the
 // alphabet's length, which would make its first characters likelier.
 func randomChars(random io.Reader, n int) ([]byte, error) {
+	if random == nil {
+		random = rand.Reader
+	}
 	const fair = 256 - 256%len(tokenAlphabet)
 	out := make([]byte, 0, n)
 	buf := make([]byte, n)
@@ -91,7 +95,11 @@ func ParseToken(s string) (quorate.Content, error) {
 
 // NewCertificateKey makes the key that encrypts the control plane's
 // certificates when kubeadm is to share them: 64 hex digits of 32 random bytes.
+// A nil random is crypto/rand.Reader.
 func NewCertificateKey(random io.Reader) (quorate.Content, error) {
+	if random == nil {
+		random = rand.Reader
+	}
 	key := make([]byte, certificateKeyLen)
 	if _, err := io.ReadFull(random, key); err != nil {
 		return quorate.Content{}, fmt.Errorf("certificate key: %w", err)

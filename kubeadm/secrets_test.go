@@ -117,3 +117,16 @@ func FuzzParseToken(f *testing.F) {
 		}
 	})
 }
+
+// Without a source of randomness the operating system's is used.
+func TestSecretsOfNoReader(t *testing.T) {
+	a, errA := kubeadm.NewToken(nil)
+	b, errB := kubeadm.NewToken(nil)
+	key, errKey := kubeadm.NewCertificateKey(nil)
+	if errA != nil || errB != nil || errKey != nil {
+		t.Fatal(errA, errB, errKey)
+	}
+	if bytes.Equal(a.Bytes(), b.Bytes()) || key.Len() != 64 {
+		t.Errorf("two tokens are the same, or a key has %d characters", key.Len())
+	}
+}

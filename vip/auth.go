@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 
@@ -16,8 +17,12 @@ const (
 )
 
 // NewAuth makes a password for VRRP out of random bytes: eight letters and
-// digits, each equally likely, as sensitive content. The error is the reader's.
+// digits, each equally likely, as sensitive content. A nil reader is crypto/rand's. The
+// error is the reader's.
 func NewAuth(random io.Reader) (quorate.Content, error) {
+	if random == nil {
+		random = rand.Reader
+	}
 	const fair = 256 - 256%len(authAlphabet)
 	auth := make([]byte, 0, authLength)
 	for one := make([]byte, 1); len(auth) < authLength; {

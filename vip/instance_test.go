@@ -481,3 +481,12 @@ func FuzzInstance(f *testing.F) {
 		}
 	})
 }
+
+// Without a source of randomness the operating system's is used.
+func TestAuthOfNoReader(t *testing.T) {
+	a, err := vip.NewAuth(nil)
+	require.NoError(t, err)
+	b, err := vip.NewAuth(nil)
+	require.NoError(t, err)
+	require.NotEqual(t, a.Bytes(), b.Bytes())
+}

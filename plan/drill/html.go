@@ -25,8 +25,11 @@ const tableItems = 200
 // Content-Security-Policy lets it load none. It follows the reader's light or
 // dark scheme, fits telephones, and can be printed. The same report is always the
 // same bytes; times are in UTC. Whatever strings the report holds are shown as
-// text. An error is of w.
+// text. The error is of w, or a *quorate.InvalidError of a nil Report.
 func (r *Report) HTML(w io.Writer) error {
+	if err := r.missing(); err != nil {
+		return err
+	}
 	style, err := pageFiles.ReadFile("style.css")
 	if err != nil {
 		return fmt.Errorf("drill report: %w", err)

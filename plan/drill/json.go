@@ -15,8 +15,11 @@ import (
 // JSON returns the report in the form that Schema names, indented, with a final
 // newline; DecodeReport reads it. Schema is written whatever the field holds. The
 // same report is always the same bytes. It fails only if a time's year is none of
-// four digits.
+// four digits, and with a *quorate.InvalidError for a nil Report.
 func (r *Report) JSON() ([]byte, error) {
+	if err := r.missing(); err != nil {
+		return nil, err
+	}
 	out := *r
 	out.Schema = Schema
 	out.Hosts = orEmpty(r.Hosts)
@@ -203,4 +206,14 @@ func spans(p *quorate.Problems, path string, all []HostSpan) {
 	for i, s := range all {
 		forwards(p, fmt.Sprintf("%s[%d].to", path, i), s.From, s.To)
 	}
+}
+
+// missing refuses a nil Report.
+func (r *Report) missing() error {
+	if r != nil {
+		return nil
+	}
+	var problems quorate.Problems
+	problems.Refuse("report", "missing: no drill was run")
+	return problems.Err("drill report")
 }

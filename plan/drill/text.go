@@ -20,6 +20,9 @@ const textItems = 10
 // them ASCII: others, and control characters, which hosts may have put there,
 // are escaped. The text ends with a newline.
 func (r *Report) Text() string {
+	if r == nil {
+		return "no drill was run\n"
+	}
 	var b strings.Builder
 	line := func(indent, hanging int, format string, args ...any) {
 		wrapped(&b, indent, hanging, fmt.Sprintf(format, args...))

@@ -66,7 +66,10 @@ func (r *recipe) othersOf(name string) members.Others {
 //
 // No host is touched.
 func (c *Cluster) Plan() (*plan.Plan, error) {
-	r := c.recipe
+	r, err := c.rendered()
+	if err != nil {
+		return nil, err
+	}
 	steps := slices.Concat(r.judge().Steps(r.c.Nodes), r.driftSteps())
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.prepare(n)...)

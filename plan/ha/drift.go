@@ -18,16 +18,16 @@ func (r *recipe) driftSteps() []plan.Step {
 	last := plan.ID("")
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{
-			ID: stepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Alone: n.Role == quorate.Worker, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
+			ID: StepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Alone: n.Role == quorate.Worker, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
 			Action: survey.Look{Node: n.Name},
 		})
 	}
 	for _, n := range r.c.ControlPlanes() {
-		after := []plan.ID{stepRunning.On(n.Name)}
+		after := []plan.ID{StepRunning.On(n.Name)}
 		if last != "" {
 			after = append(after, last)
 		}
-		last = stepSettings.On(n.Name)
+		last = StepSettings.On(n.Name)
 		steps = append(steps, plan.Step{
 			ID: last, Title: "ask how the cluster is set", Host: n.Name, Timeout: time.Minute, After: after,
 			Action: survey.AskAPI{Node: n.Name, List: r.listNodes(n)},
@@ -35,7 +35,7 @@ func (r *recipe) driftSteps() []plan.Step {
 	}
 	return append(steps, plan.Step{
 		ID: StepDrift, Title: "compare the cluster with the description", Host: r.first.Name,
-		After: append(r.ids(stepRunning, r.c.Nodes), last), Action: survey.Verdict{Described: r.described()},
+		After: append(r.ids(StepRunning, r.c.Nodes), last), Action: survey.Verdict{Described: r.described()},
 	})
 }
 

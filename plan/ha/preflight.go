@@ -67,5 +67,9 @@ func (r *recipe) judge() preflight.Judge {
 // The Report holds every finding of every host. The error is that of a
 // configuration that has no Transport, or ctx's. Report.Err makes an error of what must stop a run.
 func (c *Cluster) Preflight(ctx context.Context, cfg preflight.Config) (*preflight.Report, error) {
-	return preflight.Run(ctx, cfg, c.recipe.judge(), c.recipe.c.Nodes)
+	r, err := c.rendered()
+	if err != nil {
+		return nil, err
+	}
+	return preflight.Run(ctx, cfg, r.judge(), r.c.Nodes)
 }

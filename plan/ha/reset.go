@@ -100,7 +100,11 @@ const KeptDir = hostpath.State + "/kept"
 //
 // The error names every problem of the ResetConfig.
 func (c *Cluster) PlanReset(o ResetConfig) (*plan.Plan, error) {
-	copied := *c.recipe
+	made, err := c.rendered()
+	if err != nil {
+		return nil, err
+	}
+	copied := *made
 	r := &copied
 	if err := o.problems(r.c).Err("reset"); err != nil {
 		return nil, err

@@ -31,7 +31,10 @@ type NodeStep string
 const (
 	StepFacts NodeStep = "facts"
 	// StepProbe comes after StepAllFacts.
-	StepProbe        NodeStep = "probe"
+	StepProbe NodeStep = "probe"
+	// StepRunning and StepSettings, of control planes, read what StepDrift compares.
+	StepRunning      NodeStep = "running"
+	StepSettings     NodeStep = "settings"
 	StepCertificates NodeStep = "certificates"
 	StepEtcdJoin     NodeStep = "etcd-join"
 	StepEtcd         NodeStep = "etcd"
@@ -51,9 +54,6 @@ const (
 	StepEtcdLeave    NodeStep = "etcd-leave"
 	StepEtcdReset    NodeStep = "etcd-reset"
 	StepClean        NodeStep = "clean"
-
-	stepRunning  NodeStep = "running"
-	stepSettings NodeStep = "settings"
 )
 
 // On returns the ID of a node's step. A plan that has none refuses it where it is used.
@@ -75,9 +75,13 @@ func StepManifest(name string) plan.ID { return plan.ID("manifest/" + name) }
 // StepBootstrap returns the ID of the step by which a node comes into the cluster, which
 // is StepInit or StepJoin; empty if the cluster has no such node.
 func (c *Cluster) StepBootstrap(node string) plan.ID {
-	n, ok := c.recipe.c.Node(node)
+	r, err := c.rendered()
+	if err != nil {
+		return ""
+	}
+	n, ok := r.c.Node(node)
 	if !ok {
 		return ""
 	}
-	return c.recipe.bootstrapID(n)
+	return r.bootstrapID(n)
 }

@@ -14,5 +14,9 @@ import (
 //
 // The error is that of a configuration that has no Transport, or ctx's.
 func (c *Cluster) Survey(ctx context.Context, cfg survey.Config) (*survey.Survey, error) {
-	return survey.Run(ctx, cfg, c.recipe.described())
+	r, err := c.rendered()
+	if err != nil {
+		return nil, err
+	}
+	return survey.Run(ctx, cfg, r.described())
 }

@@ -35,6 +35,9 @@ func (r *Report) add(j Judge, found ...plan.Finding) {
 
 // Of returns the findings of a severity.
 func (r *Report) Of(s quorate.Severity) []plan.Finding {
+	if r == nil {
+		return nil
+	}
 	var found []plan.Finding
 	for _, f := range r.Findings {
 		if f.Severity == s {
@@ -44,8 +47,14 @@ func (r *Report) Of(s quorate.Severity) []plan.Finding {
 	return found
 }
 
-// Err returns an *Error with all errors of all hosts, nil if there are none.
+// Err returns an *Error with all errors of all hosts, nil if there are none, and a
+// *quorate.InvalidError of a nil Report: nothing was looked at.
 func (r *Report) Err() error {
+	if r == nil {
+		var problems quorate.Problems
+		problems.Refuse("report", "missing: no host was looked at")
+		return problems.Err("preflight")
+	}
 	if errs := r.Of(quorate.Refused); len(errs) > 0 {
 		return &Error{Findings: errs}
 	}
@@ -74,6 +83,9 @@ func (e *Error) DescribeEvent() events.Error {
 
 // Text returns the report for people, errors first.
 func (r *Report) Text() string {
+	if r == nil {
+		return "no host was looked at\n"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "looked at %s\n", termsafe.Line(strings.Join(r.Hosts, ", ")))
 	for _, s := range []quorate.Severity{quorate.Refused, quorate.Warned, quorate.Unchecked} {
@@ -98,6 +110,9 @@ const Schema = "quorate.dev/preflight/v1"
 // JSON returns the report for programs: "schema", "hosts", "findings" and, if there
 // are any, "ignored".
 func (r *Report) JSON() []byte {
+	if r == nil {
+		r = &Report{}
+	}
 	findings := r.Findings
 	if findings == nil {
 		findings = []plan.Finding{}

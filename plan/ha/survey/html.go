@@ -9,6 +9,8 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/quorate-dev/quorate"
 )
 
 //go:embed page.html style.css
@@ -17,8 +19,19 @@ var pageFiles embed.FS
 // HTML writes the survey as one page: what to do next, what was found, and every table of
 // the text. The page needs nothing else, neither scripts nor anything from a network, and
 // its Content-Security-Policy lets it load none. It follows the reader's light or dark
-// scheme. The same survey is always the same bytes. An error is of w.
+// scheme. The same survey is always the same bytes. The error is of w, or a
+// *quorate.InvalidError of a nil Survey or w.
 func (s *Survey) HTML(w io.Writer) error {
+	var problems quorate.Problems
+	if s == nil {
+		problems.Refuse("survey", noSurvey)
+	}
+	if w == nil {
+		problems.Refuse("writer", "missing: the one that the page is written to")
+	}
+	if err := problems.Err("survey"); err != nil {
+		return err
+	}
 	style, err := pageFiles.ReadFile("style.css")
 	if err != nil {
 		return fmt.Errorf("survey: %w", err)

@@ -31,8 +31,8 @@ func (s *Survey) JSON() []byte {
 	return termsafe.JSON(b.Bytes())
 }
 
-// Sound reports whether nothing is wrong: no finding is an error.
-func (s *Survey) Sound() bool { return s.count(quorate.Refused) == 0 }
+// Sound reports whether nothing is wrong: no finding is an error. A nil Survey is not.
+func (s *Survey) Sound() bool { return s != nil && s.count(quorate.Refused) == 0 }
 
 func (s *Survey) count(severity quorate.Severity) (n int) {
 	for _, f := range s.Findings {
@@ -43,13 +43,22 @@ func (s *Survey) count(severity quorate.Severity) (n int) {
 	return n
 }
 
+// noSurvey is all that a nil one says, as beside Run's error.
+const noSurvey = "no survey was made"
+
 // Headline says in one line how the cluster is.
 func (s *Survey) Headline() string {
+	if s == nil {
+		return noSurvey
+	}
 	return fmt.Sprintf("%s, described as Kubernetes %s: errors: %d, warnings: %d", s.Cluster, s.Version, s.count(quorate.Refused), s.count(quorate.Warned))
 }
 
 // Text returns the survey for people. It ends with what to do next.
 func (s *Survey) Text() string {
+	if s == nil {
+		return noSurvey + "\n"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)\n", s.Headline(), s.At.Format(time.RFC3339))
 	for _, part := range s.parts() {
