@@ -5,22 +5,39 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log"
+	"net/netip"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
-	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/vip"
 )
 
+// threeAndAWorker is a description; clusterfile.Load reads one from a file.
+func threeAndAWorker() quorate.Cluster {
+	node := func(name string, role quorate.Role, address string) quorate.Node {
+		return quorate.Node{Name: name, Role: role, Addresses: []netip.Addr{netip.MustParseAddr(address)}}
+	}
+	return quorate.Cluster{
+		Name:     "example",
+		Version:  quorate.MustVersion("v1.37.2"),
+		Endpoint: quorate.Endpoint{Host: "192.0.2.10", VIP: quorate.VIP{Interface: "eth0"}},
+		Nodes: []quorate.Node{
+			node("cp-1", quorate.ControlPlane, "192.0.2.11"), node("cp-2", quorate.ControlPlane, "192.0.2.12"),
+			node("cp-3", quorate.ControlPlane, "192.0.2.13"), node("worker-1", quorate.Worker, "192.0.2.14"),
+		},
+	}
+}
+
 // A cluster from bare hosts to Ready nodes, and once more. The hosts are in
-// memory; with transport/ssh in place of plantest they are real.
+// memory; with transport/ssh in place of hatest they are real.
 func Example() {
-	cluster := hafixture.Three() // or clusterfile.Load
+	cluster := threeAndAWorker()
 	bundle, err := pki.New(cluster, pki.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -65,7 +82,7 @@ func Example() {
 // Hosts are looked at by themselves: here one has swap on, and nothing is known of
 // the VRIDs on its network.
 func ExampleCluster_Preflight() {
-	cluster := hafixture.Three()
+	cluster := threeAndAWorker()
 	bundle, err := pki.New(cluster, pki.Config{})
 	if err != nil {
 		log.Fatal(err)

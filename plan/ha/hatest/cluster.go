@@ -117,7 +117,9 @@ func (c *Cluster) Archive(path string, images ...string) {
 	c.archives[path] = images
 }
 
-// Nodes returns the names of the nodes that the API server would list, sorted.
+// Nodes returns the names of the node objects that are in the cluster's data, sorted, whether
+// or not an API server runs. A worker that was rolled back (plan.Rollback) is among them until
+// it is deleted, as with real ones: a kubelet may not delete its own node.
 func (c *Cluster) Nodes() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

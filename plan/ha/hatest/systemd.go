@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -14,8 +15,8 @@ import (
 // unit is what systemd knows of a unit.
 type unit struct {
 	enabled, active bool
-	// with is what the unit read when it was last started, by path.
-	with map[string][]byte
+	// with is what the unit read when it was last started, by path; keys are in it.
+	with map[string]quorate.Content
 	// ready is of a unit that notifies systemd, once it has.
 	ready bool
 }
@@ -42,7 +43,7 @@ func (c *Cluster) Outdated(hostName, unitName string) []string {
 	was, is := h.units[unitName].with, h.filesOf(unitName)
 	var paths []string
 	for path, content := range is {
-		if read, ok := was[path]; !ok || !bytes.Equal(read, content) {
+		if read, ok := was[path]; !ok || !bytes.Equal(read.Bytes(), content.Bytes()) {
 			paths = append(paths, path)
 		}
 	}
@@ -66,18 +67,18 @@ func (c *Cluster) RunsWith(hostName, unitName, path string) ([]byte, bool) {
 		return nil, false
 	}
 	content, ok := h.units[unitName].with[path]
-	return slices.Clone(content), ok
+	return slices.Clone(content.Bytes()), ok
 }
 
 // filesOf is what a unit would start with now.
-func (h *host) filesOf(unitName string) map[string][]byte {
-	out := map[string][]byte{}
+func (h *host) filesOf(unitName string) map[string]quorate.Content {
+	out := map[string]quorate.Content{}
 	for _, path := range h.Files() {
 		if !slices.ContainsFunc(unitFiles[unitName], func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
 			continue
 		}
 		if f, err := h.File(path); err == nil {
-			out[path] = f.Data.Bytes()
+			out[path] = quorate.Sensitive(f.Data.Bytes())
 		}
 	}
 	return out

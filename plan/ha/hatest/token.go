@@ -10,13 +10,14 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
 // token is a bootstrap token that the cluster knows, by its ID.
 type token struct {
-	secret string
+	secret quorate.Content
 	// expires is zero for ever.
 	expires time.Time
 }
@@ -51,7 +52,7 @@ func (h *host) readConfig(in faketransport.Invocation, args []string) (kubeadm.C
 // admit makes the token of an init's configuration, as kubeadm does at its end.
 func (c *Cluster) admit(cfg kubeadm.Config) {
 	id, secret, _ := strings.Cut(string(cfg.Token.Bytes()), ".")
-	t := token{secret: secret}
+	t := token{secret: quorate.Sensitive([]byte(secret))}
 	switch ttl := time.Duration(cfg.Init.TokenTTL); {
 	case ttl == 0:
 		t.expires = time.Now().Add(24 * time.Hour)
@@ -66,7 +67,7 @@ func (c *Cluster) admits(cfg kubeadm.Config) bool {
 	c.cleanTokens()
 	id, secret, _ := strings.Cut(string(cfg.Token.Bytes()), ".")
 	t, ok := c.tokens[id]
-	return ok && t.secret == secret
+	return ok && string(t.secret.Bytes()) == secret
 }
 
 const tokenPrefix = "bootstrap-token-"
@@ -111,7 +112,7 @@ func (h *host) createToken(in faketransport.Invocation) error {
 	case exists:
 		return fail(in, "Error from server (AlreadyExists): secrets %q already exists", s.Metadata.Name)
 	}
-	t := token{secret: string(s.Data["token-secret"])}
+	t := token{secret: quorate.Sensitive(s.Data["token-secret"])}
 	if expires := string(s.Data["expiration"]); expires != "" {
 		if t.expires, err = time.Parse(time.RFC3339, expires); err != nil {
 			return fail(in, "kubectl create: %v", err)

@@ -462,8 +462,9 @@ func (b Bootstrap) Backup(ctx context.Context, h *plan.Host, d plan.Diff, dir st
 	return nil
 }
 
-// Undo resets what kubeadm did, and has the cluster forget the node where this host
-// can still say so.
+// Undo resets what kubeadm did, and has the cluster forget the node where this host has the
+// administrator's kubeconfig and an API server answers. The node object of a worker stays: a
+// kubelet may not delete its own.
 func (b Bootstrap) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	if found, err := h.Stat(ctx, dir+renewedMark); err != nil || found[0].Exists {
 		return err
