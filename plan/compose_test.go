@@ -394,3 +394,21 @@ func TestTransportWithoutConn(t *testing.T) {
 	require.ErrorContains(t, err, "host h: the transport's Dial returned neither a connection nor an error")
 	require.Equal(t, 1, sum.Outcomes[plan.Failed])
 }
+
+// clumsy is a transport whose connections panic when they are closed.
+type clumsy struct{ transport.Transport }
+
+func (c clumsy) Dial(ctx context.Context, host string) (transport.Conn, error) {
+	conn, err := c.Transport.Dial(ctx, host)
+	return clumsyConn{conn}, err
+}
+
+type clumsyConn struct{ transport.Conn }
+
+func (clumsyConn) Close() error { panic("closed") }
+
+func TestPanicInClose(t *testing.T) {
+	sum, err := (&plan.Runner{Transport: clumsy{fakeHosts("h")}}).Run(t.Context(), newPlan(t, step("a", "h")))
+	require.NoError(t, err)
+	require.Equal(t, 1, sum.Outcomes[plan.Unchanged])
+}

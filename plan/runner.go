@@ -635,7 +635,7 @@ func (hs *hosts) drop(name string) {
 	if h == nil {
 		return
 	}
-	_ = h.conn.Close() // already lost
+	closeConn(h.conn)
 	delete(hs.byName, name)
 	if hs.dropped == nil {
 		hs.dropped = map[string]int64{}
@@ -647,8 +647,15 @@ func (hs *hosts) drop(name string) {
 // closing went says nothing about the run.
 func (hs *hosts) close() {
 	for _, h := range hs.byName {
-		_ = h.conn.Close()
+		closeConn(h.conn)
 	}
+}
+
+// closeConn closes a connection that nobody needs any more. How that goes says nothing
+// about what was done over it, not even where it panics.
+func closeConn(c transport.Conn) {
+	defer func() { _ = recover() }()
+	_ = c.Close()
 }
 
 func (hs *hosts) roundTrips() map[string]int {
