@@ -25,9 +25,6 @@ var fuzzedBy = map[string]string{
 	"transport/parseGroup": "FuzzParseStats",
 }
 
-// notFuzzed are parsers that need none, and why.
-var notFuzzed = map[string]string{}
-
 // Each function that reads bytes or text of others is under a fuzz target of its
 // package's, which make fuzz runs.
 func TestParsersAreFuzzed(t *testing.T) {

@@ -20,10 +20,10 @@ import (
 
 const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated"
 
-func requireVoters(t *testing.T, hosts *hatest.Cluster, want int) {
+func requireThreeVoters(t *testing.T, hosts *hatest.Cluster) {
 	t.Helper()
 	running, voters := hosts.Quorum()
-	require.Equal(t, [2]int{want, want}, [2]int{running, voters})
+	require.Equal(t, [2]int{3, 3}, [2]int{running, voters})
 }
 
 // A setting with which etcd does not start stops at the first member, which runs again with
@@ -47,7 +47,7 @@ func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, ha.StepEtcd.On("cp-1"), failed.Step)
 			require.ErrorContains(t, err, "its old unit is in place again, and it runs")
-			requireVoters(t, hosts, 3)
+			requireThreeVoters(t, hosts)
 			after, err := hosts.Host("cp-1").File("/etc/systemd/system/etcd.service")
 			require.NoError(t, err)
 			require.Equal(t, unit.Data.Bytes(), after.Data.Bytes())
@@ -58,7 +58,7 @@ func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 		}
 		hosts.RefuseEtcdFlag("")
 		mustRun(t.Context(), t, hosts, changed)
-		requireVoters(t, hosts, 3)
+		requireThreeVoters(t, hosts)
 		require.False(t, mustRun(t.Context(), t, hosts, changed).Changed())
 	})
 }
@@ -99,7 +99,7 @@ func TestErrorOfAMemberFromItsLog(t *testing.T) {
 		apply(t, hosts, "cp-2", "systemctl", "start", "etcd.service") // it ends at once
 		require.False(t, hosts.Active("cp-2", "etcd.service"))
 		mustRun(t.Context(), t, hosts, p)
-		requireVoters(t, hosts, 3)
+		requireThreeVoters(t, hosts)
 		_, err = hosts.Host("cp-2").File("/var/lib/quorate/etcd/member.kept/wal/0.wal")
 		require.NoError(t, err)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
@@ -131,7 +131,7 @@ func TestReplacementOfALearnerWithoutItsDisk(t *testing.T) {
 		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
 		hosts.Host("cp-2").Delete(simulatedWAL)
 		mustRun(t.Context(), t, hosts, p)
-		requireVoters(t, hosts, 3)
+		requireThreeVoters(t, hosts)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
 	})
 }
@@ -189,7 +189,7 @@ func TestNoMemberIsAddedBesideAStray(t *testing.T) {
 		gone, err := resetFor(cfg, ha.ResetConfig{Nodes: []string{"cp-4"}})
 		require.NoError(t, err)
 		mustRun(t.Context(), t, hosts, gone)
-		requireVoters(t, hosts, 3)
+		requireThreeVoters(t, hosts)
 		// cp-3 dies, and somebody deletes its node.
 		apply(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
 		apply(t, hosts, "cp-1", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "delete", "node", "cp-3")

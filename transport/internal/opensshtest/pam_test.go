@@ -83,7 +83,7 @@ func TestRealPAMLogins(t *testing.T) {
 	t.Run("password", func(t *testing.T) {
 		user, _ := opensshtest.User(t, "/bin/sh")
 		require.NoError(t, connects(t, server, user, byPassword(opensshtest.Password)))
-		notLetIn(t, connects(t, server, user, byPassword("WRONG")))
+		require.Error(t, notLetIn(t, connects(t, server, user, byPassword("WRONG"))))
 	})
 	t.Run("questions", func(t *testing.T) {
 		user, _ := opensshtest.User(t, "/bin/sh")
@@ -91,7 +91,7 @@ func TestRealPAMLogins(t *testing.T) {
 		require.NoError(t, connects(t, server, user, byAnswers(&asked, opensshtest.Password)))
 		require.Len(t, asked, 1)
 		require.Contains(t, asked[0], "assword")
-		notLetIn(t, connects(t, server, user, byAnswers(&asked, "WRONG", "WRONG", "WRONG")))
+		require.Error(t, notLetIn(t, connects(t, server, user, byAnswers(&asked, "WRONG", "WRONG", "WRONG"))))
 	})
 	t.Run("a key, then a password", func(t *testing.T) {
 		user, _ := opensshtest.User(t, "/bin/sh")
