@@ -16,6 +16,8 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
+	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
 const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated"
@@ -202,5 +204,29 @@ func TestNoMemberIsAddedBesideAStray(t *testing.T) {
 		require.ErrorContains(t, err, "etcd has members that are not described, cp-3")
 		running, voters := hosts.Quorum()
 		require.Equal(t, [2]int{2, 3}, [2]int{running, voters})
+	})
+}
+
+// A run that ends before it has noted with what a member was started leaves members that
+// run and one that never did: the next run restarts the one and starts the other, since
+// etcd holds nothing that anybody could miss.
+func TestRestartInAnEmptyEtcd(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		hosts := fakeCluster(t, cfg.Cluster)
+		p, err := planFor(cfg)
+		require.NoError(t, err)
+		hosts.Host("cp-2").Inject(faketransport.Fault{
+			On: func(op faketransport.Op) bool {
+				return op.Kind == faketransport.Write && slices.ContainsFunc(op.Files, func(f transport.File) bool { return f.Path == "/var/lib/quorate/etcd.sha256" })
+			},
+			Nth: 2, Before: faketransport.DiskFull,
+		})
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
+		require.Error(t, err)
+		running, _ := hosts.Quorum()
+		require.Equal(t, 2, running)
+		mustRun(t.Context(), t, hosts, p)
+		requireThreeVoters(t, hosts)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/transport"
@@ -29,10 +30,12 @@ type Cluster struct {
 	mu sync.Mutex
 	// initialised and nodes are what the API server would know.
 	initialised bool
-	nodes       map[string]*node
-	manifests   map[string]bool
-	tokens      map[string]token
-	archives    map[string][]string
+	// written says that etcd holds something, which its members answer without mu.
+	written   atomic.Bool
+	nodes     map[string]*node
+	manifests map[string]bool
+	tokens    map[string]token
+	archives  map[string][]string
 	// holder of the VIP, by name, see vipHolder.
 	holder string
 	// configMaps are kubeadm's, by name and key.

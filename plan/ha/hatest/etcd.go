@@ -253,6 +253,7 @@ func (c *Cluster) newGeneration() {
 			ms.known = append(ms.known, &pb.Member{ID: uint64(i) + 1, Name: n.Name, PeerURLs: []string{c.hosts[n.Name].peerURL()}})
 		}
 	}
+	c.written.Store(false)
 	c.initialised, c.nodes, c.manifests, c.configMaps = false, map[string]*node{}, map[string]bool{}, nil
 }
 
@@ -324,8 +325,15 @@ func (h *host) memberTLS() (*tls.Config, error) {
 	}, nil
 }
 
+// writtenRevision is the revision of an etcd that holds a cluster.
+const writtenRevision = 1000
+
 func (m *member) header() *pb.ResponseHeader {
-	return &pb.ResponseHeader{MemberId: m.id, Revision: 1, RaftTerm: 2}
+	revision := int64(1) // of an etcd in which nothing was ever written
+	if m.cluster.written.Load() {
+		revision = writtenRevision
+	}
+	return &pb.ResponseHeader{MemberId: m.id, Revision: revision, RaftTerm: 2}
 }
 
 // learner reports whether the member has no vote yet.

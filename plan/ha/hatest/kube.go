@@ -54,6 +54,7 @@ func (h *host) kubeadmInit(in faketransport.Invocation, args []string) error {
 		return err
 	}
 	c.initialised = true
+	c.written.Store(true)
 	c.admit(cfg)
 	return nil
 }

@@ -42,7 +42,7 @@ func (e *QuorumError) Error() string {
 		if e.Err != nil {
 			b.WriteString("\n" + e.Err.Error())
 		}
-		return b.String()
+		return termsafe.Indented(b.String())
 	case e.Voters == 0 && e.Err != nil:
 		fmt.Fprintf(&b, "etcd member %s stays: no majority of etcd answers without it", e.Member)
 	case e.Voters == 0:

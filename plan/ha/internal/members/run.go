@@ -96,9 +96,13 @@ func (r Run) back(ctx context.Context, h *plan.Host, old transport.Data) error {
 	return r.healthy(ctx, h)
 }
 
+// emptyRevision is that of an etcd in which nothing was ever written.
+const emptyRevision = 1
+
 // spare reports whether the member is healthy, and refuses to restart one that is where the
 // others could not act meanwhile. With everybody well any member may be restarted, also one
-// of two.
+// of two; and so may those of an etcd that holds nothing yet, whose other members may not
+// have been started.
 func (r Run) spare(ctx context.Context, h *plan.Host) (well bool, err error) {
 	err = r.Others.ask(h, true, func(client *etcdclient.Client) error {
 		s, err := client.Status(ctx)
@@ -106,7 +110,7 @@ func (r Run) spare(ctx context.Context, h *plan.Host) (well bool, err error) {
 			return err
 		}
 		own := s.Endpoints[len(s.Endpoints)-1]
-		if well = own.Healthy; !well {
+		if well = own.Healthy; !well || own.Revision <= emptyRevision {
 			return nil
 		}
 		e := &QuorumError{Member: r.Others.Self.Name, Restart: true, Voters: s.Voters(), Majority: s.Voters()/2 + 1, Err: s.Err()}
