@@ -37,7 +37,7 @@ func FuzzRunsIn(f *testing.F) {
 // What a command leaves in its process group when it is cancelled ends with it, also
 // where only the command itself obeys SIGTERM.
 func TestCancelledGroupIsGone(t *testing.T) {
-	c, err := (&Transport{Grace: 5 * time.Second}).Dial(t.Context(), "here")
+	c, err := (&Transport{Grace: 500 * time.Millisecond}).Dial(t.Context(), "here")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -136,7 +136,11 @@ func (c *conn) wait(ctx context.Context, cmd transport.Cmd, pid int, ended <-cha
 		select {
 		case <-ended: //nolint:errcheck // that it ended is what matters here
 			timer.Stop()
-			// What the command left behind in its group goes too.
+			// What the command left behind in its group has the same signal, and the same
+			// time to clean up after itself: sudo may end before what it runs.
+			if signal == syscall.SIGTERM && c.gone(pid) {
+				return why
+			}
 			if missed = c.signal(cmd, syscall.SIGKILL, pid); c.gone(pid) {
 				return why
 			}
@@ -153,7 +157,7 @@ func (c *conn) wait(ctx context.Context, cmd transport.Cmd, pid int, ended <-cha
 	return &transport.StillRunningError{Host: c.host, Argv: cmd.Argv, Group: pid, Err: cause, Why: missed}
 }
 
-// gone waits for the end of all of a process group that has got SIGKILL, for as long as
+// gone waits for the end of all of a process group that has got a signal, for as long as
 // a step of ending it may take. The command's ctx has ended already.
 func (c *conn) gone(group int) bool {
 	deadline := time.NewTimer(c.grace)

@@ -4,9 +4,18 @@
 # gets at what is in it nor makes this script work on something else.
 stage='' identity='' here='' me='' move=''
 
-cleanup() { discard "$stage" "$identity"; }
+# A second signal finds the cleaning up at work: sudo, which has got the first one like
+# everything in its process group, passes it on to what it runs.
+cleanup() {
+	trap '' HUP INT PIPE TERM 2>/dev/null || :
+	discard "$stage" "$identity"
+}
 trap 'cleanup' EXIT
-trap 'exit 143' HUP INT PIPE TERM 2>/dev/null || :
+stop() {
+	trap '' HUP INT PIPE TERM 2>/dev/null || :
+	exit 143
+}
+trap 'stop' HUP INT PIPE TERM 2>/dev/null || :
 
 # make_stage makes a stage in the directory parent, with its parents, and enters it.
 make_stage() {
@@ -18,8 +27,8 @@ make_stage() {
 	stopped=''
 	trap 'stopped=1' HUP INT PIPE TERM 2>/dev/null || :
 	stage=$(trap '' HUP INT PIPE TERM 2>/dev/null || :; mktemp -d "$parent/.quorate-XXXXXX") || fail failed
-	trap 'exit 143' HUP INT PIPE TERM 2>/dev/null || :
-	[ -z "$stopped" ] || exit 143
+	trap 'stop' HUP INT PIPE TERM 2>/dev/null || :
+	[ -z "$stopped" ] || stop
 	cd "$stage" || fail failed
 	about=$(stat -c '%u %a %d:%i' .) || fail failed
 	case $about in
