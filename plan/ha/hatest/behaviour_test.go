@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -231,4 +232,31 @@ func TestFaultThatHappensOnce(t *testing.T) {
 	require.Equal(t, 1, seen)
 	require.Len(t, hosts.Host("cp-3").Commands("kubeadm", "join"), 2)
 	require.Empty(t, hosts.Host("worker-1").Commands("kubeadm", "init"))
+}
+
+// reader asks for the cluster's state while it is printed to.
+type reader struct{ read func() }
+
+func (r reader) Write(b []byte) (int, error) { r.read(); return len(b), nil }
+
+// Whoever reads what a command prints may read the cluster's state meanwhile, as the next
+// command of a pipe does.
+func TestOutputIsReadWithoutTheLock(t *testing.T) {
+	hosts := clusterOf(t, hafixture.Three())
+	conn, err := hosts.Dial(t.Context(), "cp-1")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	reads := 0
+	ended := make(chan error, 1)
+	go func() {
+		out := reader{func() { reads++; hosts.Active("cp-1", "etcd.service") }}
+		ended <- conn.Run(t.Context(), transport.Cmd{Argv: []string{"ip", "-o", "addr", "show"}, Stdout: out})
+	}()
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+		require.Positive(t, reads)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the command holds the lock while its output is read")
+	}
 }

@@ -1,6 +1,7 @@
 package hatest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -166,12 +167,18 @@ func (c *Cluster) add(n quorate.Node) error {
 }
 
 // script handles a program under the cluster's lock: what one command reads and
-// writes of the simulated state, it does as one.
+// writes of the simulated state, it does as one. What it prints is passed on without the
+// lock: whoever reads it may wait for a command that needs the lock itself.
 func (h *host) script(program string, run func(in faketransport.Invocation, args []string) error) {
 	h.Handle(faketransport.Prefix(program), func(_ context.Context, in faketransport.Invocation) error {
+		var stdout, stderr bytes.Buffer
+		buffered := in
+		buffered.Stdout, buffered.Stderr = &stdout, &stderr
 		h.cluster.mu.Lock()
-		defer h.cluster.mu.Unlock()
-		return run(in, in.Argv[1:])
+		err := func() error { defer h.cluster.mu.Unlock(); return run(buffered, in.Argv[1:]) }()
+		_, outErr := stdout.WriteTo(in.Stdout)
+		_, errErr := stderr.WriteTo(in.Stderr)
+		return cmp.Or(err, outErr, errErr)
 	})
 }
 
