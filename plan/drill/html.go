@@ -1,16 +1,14 @@
 package drill
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/internal/htmlpage"
 )
 
 //go:embed page.html style.css
@@ -30,23 +28,12 @@ func (r *Report) HTML(w io.Writer) error {
 	if err := r.missing(); err != nil {
 		return err
 	}
-	style, err := pageFiles.ReadFile("style.css")
+	err := htmlpage.Write(w, pageFiles, func(sheet htmlpage.Sheet) any {
+		view := r.view()
+		view.Sheet = sheet
+		return view
+	})
 	if err != nil {
-		return fmt.Errorf("drill report: %w", err)
-	}
-	page, err := template.ParseFS(pageFiles, "page.html")
-	if err != nil {
-		return fmt.Errorf("drill report: %w", err)
-	}
-	view := r.view()
-	view.Style = template.CSS(style)
-	sum := sha256.Sum256(style)
-	view.StyleHash = base64.StdEncoding.EncodeToString(sum[:])
-	var b bytes.Buffer // so that a page is whole or not there
-	if err := page.Execute(&b, view); err != nil {
-		return fmt.Errorf("drill report: %w", err)
-	}
-	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("drill report: %w", err)
 	}
 	return nil
@@ -54,8 +41,7 @@ func (r *Report) HTML(w io.Writer) error {
 
 // pageView is what the page shows, in its order.
 type pageView struct {
-	Style     template.CSS
-	StyleHash string
+	htmlpage.Sheet
 
 	Title, Headline, Lead string
 	Verdict               string

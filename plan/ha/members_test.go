@@ -28,15 +28,22 @@ func requireThreeVoters(t *testing.T, hosts *hatest.Cluster) {
 	require.Equal(t, [2]int{3, 3}, [2]int{running, voters})
 }
 
+// created is a cluster that has been brought up, what it was made from, and the plan.
+func created(t *testing.T) (ha.Config, *hatest.Cluster, *plan.Plan) {
+	t.Helper()
+	cfg := config(t, hafixture.Three())
+	hosts := fakeCluster(t, cfg.Cluster)
+	p, err := planFor(cfg)
+	require.NoError(t, err)
+	mustRun(t.Context(), t, hosts, p)
+	return cfg, hosts, p
+}
+
 // A setting with which etcd does not start stops at the first member, which runs again with
 // its old unit; the others are not touched.
 func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		cfg := config(t, hafixture.Three())
-		hosts := fakeCluster(t, cfg.Cluster)
-		p, err := planFor(cfg)
-		require.NoError(t, err)
-		mustRun(t.Context(), t, hosts, p)
+		cfg, hosts, _ := created(t)
 		unit, err := hosts.Host("cp-1").File("/etc/systemd/system/etcd.service")
 		require.NoError(t, err)
 		cfg.Cluster.Etcd.QuotaBytes = 5 << 30
@@ -68,11 +75,7 @@ func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
 // A member whose others could not act meanwhile is not restarted.
 func TestNoRestartWithoutTheOthers(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		cfg := config(t, hafixture.Three())
-		hosts := fakeCluster(t, cfg.Cluster)
-		p, err := planFor(cfg)
-		require.NoError(t, err)
-		mustRun(t.Context(), t, hosts, p)
+		cfg, hosts, _ := created(t)
 		cfg.Cluster.Etcd.QuotaBytes = 5 << 30
 		changed, err := planFor(cfg)
 		require.NoError(t, err)
@@ -89,11 +92,7 @@ func TestNoRestartWithoutTheOthers(t *testing.T) {
 // comes back all the same, and what an earlier one has left aside stays.
 func TestErrorOfAMemberFromItsLog(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		cfg := config(t, hafixture.Three())
-		hosts := fakeCluster(t, cfg.Cluster)
-		p, err := planFor(cfg)
-		require.NoError(t, err)
-		mustRun(t.Context(), t, hosts, p)
+		_, hosts, p := created(t)
 		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
 		hosts.Host("cp-2").Delete(simulatedWAL)
 		seed(t, hosts.Host("cp-2"), "/var/lib/quorate/etcd/member/snap/db", "of a start\n")
@@ -102,7 +101,7 @@ func TestErrorOfAMemberFromItsLog(t *testing.T) {
 		require.False(t, hosts.Active("cp-2", "etcd.service"))
 		mustRun(t.Context(), t, hosts, p)
 		requireThreeVoters(t, hosts)
-		_, err = hosts.Host("cp-2").File("/var/lib/quorate/etcd/member.kept/wal/0.wal")
+		_, err := hosts.Host("cp-2").File("/var/lib/quorate/etcd/member.kept/wal/0.wal")
 		require.NoError(t, err)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
 	})
@@ -112,16 +111,12 @@ func TestErrorOfAMemberFromItsLog(t *testing.T) {
 // disk that is gone.
 func TestReplacementOfALearnerWithoutItsDisk(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
-		cfg := config(t, hafixture.Three())
-		hosts := fakeCluster(t, cfg.Cluster)
-		p, err := planFor(cfg)
-		require.NoError(t, err)
-		mustRun(t.Context(), t, hosts, p)
+		_, hosts, p := created(t)
 		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
 		hosts.Host("cp-2").Delete(simulatedWAL)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		_, err = (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+		_, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
 			if e.Kind == plan.StepProgress && strings.Contains(e.Message, "has caught up") {
 				cancel() // before it is promoted, or just after
 			}

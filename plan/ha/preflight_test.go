@@ -350,13 +350,8 @@ func (w withoutTunnels) Dial(ctx context.Context, host string) (transport.Conn, 
 // A cluster that runs is not looked at without tunnels either: nothing is waited for
 // that cannot come.
 func TestRunWithoutTunnelsOnARunningCluster(t *testing.T) {
-	c := hafixture.Three()
-	p, err := planFor(config(t, c))
-	require.NoError(t, err)
-	hosts := fakeCluster(t, c)
-	_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), p)
-	require.NoError(t, err)
-	_, err = (&plan.Runner{Transport: withoutTunnels{hosts}}).Run(t.Context(), p)
+	_, hosts, p := created(t)
+	_, err := (&plan.Runner{Transport: withoutTunnels{hosts}}).Run(t.Context(), p)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 }

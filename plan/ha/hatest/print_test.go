@@ -1,7 +1,6 @@
 package hatest_test
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
-	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
@@ -28,15 +26,8 @@ func TestPrintedClustersHideSecrets(t *testing.T) {
 	require.NoError(t, err)
 	auth, err := vip.NewAuth(rand.Reader)
 	require.NoError(t, err)
-	described, err := ha.New(t.Context(), ha.Config{Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth})
-	require.NoError(t, err)
-	create, err := described.Plan()
-	require.NoError(t, err)
-	hosts, err := hatest.New(cluster)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, hosts.Close()) }()
-	_, err = (&plan.Runner{Transport: hosts}).Run(context.Background(), create)
-	require.NoError(t, err)
+	hosts := clusterOf(t, cluster)
+	up(t, hosts, ha.Config{Cluster: cluster, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth})
 	conn, err := hosts.Dial(t.Context(), "cp-1")
 	require.NoError(t, err)
 	hidden := string(auth.Bytes())

@@ -63,16 +63,10 @@ type lenient struct{ transport.Transport }
 func (l lenient) Dial(ctx context.Context, host string) (transport.Conn, error) {
 	conn, err := guard.Dial(ctx, l.Transport, host)
 	if err == nil {
-		return closing{conn}, nil
+		return conn, nil
 	}
 	return unreachable{err}, nil //nolint:nilerr // every command of the connection returns it
 }
-
-// closing is a connection that may panic when it is closed: it has been used up.
-type closing struct{ transport.Conn }
-
-func (c closing) Unwrap() transport.Conn { return c.Conn }
-func (c closing) Close() error           { return guard.Do(c.Conn.Close) }
 
 // unreachable is the connection to a host that there is none to.
 type unreachable struct{ err error }

@@ -1,16 +1,13 @@
 package survey
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/htmlpage"
 )
 
 //go:embed page.html style.css
@@ -32,31 +29,22 @@ func (s *Survey) HTML(w io.Writer) error {
 	if err := problems.Err("survey"); err != nil {
 		return err
 	}
-	style, err := pageFiles.ReadFile("style.css")
-	if err != nil {
-		return fmt.Errorf("survey: %w", err)
-	}
-	page, err := template.ParseFS(pageFiles, "page.html")
-	if err != nil {
-		return fmt.Errorf("survey: %w", err)
-	}
 	type finding struct{ Class, Severity, Text string }
-	sum := sha256.Sum256(style)
 	view := struct {
-		Style                   template.CSS
-		StyleHash, Headline, At string
-		Next                    []Next
-		Findings                []finding
-		Parts                   []part
-	}{template.CSS(style), base64.StdEncoding.EncodeToString(sum[:]), s.Headline(), s.At.Format(time.RFC3339), s.Next, nil, s.parts()}
+		htmlpage.Sheet
+		Headline, At string
+		Next         []Next
+		Findings     []finding
+		Parts        []part
+	}{Headline: s.Headline(), At: s.At.Format(time.RFC3339), Next: s.Next, Parts: s.parts()}
 	for _, f := range s.Findings {
 		view.Findings = append(view.Findings, finding{string(f.Severity), string(f.Severity), whoAndWhat(f)})
 	}
-	var b bytes.Buffer // so that a page is whole or not there
-	if err := page.Execute(&b, view); err != nil {
-		return fmt.Errorf("survey: %w", err)
-	}
-	if _, err := w.Write(b.Bytes()); err != nil {
+	err := htmlpage.Write(w, pageFiles, func(sheet htmlpage.Sheet) any {
+		view.Sheet = sheet
+		return view
+	})
+	if err != nil {
 		return fmt.Errorf("survey: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 )
 
@@ -24,7 +25,7 @@ func TestReportsAreRead(t *testing.T) {
 		"process=kube-controller", "cmdline=kube-controller-manager\x00--v=4\x00--flag\x00",
 	}, "\n")))
 	require.Equal(t, "done", r.mark)
-	require.True(t, r.has(adminConf))
+	require.True(t, r.has(hostpath.AdminConf))
 	require.Equal(t, "/var/lib/quorate/etcd", r.data)
 	pod, there := r.manifest(apiServer)
 	require.True(t, there)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
@@ -137,13 +138,11 @@ type AskAPI struct {
 	List []string
 }
 
-const adminConf = "/etc/kubernetes/admin.conf"
-
 // Check finds nothing: the verdict does. An API server that does not answer is no error:
 // it may be what the run is to bring back.
 func (a AskAPI) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	s := seenIn(h)
-	if s.asked() || !s.of(a.Node).has(adminConf) {
+	if s.asked() || !s.of(a.Node).has(hostpath.AdminConf) {
 		return nil, nil
 	}
 	out, err := h.Run(ctx, a.List...)
@@ -168,7 +167,7 @@ func (a AskAPI) Describe() plan.Description {
 
 // Prefetch returns the question.
 func (a AskAPI) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{{Argv: a.List, Needs: adminConf}}}
+	return plan.Prefetch{Queries: []transport.Query{{Argv: a.List, Needs: hostpath.AdminConf}}}
 }
 
 // Verdict compares what was read with the description. It reads nothing more.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd/etcdclient"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
@@ -297,7 +298,7 @@ func (l *look) gather(ctx context.Context, cfg Config, d Described) (err error) 
 	}
 	queries := []transport.Query{runningQuery(), d.stateQuery(l.node)}
 	if list := d.API[l.node.Name]; list != nil {
-		queries = append(queries, transport.Query{Argv: list, Needs: adminConf})
+		queries = append(queries, transport.Query{Argv: list, Needs: hostpath.AdminConf})
 	}
 	var got transport.Gathered
 	err = guard.Do(func() (err error) {
