@@ -3,6 +3,7 @@ package ha_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -48,7 +50,7 @@ func withoutKept(state string) string {
 // A change of settings is undone to the last byte, mode and unit, also when
 // the rollback fails at each of its calls and is run again.
 func TestRollbackOfAChange(t *testing.T) {
-	cfg := config(t, hafixture.Three())
+	cfg := sweepConfig(t)
 	before, err := planFor(cfg)
 	require.NoError(t, err)
 	cfg.Cluster.Etcd.Heartbeat = quorate.Duration(200 * time.Millisecond)
@@ -58,8 +60,8 @@ func TestRollbackOfAChange(t *testing.T) {
 	require.NoError(t, err)
 	back := rollback(t, after, "change")
 
-	calls := 0
-	for k := 0; k <= calls; k += min(sweepStep, 13) {
+	// interrupted returns how many calls the rollback makes, of which call k fails and is tried again.
+	interrupted := func(t *testing.T, k int) (calls int) {
 		hosts := fakeCluster(t, cfg.Cluster)
 		mustRun(t.Context(), t, hosts, before)
 		old := stateOf(t, hosts)
@@ -71,17 +73,13 @@ func TestRollbackOfAChange(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, other.Changed(), "what another run kept was undone")
 
-		n := 0
 		for _, node := range cfg.Cluster.Nodes {
 			hosts.Host(node.Name).Inject(faketransport.Fault{
-				On:    func(faketransport.Op) bool { n++; return n == k },
+				On:    func(faketransport.Op) bool { calls++; return calls == k },
 				After: faketransport.ResetAfter,
 			})
 		}
-		_, _ = (&plan.Runner{Transport: hosts, Parallel: 1}).Run(t.Context(), back) // call k fails, and is tried again
-		if k == 0 {
-			calls = n
-		}
+		_, _ = (&plan.Runner{Transport: hosts, Parallel: 1}).Run(t.Context(), back)
 		for _, node := range cfg.Cluster.Nodes {
 			hosts.Host(node.Name).Heal()
 		}
@@ -89,8 +87,23 @@ func TestRollbackOfAChange(t *testing.T) {
 		require.Equal(t, old, stateOf(t, hosts), "call %d", k)
 		require.False(t, mustRun(t.Context(), t, hosts, back).Changed())
 		require.False(t, mustRun(t.Context(), t, hosts, before).Changed(), "the rolled back cluster is not the one before")
+		return calls
 	}
+	calls := 0
+	bubble.Test(t, func(t *testing.T) { calls = interrupted(t, 0) })
 	require.Positive(t, calls)
+	const side = 2 // by side
+	for first := range side {
+		t.Run(fmt.Sprintf("from call %d", first+1), func(t *testing.T) {
+			t.Parallel()
+			for k := 1 + first*min(sweepStep, 13); k <= calls; k += side * min(sweepStep, 13) {
+				bubble.Test(t, func(t *testing.T) { interrupted(t, k) })
+				if t.Failed() {
+					t.Fatalf("call %d of %d", k, calls)
+				}
+			}
+		})
+	}
 }
 
 // A run that made a cluster is undone to the hosts as they were, in reverse order;
