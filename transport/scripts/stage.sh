@@ -22,19 +22,28 @@ make_stage() {
 	parent=$1 stage='' identity='' here=''
 	[ -n "$me" ] || me=$(id -u) || fail failed
 	[ -d "$parent/" ] || (umask 022 && mkdir -p -- "$parent") || fail failed
+	cd "$parent/" || fail failed
+	around=$(stat -c '%d:%i' .) || fail failed
 	# A signal after the directory is made and before its name is known would leave
 	# it behind: mktemp gets none, and this shell minds it afterwards.
 	stopped=''
 	trap 'stopped=1' HUP INT PIPE TERM 2>/dev/null || :
-	stage=$(trap '' HUP INT PIPE TERM 2>/dev/null || :; mktemp -d "$parent/.quorate-XXXXXX") || fail failed
+	stage=$(trap '' HUP INT PIPE TERM 2>/dev/null || :; mktemp -d .quorate-XXXXXX) || fail failed
+	made=$stage stage=$parent/$stage
 	trap 'stop' HUP INT PIPE TERM 2>/dev/null || :
 	[ -z "$stopped" ] || stop
-	cd "$stage" || fail failed
+	# What has this name now may be a link to another private directory of this
+	# user's, or such a directory: only an empty one right here is taken.
+	cd -P "./$made" || fail failed
 	about=$(stat -c '%u %a %d:%i' .) || fail failed
+	[ "$(stat -c '%d:%i' ..)" = "$around" ] || fail unsafe
 	case $about in
 	"$me 700 "* | "$me 2700 "*) ;;
 	*) fail unsafe ;;
 	esac
+	for entry in ./* ./.[!.]* ./..?*; do
+		if [ -e "$entry" ] || [ -L "$entry" ]; then fail unsafe; fi
+	done
 	identity=${about##* } here=$stage
 	if [ -z "$move" ]; then
 		# Without -T, which old versions of busybox lack, a directory is noticed too, but not one

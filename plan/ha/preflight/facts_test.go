@@ -482,6 +482,36 @@ func TestDiskTestFollowsNoLink(t *testing.T) {
 	}
 }
 
+// A directory that is another one by the time the disk test enters it is left alone.
+func TestDiskTestThatLeadsElsewhere(t *testing.T) {
+	mktemp := tier.Program(t, "mktemp")
+	for shell, argv := range shells(t) {
+		t.Run(shell, func(t *testing.T) {
+			dir, vault, bin := t.TempDir(), t.TempDir(), t.TempDir()
+			if err := os.Chmod(vault, 0o700); err != nil { //nolint:gosec // a directory
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(vault+"/test", []byte("root's own"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			swap := "#!/bin/sh\ndir=$(" + mktemp + " \"$@\") || exit\nprintf '%s\\n' \"$dir\"\nmv \"$dir\" \"$dir.aside\"\nln -s \"$VICTIM\" \"$dir\"\n"
+			if err := os.WriteFile(bin+"/mktemp", []byte(swap), 0o755); err != nil { //nolint:gosec // a program
+				t.Fatal(err)
+			}
+			args := plan.Script(diskScript, map[string]string{"DISK_DIR": dir}).Argv[1:]
+			cmd := exec.Command(argv[0], append(argv[1:], args...)...)
+			cmd.Env = append(os.Environ(), "VICTIM="+vault, "PATH="+bin+":"+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			if b, err := os.ReadFile(vault + "/test"); err != nil || string(b) != "root's own" {
+				t.Errorf("the file there is %d bytes now, %v", len(b), err)
+			}
+		})
+	}
+}
+
 // probing are the variables of probesScript.
 func probing(seconds int) map[string]string {
 	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "SPEAK_SECONDS": "0", "SPEAK_PYTHON": "", "SPEAK_PERL": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}

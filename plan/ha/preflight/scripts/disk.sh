@@ -8,16 +8,24 @@ while [ ! -d "$disk" ]; do
 	disk=$(dirname "$disk")
 done
 umask 077
-stage=$(mktemp -d "$disk/.quorate-XXXXXX" 2>/dev/null) || exit 0
-trap 'cd /; rmdir "$stage"' EXIT
-trap 'exit 1' HUP INT TERM
-cd "$stage" || exit 0
-# In a directory of another user's, what is there now may be somebody else's.
+cd "$disk" || exit 0
+around=$(stat -c '%d:%i' .)
+stage=$(mktemp -d .quorate-XXXXXX 2>/dev/null) || exit 0
+trap 'cd /; rmdir "$disk/$stage"' EXIT
+# A second signal finds the cleaning up at work.
+trap 'trap "" HUP INT TERM; exit 1' HUP INT TERM
+cd -P "./$stage" || exit 0
+# In a directory of another user's, what has this name now may be somebody
+# else's, or lead to a private directory elsewhere.
 case $(stat -c '%u %a' .) in
 "$(id -u) 700" | "$(id -u) 2700") ;;
 *) exit 0 ;;
 esac
-trap 'rm -f ./test; cd /; rmdir "$stage"' EXIT
+[ "$(stat -c '%d:%i' ..)" = "$around" ] || exit 0
+for entry in ./* ./.[!.]* ./..?*; do
+	if [ -e "$entry" ] || [ -L "$entry" ]; then exit 0; fi
+done
+trap 'rm -f ./test; cd /; rmdir "$disk/$stage"' EXIT
 dd if=/dev/zero of=./test bs=2300 count=200 conv=fsync 2>/dev/null || exit 0
 i=0
 while [ "$i" -lt 200 ]; do

@@ -239,9 +239,10 @@ func truncate(c *call, opts options, operands []string) error {
 func mktemp(c *call, opts options, operands []string) error {
 	template := "/tmp/tmp.XXXXXX"
 	if len(operands) > 0 {
-		template = c.abs(operands[0])
+		template = operands[0]
 	}
-	at := c.FS.TempName(strings.TrimRight(template, "X"))
+	name := strings.TrimRight(template, "X")
+	at := c.FS.TempName(c.abs(name))
 	var err error
 	if has(opts, 'd') {
 		err = c.FS.Mkdir(at, 0o700)
@@ -251,7 +252,7 @@ func mktemp(c *call, opts options, operands []string) error {
 	if err != nil {
 		return c.fail("failed to create file via template '%s': %s", template, libc(err))
 	}
-	return c.print("%s\n", at)
+	return c.print("%s%s\n", name, strings.TrimPrefix(at, c.abs(name)))
 }
 
 // syncTool only fails for files that do not exist.

@@ -96,6 +96,8 @@ func (p *process) onCall(_ context.Context, args []string) ([]string, error) {
 		return []string{"eval", fmt.Sprintf("%s=%04o", umaskVar, mask&0o777)}, nil
 	case args[0] == "printf" && len(args) == 3 && args[1] == "%b":
 		return []string{"printf", "%s", unescape(args[2])}, nil
+	case args[0] == "cd" && len(args) == 3 && args[1] == "-P":
+		return []string{"cd", args[2]}, nil // there are no links to directories
 	case args[0] == "kill":
 		return nil, signalled(args)
 	case args[0] == "trap" && len(args) > 2 && args[len(args)-1] != "EXIT":
