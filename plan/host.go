@@ -79,29 +79,38 @@ func (h *Host) RunInput(ctx context.Context, stdin io.Reader, argv ...string) ([
 	return []byte(h.redact(out.Bytes.String())), h.redactError(err)
 }
 
-// redactError hides what a command's complaint quotes of its input.
+// redactError hides what a host quotes, in its complaint or as it ends a
+// connection, of what it was sent.
 func (h *Host) redactError(err error) error {
-	var (
-		exit       *transport.ExitError
-		notStarted *transport.NotStartedError
-		unknown    *transport.UnknownExitError
-	)
-	switch {
-	case errors.As(err, &exit) && h.redact(exit.Stderr) != exit.Stderr:
-		hidden := *exit
-		hidden.Stderr = h.redact(exit.Stderr)
-		return &hidden
-	case errors.As(err, &notStarted) && h.redact(notStarted.Said) != notStarted.Said:
-		hidden := *notStarted
-		hidden.Said = h.redact(notStarted.Said)
-		return &hidden
-	case errors.As(err, &unknown) && h.redact(unknown.Stderr) != unknown.Stderr:
-		hidden := *unknown
-		hidden.Stderr = h.redact(unknown.Stderr)
-		return &hidden
+	if err == nil || h.redact(err.Error()) == err.Error() && !h.wordsDiffer(err) {
+		return err
 	}
-	return err
+	filtered := transport.FilterWords(err, h.redact)
+	if text := filtered.Error(); h.redact(text) != text {
+		return &redactedError{h.redact(text), func(target error) bool { return errors.Is(err, target) }}
+	}
+	return filtered
 }
+
+// wordsDiffer reports whether there is a secret in what the error's text leaves out.
+func (h *Host) wordsDiffer(err error) bool {
+	differ := false
+	_ = transport.FilterWords(err, func(text string) string {
+		differ = differ || h.redact(text) != text
+		return text
+	})
+	return differ
+}
+
+// redactedError is an error in whose text secrets are hidden. It wraps nothing,
+// and is what the error was.
+type redactedError struct {
+	text string
+	is   func(target error) bool
+}
+
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return e.is(target) }
 
 // Script runs a POSIX shell script with variables and arguments, as the function
 // Script has it.
@@ -117,6 +126,7 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	if !ok {
 		h.trips.Add(1)
 		infos, err = h.files.Stat(ctx, paths...)
+		err = h.redactError(err)
 	}
 	h.seen.add(infos)
 	return infos, err
@@ -126,7 +136,8 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 // that is not there (fs.ErrNotExist).
 func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 	h.trips.Add(1)
-	return h.files.Read(ctx, path, capped.Output)
+	b, err := h.files.Read(ctx, path, capped.Output)
+	return b, h.redactError(err)
 }
 
 // ReadAll returns the contents of files, each of limit bytes at most (a larger one
@@ -135,14 +146,15 @@ func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]transport.Data, error) {
 	if batch, ok := h.files.(transport.BatchReader); ok {
 		h.trips.Add(1)
-		return batch.ReadAll(ctx, limit, paths...)
+		all, err := batch.ReadAll(ctx, limit, paths...)
+		return all, h.redactError(err)
 	}
 	all := make([]transport.Data, 0, len(paths))
 	for _, p := range paths {
 		h.trips.Add(1)
 		b, err := h.files.Read(ctx, p, limit)
 		if err != nil {
-			return nil, err
+			return nil, h.redactError(err)
 		}
 		all = append(all, transport.Bytes(b))
 	}
@@ -152,19 +164,19 @@ func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 // Write puts files in place, each whole or not at all, in one round trip.
 func (h *Host) Write(ctx context.Context, files ...transport.File) error {
 	h.trips.Add(1)
-	return h.files.Write(ctx, files...)
+	return h.redactError(h.files.Write(ctx, files...))
 }
 
 // Upload streams one large file into place.
 func (h *Host) Upload(ctx context.Context, f transport.File, r io.Reader) error {
 	h.trips.Add(1)
-	return h.files.Upload(ctx, f, r)
+	return h.redactError(h.files.Upload(ctx, f, r))
 }
 
 // Remove deletes files; one that is not there is no error.
 func (h *Host) Remove(ctx context.Context, paths ...string) error {
 	h.trips.Add(1)
-	return h.files.Remove(ctx, paths...)
+	return h.redactError(h.files.Remove(ctx, paths...))
 }
 
 // DialContext opens a connection from the host, which counts as one round trip.
@@ -175,13 +187,14 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 		return nil, fmt.Errorf("%s: the transport has no tunnels: %w", h.Name, errors.ErrUnsupported)
 	}
 	h.trips.Add(1)
-	return d.DialContext(ctx, network, addr)
+	conn, err := d.DialContext(ctx, network, addr)
+	return conn, h.redactError(err)
 }
 
 // CheckTunnels is transport.CheckTunnels for the host, and counts as one round trip.
 func (h *Host) CheckTunnels(ctx context.Context, network, addr string) error {
 	h.trips.Add(1)
-	return transport.CheckTunnels(ctx, h.conn, network, addr)
+	return h.redactError(transport.CheckTunnels(ctx, h.conn, network, addr))
 }
 
 // Shared is what the steps of this run hand to each other; a Host by itself has

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/local"
+	"github.com/quorate-dev/quorate/transport/sudo"
 )
 
 // running is a Conn that answers commands by a function.
@@ -179,6 +181,45 @@ func TestErrorsQuoteNoContent(t *testing.T) {
 			}
 			if name == "quotes its input, decoded too" && !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("%s, %s: the disk is not said to be full: %v", name, op, err)
+			}
+		}
+	}
+}
+
+// serverError is an error with a server's words in it, as package ssh has them.
+type serverError struct{ said string }
+
+func (e serverError) Error() string { return "disconnect: " + e.said }
+
+func (e serverError) FilterWords(filter func(string) string) error {
+	return serverError{filter(e.said)}
+}
+
+// A host may quote what it was sent anywhere: in place of the command, as it ends the
+// connection, as it refuses to end the command. What kind of error it is stays.
+func TestOtherErrorsQuoteNoContent(t *testing.T) {
+	const secret = "SECRET-CONTENT-MARKER of a key"
+	said := serverError{secret}
+	for name, err := range map[string]error{
+		"lost":          &transport.DialError{Host: "h", Reason: transport.Lost, Err: said},
+		"still running": &transport.StillRunningError{Host: "h", Err: &transport.DialError{Host: "h", Reason: transport.Lost, Err: said}, Why: said},
+		"not started":   &transport.NotStartedError{Host: "h", Said: secret, Err: said},
+		"unknown exit":  &transport.UnknownExitError{Host: "h", Stderr: secret, Err: said},
+		"tunnel":        &transport.TunnelError{Host: "h", Addr: "a", Reason: transport.TunnelForbidden, Err: said},
+		"sudo":          &sudo.Error{Host: "h", Reason: sudo.NotAllowed, Err: &transport.ExitError{Host: "h", Code: 1, Stderr: secret}},
+	} {
+		quoting := running(func(context.Context, transport.Cmd) error { return err })
+		for op, got := range map[string]error{
+			"write":  operations["write"](t.Context(), quoting, "/f"),
+			"upload": operations["upload"](t.Context(), quoting, "/f"),
+		} {
+			want := reflect.New(reflect.TypeOf(err))
+			if !errors.As(got, want.Interface()) {
+				t.Errorf("%s, %s: got %v", name, op, got)
+				continue
+			}
+			if shown := fmt.Sprintf("%v %+v", got, want.Elem().Elem()); strings.Contains(shown, "MARKER") {
+				t.Errorf("%s, %s shows the content: %s", name, op, shown)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -12,36 +11,26 @@ import (
 // may quote its input, as a shell does that traces what it runs: of that, only
 // what is known to be a tool's or the system's own message is kept.
 func withoutContent(err error) error {
-	var unstarted *NotStartedError
-	var unknown *UnknownExitError
-	var exit *ExitError
-	switch {
-	case errors.As(err, &unstarted):
-		own := *unstarted
-		own.Said, _ = ownMessages(own.Said)
-		return &own
-	case errors.As(err, &unknown):
-		own := *unknown
-		own.Stderr, _ = ownMessages(own.Stderr)
-		return &own
-	case !errors.As(err, &exit):
+	var number syscall.Errno
+	err = FilterWords(err, func(text string) string {
+		kept, n := ownMessages(text)
+		if n != 0 {
+			number = n
+		}
+		return kept
+	})
+	if number == 0 {
 		return err
 	}
-	own := *exit
-	text, number := ownMessages(own.Stderr)
-	own.Stderr = text
-	var cause error = &own
-	var refused *refusal
-	if errors.As(err, &refused) {
-		cause = &refusal{own, refused.reason}
-	} else if number != 0 {
-		cause = &refusal{own, number}
+	switch e := err.(type) { //nolint:errorlint // one error after the other
+	case *ExitError:
+		return &refusal{*e, number}
+	case *scriptFailure:
+		if exit, ok := e.cause.(*ExitError); ok { //nolint:errorlint // one error after the other
+			return &scriptFailure{e.file, &refusal{*exit, number}}
+		}
 	}
-	var failed *scriptFailure
-	if errors.As(err, &failed) {
-		return &scriptFailure{failed.file, cause}
-	}
-	return cause
+	return err
 }
 
 // tools are the programs that the scripts run.

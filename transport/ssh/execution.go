@@ -252,6 +252,9 @@ func (e *execution) signal(ctx context.Context, signal string) {
 		return
 	}
 	err := e.kill(ctx, signal)
+	if err != nil {
+		err = hostError{err}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.missed = err

@@ -145,9 +145,11 @@ func (s *handshake) failed(err error) error {
 	return s.h.dialError(transport.Incompatible, hostError{err}, "is it an SSH server that answers there?")
 }
 
+const disconnect = "ssh: disconnect, reason "
+
 // isDisconnect recognises the host's own word that it ends the connection, for
 // which the library has no type.
-func isDisconnect(err error) bool { return strings.Contains(err.Error(), "ssh: disconnect, reason ") }
+func isDisconnect(err error) bool { return strings.Contains(err.Error(), disconnect) }
 
 // hostError is an error with a host's words in it, which are made safe to show.
 type hostError struct{ err error }
@@ -156,6 +158,20 @@ func (e hostError) Error() string { return termsafe.Cut(termsafe.Line(e.err.Erro
 
 // Unwrap returns the error.
 func (e hostError) Unwrap() error { return e.err }
+
+// FilterWords passes through filter what a host says at the end of a connection, or
+// to refuse a channel.
+func (e hostError) FilterWords(filter func(text string) string) error {
+	var refused *ssh.OpenChannelError
+	if errors.As(e.err, &refused) {
+		return hostError{&ssh.OpenChannelError{Reason: refused.Reason, Message: filter(refused.Message)}}
+	}
+	before, said, found := strings.Cut(e.err.Error(), disconnect)
+	if reason, words, ok := strings.Cut(said, ": "); found && ok {
+		return hostError{errors.New(before + disconnect + reason + ": " + filter(words))}
+	}
+	return e
+}
 
 func (h hop) dialError(reason transport.DialReason, err error, advice string) *transport.DialError {
 	return &transport.DialError{Host: h.name, Addr: h.target.hostPort(), Reason: reason, Err: err, Advice: advice}

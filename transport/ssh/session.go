@@ -4,11 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
 // session is one channel of the type "session". The library's own Session
@@ -50,6 +49,13 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 }
 
+// signals are those of RFC 4254, section 6.10, and the others by which Linux ends
+// a process; OpenSSH adds its name to these.
+var signals = []string{
+	"ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2",
+	"BUS", "TRAP", "SYS", "XCPU", "XFSZ", "SIG@openssh.com",
+}
+
 // note keeps the first exit that the host reports.
 func (s *session) note(r *ssh.Request) {
 	s.mu.Lock()
@@ -75,7 +81,10 @@ func (s *session) note(r *ssh.Request) {
 		s.exit.err = errors.New("malformed exit-signal")
 		return
 	}
-	s.exit = exit{known: true, code: -1, signal: termsafe.Cut(termsafe.ASCII(p.Signal), 32, "...")}
+	if !slices.Contains(signals, p.Signal) {
+		p.Signal = "?" // whatever it says is the host's own word
+	}
+	s.exit = exit{known: true, code: -1, signal: p.Signal}
 }
 
 // result is how the command ended; it is complete once ended is closed.

@@ -88,6 +88,14 @@ func (e *Error) Advice() string {
 	return ""
 }
 
+// FilterWords returns the error with what the host has said passed through filter;
+// transport.FilterWords calls it.
+func (e *Error) FilterWords(filter func(text string) string) error {
+	own := *e
+	own.Err = transport.FilterWords(e.Err, filter)
+	return &own
+}
+
 // EventFields returns what plan/events shows of it beside its text.
 func (e *Error) EventFields() map[string]string {
 	return map[string]string{"kind": "sudo", "host": e.Host, "tried": "sudo", "reason": string(e.Reason), "do": e.Advice()}
