@@ -119,9 +119,6 @@ type LoadBalancer string
 // HAProxy is the only one there is; package vip has its configuration.
 const HAProxy LoadBalancer = "haproxy"
 
-// backendPort is where API servers listen behind a load balancer.
-const backendPort = 6443
-
 // APIServerPort is where every API server listens on its own host: the
 // endpoint's Port or, behind a load balancer of whatever kind, 6443, since the
 // one here shares its hosts with them.

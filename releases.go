@@ -320,19 +320,18 @@ func ControlPlaneTaints(kubernetes Version) []string {
 	return keys
 }
 
-// ports that Kubernetes' components listen on at every control plane
+// The ports that Kubernetes' components listen on by default
 // (https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and the
-// components' --healthz-port and --metrics-port defaults).
-func componentOf(port int) string {
-	switch port {
-	case 10248, 10250:
-		return "kubelet"
-	case 10249, 10256:
-		return "kube-proxy"
-	case 10257:
-		return "kube-controller-manager"
-	case 10259:
-		return "kube-scheduler"
-	}
-	return ""
-}
+// components' --healthz-port and --metrics-port); those without TLS until SecureProbes.
+const (
+	kubeletPort           = 10250
+	kubeletHealthPort     = 10248
+	kubeProxyHealthPort   = 10256
+	kubeProxyMetricsPort  = 10249
+	managerPort           = 10257
+	schedulerPort         = 10259
+	managerInsecurePort   = 10252
+	schedulerInsecurePort = 10251
+	usualNodePorts        = "30000-32767"
+	backendPort           = 6443 // where API servers listen behind a load balancer
+)

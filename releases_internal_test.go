@@ -22,7 +22,7 @@ func TestFactsUpToTheNewestMinor(t *testing.T) {
 			t.Errorf("  read for 1.%d: %s, %s (%s)", MaxMinor, Fact(f), Fact(f).When(), row.source)
 		}
 	}
-	t.Errorf("  read for 1.%d: minEtcdOf (kubeadm: constants.MinExternalEtcdVersion), componentOf (ports), DefaultImageRepository", MaxMinor)
+	t.Errorf("  read for 1.%d: minEtcdOf (kubeadm: constants.MinExternalEtcdVersion), the components' ports, DefaultImageRepository", MaxMinor)
 }
 
 func TestFactsHaveRows(t *testing.T) {

@@ -53,6 +53,62 @@ func TestSettingsOfEveryHost(t *testing.T) {
 		{args + `["oidc-issuer-url"]`, "warning: 192.0.2.13 is one node's", api("oidc-issuer-url", "https://192.0.2.13:8443/dex")},
 		{"", "", api("oidc-issuer-url", "https://dex.example.com")},
 
+		{args + `["oidc-issuer-url"]`, "warning: cp-1.example.com is one node's name, nodes[0].name", api("oidc-issuer-url", "https://cp-1.example.com/dex")},
+		{args + `["etcd-servers-overrides"]`, "warning: 192.0.2.12 is one node's", api("etcd-servers-overrides", "/events#https://198.51.100.1:2379;https://192.0.2.12:2379")},
+		{args + `["external-hostname"]`, "warning: cp-2 is one node's name, nodes[1].name", api("external-hostname", "cp-2")},
+		{args + `["external-hostname"]`, "every host itself", api("external-hostname", "localhost")},
+		{args + `["external-hostname"]`, "every host itself", api("external-hostname", "127.0.0.1")},
+		{args + `["external-hostname"]`, "warning: \"api.example.com\" is neither endpoint.host nor in kubeadm.certSANs", api("external-hostname", "api.example.com")},
+		{"", "", api("external-hostname", "192.0.2.10")},
+		{"", "", func(c *cluster) {
+			api("external-hostname", "api.example.com")(c)
+			c.Kubeadm.CertSANs = []string{"*.example.com"}
+		}},
+		{args + `["client-ca-file"]`, "goes by /etc/kubernetes/pki/ca.crt", api("client-ca-file", "/etc/ssl/certs/users.pem")},
+		{args + `["tls-cert-file"]`, "set tls-sni-cert-key", api("tls-cert-file", "/etc/kubernetes/pki/public.crt")},
+		{args + `["service-account-key-file"]`, "/etc/kubernetes/pki/sa.pub", api("service-account-key-file", "/etc/kubernetes/pki/other.pub")},
+		{args + `["kubelet-client-certificate"]`, "apiserver-kubelet-client.crt", api("kubelet-client-certificate", "/etc/kubernetes/pki/kubelet.crt")},
+		{args + `["requestheader-client-ca-file"]`, "front-proxy-ca.crt", api("requestheader-client-ca-file", "/etc/kubernetes/pki/ca.crt")},
+		{"", "", api("client-ca-file", "/etc/kubernetes/pki/ca.crt")},
+		{args + `["authentication-config"]`, "pod of kube-apiserver does not have the host's /etc/kubernetes/authn.yaml, and would not start: mount it by kubeadm.apiServerVolumes", api("authentication-config", "/etc/kubernetes/authn.yaml")},
+		{args + `["authorization-config"]`, "does not have the host's /etc/authz/config.yaml", api("authorization-config", "/etc/authz/config.yaml")},
+		{args + `["encryption-provider-config"]`, "no absolute path", api("encryption-provider-config", "enc.yaml")},
+		{args + `["oidc-ca-file"]`, "does not have the host's /opt/ca.pem", api("oidc-ca-file", "/opt/ca.pem")},
+		{args + `["tls-sni-cert-key"]`, "does not have the host's /opt/tls.key", api("tls-sni-cert-key", "/etc/kubernetes/pki/tls.crt,/opt/tls.key:api.example.com")},
+		{"", "", api("oidc-ca-file", "/etc/ssl/certs/ca.pem")},
+		{"", "", api("authorization-config", "/etc/kubernetes/pki/authz.yaml")},
+		{"", "", func(c *cluster) {
+			api("authentication-config", "/etc/authn/config.yaml")(c)
+			c.Kubeadm.APIServerVolumes = []quorate.Volume{{Name: "authn", HostPath: "/srv/authn", MountPath: "/etc/authn"}}
+		}},
+		{"", "", func(c *cluster) { // a patch may mount it
+			api("authentication-config", "/etc/authn/config.yaml")(c)
+			c.Kubeadm.PatchesDir = "/etc/kubernetes/patches"
+		}},
+		{args + `["kubelet-port"]`, "kubelets serve at 10250", api("kubelet-port", "10255")},
+		{"", "", api("kubelet-port", "10250")},
+		{args + `["kubelet-https"]`, "no cluster", api("kubelet-https", "false")},
+
+		{`kubeadm.controllerManagerArgs["root-ca-file"]`, "/etc/kubernetes/pki/ca.crt", manager("root-ca-file", "/etc/kubernetes/pki/root.crt")},
+		{`kubeadm.controllerManagerArgs["kubeconfig"]`, "controller-manager.conf", manager("kubeconfig", "/etc/kubernetes/admin.conf")},
+		{`kubeadm.controllerManagerArgs["cluster-signing-cert-file"]`, "ca.crt", manager("cluster-signing-cert-file", "/etc/kubernetes/pki/signing.crt")},
+		{`kubeadm.controllerManagerArgs["tls-cert-file"]`, "pod of kube-controller-manager does not", manager("tls-cert-file", "/opt/tls.crt")},
+		{`kubeadm.controllerManagerArgs["controllers"]`, "leaves out bootstrapsigner", manager("controllers", "*")},
+		{`kubeadm.controllerManagerArgs["controllers"]`, "leaves out csrsigning", manager("controllers", "*,bootstrapsigner,tokencleaner,-csrsigning")},
+		{`kubeadm.controllerManagerArgs["controllers"]`, "leaves out csrapproving", manager("controllers", "bootstrap-signer-controller,csrsigning,nodeipam")},
+		{"", "", manager("controllers", "*,bootstrapsigner,tokencleaner,-ttl")},
+		{`kubeadm.controllerManagerArgs["port"]`, "ask kube-controller-manager at 10252", func(c *cluster) { c.Version = version("1.16.15"); manager("port", "0")(c) }},
+		{"", "", manager("port", "0")},
+		{`kubeadm.schedulerArgs["config"]`, "pod of kube-scheduler does not have the host's /etc/kubernetes/pki/scheduler.yaml, and would not start: mount it by kubeadm.schedulerVolumes", scheduler("config", "/etc/kubernetes/pki/scheduler.yaml")},
+		{`kubeadm.schedulerArgs["write-config-to"]`, "exits", scheduler("write-config-to", "/tmp/config")},
+		{`kubeadm.schedulerArgs["kubeconfig"]`, "scheduler.conf", scheduler("kubeconfig", "/etc/kubernetes/admin.conf")},
+		{"", "", func(c *cluster) {
+			scheduler("config", "/etc/scheduler/config.yaml")(c)
+			c.Kubeadm.SchedulerVolumes = []quorate.Volume{{Name: "config", HostPath: "/etc/scheduler/config.yaml", MountPath: "/etc/scheduler/config.yaml"}}
+		}},
+		{fields + `["authentication"]["x509"]["clientCAFile"]`, "/etc/kubernetes/pki/ca.crt", kubelet("authentication", map[string]any{"x509": map[string]any{"clientCAFile": "/etc/ssl/ca.pem"}})},
+		{"", "", kubelet("authentication", map[string]any{"x509": map[string]any{"clientCAFile": "/etc/kubernetes/pki/ca.crt"}})},
+
 		{`kubeadm.controllerManagerArgs["bind-address"]`, "at most one host's", manager("bind-address", "192.0.2.11")},
 		{"", "", manager("bind-address", "127.0.0.1")},
 		{"", "", manager("bind-address", "0.0.0.0")},
@@ -125,6 +181,108 @@ func TestSettingsOfEveryHost(t *testing.T) {
 	}
 }
 
+// Each port of a host has one program: whoever else has it by a field, or by default, is
+// named with both paths, once, at the later of the fields that are set.
+func TestPortsOfAHost(t *testing.T) {
+	type cluster = quorate.Cluster
+	const (
+		kubelet, proxy = "kubeadm.kubelet", "kubeadm.kubeProxy"
+		api, manager   = "kubeadm.apiServerArgs", "kubeadm.controllerManagerArgs"
+		nodePorts      = api + `["service-node-port-range"]`
+	)
+	fields := func(name string, values map[string]any) func(*cluster) {
+		return func(c *cluster) {
+			if name == kubelet {
+				c.Kubeadm.Kubelet = values
+			} else {
+				c.Kubeadm.KubeProxy = values
+			}
+		}
+	}
+	node := func(value string) func(*cluster) {
+		return func(c *cluster) { c.Kubeadm.APIServerArgs = map[string]string{"service-node-port-range": value} }
+	}
+	for _, tt := range []struct {
+		path  string
+		other []string
+		with  []func(*cluster)
+	}{
+		// The kubelet's own three.
+		{kubelet + `["healthzPort"]`, []string{"10250", kubelet + `["port"]`}, []func(*cluster){fields(kubelet, map[string]any{"healthzPort": 10250})}},
+		{kubelet + `["readOnlyPort"]`, []string{"10250", kubelet + `["port"]`}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 10250})}},
+		{kubelet + `["readOnlyPort"]`, []string{"10248", kubelet + `["healthzPort"]`}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": int64(10248)})}},
+		{kubelet + `["port"]`, []string{"10248", kubelet + `["healthzPort"]`}, []func(*cluster){fields(kubelet, map[string]any{"port": 10248.0})}},
+		{kubelet + `["readOnlyPort"]`, []string{"9000", kubelet + `["healthzPort"]`}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 9000, "healthzPort": 9000})}},
+		// kube-proxy's two.
+		{proxy + `["healthzBindAddress"]`, []string{"10249", proxy + `["metricsBindAddress"]`}, []func(*cluster){fields(proxy, map[string]any{"healthzBindAddress": "0.0.0.0:10249"})}},
+		{proxy + `["metricsBindAddress"]`, []string{"10256", proxy + `["healthzBindAddress"]`}, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "127.0.0.1:10256"})}},
+		{proxy + `["metricsBindAddress"]`, []string{"9000", proxy + `["healthzBindAddress"]`, "[::]:9000"}, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "127.0.0.1:9000", "healthzBindAddress": "[::]:9000"})}},
+		// Of components against each other.
+		{proxy + `["metricsBindAddress"]`, []string{"10248", kubelet + `["healthzPort"]`, "loopback"}, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "127.0.0.1:10248"})}},
+		{proxy + `["metricsBindAddress"]`, []string{"10257", manager + `["secure-port"]`}, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "127.0.0.1:10257"})}},
+		{kubelet + `["readOnlyPort"]`, []string{"10259", `kubeadm.schedulerArgs["secure-port"]`}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 10259})}},
+		{proxy + `["metricsBindAddress"]`, []string{"9000", kubelet + `["readOnlyPort"]`}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 9000}), fields(proxy, map[string]any{"metricsBindAddress": "0.0.0.0:9000"})}},
+		{kubelet + `["healthzPort"]`, []string{"10252", manager + `["port"]`}, []func(*cluster){fields(kubelet, map[string]any{"healthzPort": 10252}), func(c *cluster) { c.Version = version("1.16.15") }}},
+		{manager + `["secure-port"]`, []string{"10259", `kubeadm.schedulerArgs["secure-port"]`}, []func(*cluster){func(c *cluster) {
+			c.Version, c.Kubeadm.ControllerManagerArgs = version("1.16.15"), map[string]string{"secure-port": "10259"}
+		}}},
+		{manager + `["secure-port"]`, []string{"8081", api + `["insecure-port"]`}, []func(*cluster){func(c *cluster) {
+			c.Version, c.Kubeadm.APIServerArgs = version("1.16.15"), map[string]string{"insecure-port": "8081"}
+			c.Kubeadm.ControllerManagerArgs = map[string]string{"secure-port": "8081"}
+		}}},
+		// Of components against the API's and etcd's.
+		{kubelet + `["healthzPort"]`, []string{"8443", "endpoint.port", "haproxy"}, []func(*cluster){fields(kubelet, map[string]any{"healthzPort": 8443}), func(c *cluster) { c.Endpoint.LoadBalancer = quorate.HAProxy }}},
+		{kubelet + `["healthzPort"]`, []string{"6443", "the API server's port"}, []func(*cluster){fields(kubelet, map[string]any{"healthzPort": 6443}), func(c *cluster) { c.Endpoint.LoadBalancer = quorate.HAProxy }}},
+		{kubelet + `["readOnlyPort"]`, []string{"6443", "the API server's port"}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 6443}), func(c *cluster) { c.Endpoint = external("lb.example.com") }}},
+		{api + `["insecure-port"]`, []string{"2379", "etcd.clientPort"}, []func(*cluster){func(c *cluster) {
+			c.Version, c.Kubeadm.APIServerArgs = version("1.16.15"), map[string]string{"insecure-port": "2379"}
+		}}},
+		{proxy + `["healthzBindAddress"]`, []string{"2380", "etcd.peerPort", "the node's addresses"}, []func(*cluster){fields(proxy, map[string]any{"healthzBindAddress": "0.0.0.0:2380"})}},
+		{proxy + `["metricsBindAddress"]`, []string{"2381", "etcd.metricsPort"}, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "127.0.0.1:2381"})}},
+		{"endpoint.port", []string{"10257", manager + `["secure-port"]`}, []func(*cluster){func(c *cluster) { c.Endpoint.Port = 10257 }}},
+		{"endpoint.port", []string{"10256", proxy + `["healthzBindAddress"]`}, []func(*cluster){func(c *cluster) { c.Endpoint.LoadBalancer, c.Endpoint.Port = quorate.HAProxy, 10256 }}},
+		{"endpoint.port", []string{"22", "sshd"}, []func(*cluster){func(c *cluster) { c.Endpoint.Port = 22 }}},
+		{"etcd.metricsPort", []string{"10249", proxy + `["metricsBindAddress"]`}, []func(*cluster){func(c *cluster) { c.Etcd.MetricsPort = 10249 }}},
+		{"etcd.peerPort", []string{"8443", "endpoint.port"}, []func(*cluster){func(c *cluster) { c.Endpoint.LoadBalancer, c.Etcd.PeerPort = quorate.HAProxy, 8443 }}},
+		// Services' ports on hosts.
+		{nodePorts, []string{"6443", "endpoint.port"}, []func(*cluster){node("6000-7000")}},
+		{nodePorts, []string{"8443", "endpoint.port"}, []func(*cluster){node("8000-9000"), func(c *cluster) { c.Endpoint.LoadBalancer = quorate.HAProxy }}},
+		{nodePorts, []string{"2379", "etcd.clientPort", "2380", "etcd.peerPort", "2381", "etcd.metricsPort"}, []func(*cluster){node("2000+1000")}},
+		{nodePorts, []string{"10250", kubelet + `["port"]`, "10257", manager + `["secure-port"]`}, []func(*cluster){node("10000-20000")}},
+		{nodePorts, []string{"22", "sshd"}, []func(*cluster){node("1-100")}},
+		{nodePorts, []string{"no range", "30000-32767"}, []func(*cluster){node("30000-")}},
+		{"endpoint.port", []string{"30443", nodePorts, "30000-32767"}, []func(*cluster){func(c *cluster) { c.Endpoint.Port = 30443 }}},
+		{"etcd.clientPort", []string{"32379", nodePorts}, []func(*cluster){func(c *cluster) { c.Etcd.ClientPort = 32379 }}},
+		{kubelet + `["readOnlyPort"]`, []string{"31000", nodePorts}, []func(*cluster){fields(kubelet, map[string]any{"readOnlyPort": 31000})}},
+		// None.
+		{"", nil, []func(*cluster){fields(proxy, map[string]any{"healthzBindAddress": "0.0.0.0:10249", "metricsBindAddress": "127.0.0.1:10256"})}},
+		{"", nil, []func(*cluster){fields(kubelet, map[string]any{"healthzPort": 10252})}}, // nobody's from 1.17 on
+		{"", nil, []func(*cluster){fields(kubelet, map[string]any{"port": 10350}), func(c *cluster) { c.Endpoint.Port = 10250 }}},
+		{"", nil, []func(*cluster){node("30000-32000")}},
+		{"", nil, []func(*cluster){node("20000-21000"), func(c *cluster) { c.Endpoint.Port = 30443 }}},
+		{"", nil, []func(*cluster){fields(proxy, map[string]any{"metricsBindAddress": "0.0.0.0", "healthzBindAddress": ""})}},
+	} {
+		c := three()
+		for _, with := range tt.with {
+			with(&c)
+		}
+		t.Run(fmt.Sprint(tt.path, tt.other, c.Kubeadm.Kubelet, c.Kubeadm.KubeProxy), func(t *testing.T) {
+			got := c.Problems()
+			if tt.path == "" && len(got) == 0 {
+				return
+			}
+			if len(got) != 1 || got[0].Path != tt.path || got[0].Severity != quorate.Refused {
+				t.Fatalf("got %v\nwant one at %s", got, tt.path)
+			}
+			for _, want := range tt.other {
+				if !strings.Contains(got[0].Message, want) {
+					t.Errorf("%s: lacks %q", got[0], want)
+				}
+			}
+		})
+	}
+}
+
 // An endpoint that is not one for all nodes, a socket without CRI, a VIP out of
 // reach, a name that is no interface's.
 func TestContradictions(t *testing.T) {
@@ -151,6 +309,11 @@ func TestContradictions(t *testing.T) {
 			*c = dual()
 			c.Endpoint.Host, c.Endpoint.VIP.Subnet = "2001:db8:0:1::10", noSubnet().Endpoint.VIP.Subnet
 		}},
+		{"endpoint.vip.interface", `"lo" is the host's loopback interface`, func(c *cluster) { c.Endpoint.VIP.Interface = "lo" }},
+		{"endpoint.vip.interface", `"cni0" is the pod network's`, func(c *cluster) { c.Endpoint.VIP.Interface = "cni0" }},
+		{"endpoint.vip.interface", "the pod network's", func(c *cluster) { c.Endpoint.VIP.Interface = "cali1234abcd" }},
+		{"nodes[1].interface", `"lo" is the host's loopback interface`, func(c *cluster) { c.Nodes[1].Interface = "lo" }},
+		{"nodes[2].interface", "the pod network's", func(c *cluster) { c.Nodes[2].Interface = "docker0" }},
 		{"endpoint.vip.interface", "altname", func(c *cluster) { c.Endpoint.VIP.Interface = "enxaabbccddeeff0011" }},
 		{"nodes[0].interface", "altname", func(c *cluster) { c.Nodes[0].Interface = "ens-of-the-first-slot" }},
 	} {

@@ -16,6 +16,7 @@ func (c Cluster) Validate() error { return c.Problems().Err("cluster") }
 // and names the other. It reads nothing but the description.
 func (c Cluster) Problems() Problems {
 	v := validator{c: c.WithDefaults()}
+	v.taken = v.c.collisions()
 	v.name()
 	v.version()
 	v.endpoint()
@@ -32,6 +33,8 @@ func (c Cluster) Problems() Problems {
 type validator struct {
 	Problems
 	c Cluster
+	// taken are the ports that several fields have, by the path of the one at fault.
+	taken map[string][]string
 }
 
 func (v *validator) name() {

@@ -23,12 +23,13 @@ const (
 // Cluster.Problems finds.
 func (e Endpoint) Problems() Problems {
 	r := endpointRules{Endpoint: e.WithDefaults()}
+	r.taken = collisions(slices.Concat(r.portUses(), Kubeadm{}.portUses(Version{})), "", false)
 	r.all()
 	return r.Problems
 }
 
 func (v *validator) endpoint() {
-	r := endpointRules{Endpoint: v.c.Endpoint, cluster: &v.c}
+	r := endpointRules{Endpoint: v.c.Endpoint, cluster: &v.c, taken: v.taken}
 	r.all()
 	v.Include("endpoint", r.Problems)
 }
@@ -39,6 +40,8 @@ type endpointRules struct {
 	Problems
 	Endpoint
 	cluster *Cluster
+	// taken are the ports that other fields have too.
+	taken map[string][]string
 }
 
 func (r *endpointRules) all() {
@@ -46,7 +49,7 @@ func (r *endpointRules) all() {
 	if !syntax.IsPort(r.Port) {
 		r.Refuse("port", "%d is no port: want 1 to 65535", r.Port)
 	} else if !r.External {
-		portTaken(&r.Problems, "port", r.Port, nil)
+		refuseTaken(&r.Problems, "port", r.taken["endpoint.port"])
 	}
 	r.loadBalancer()
 	if !r.External {
@@ -174,6 +177,9 @@ func (r *endpointRules) vip() {
 	vip := r.VIP
 	if vip.Interface != "" {
 		interfaceName(&r.Problems, "vip.interface", vip.Interface)
+		if why := noCarrier(vip.Interface, r.Address()); why != "" {
+			r.Refuse("vip.interface", "%q %s", vip.Interface, why)
+		}
 	} else if lacking := r.withoutInterface(); len(lacking) > 0 {
 		r.Refuse("vip.interface", "is required: it carries the VIP on %s, which name none of their own", strings.Join(lacking, ", "))
 	}
@@ -222,6 +228,21 @@ func interfaceName(p *Problems, at, name string) {
 		hint = "; instead of an alternative name (altname in `ip link`) set the interface's own, which keepalived looks for"
 	}
 	p.Refuse(at, "%q is no interface name: %s%s", name, syntax.WantInterface, hint)
+}
+
+// noCarrier says why an interface can carry no VIP, "" if it may: the loopback one, and
+// those that runtimes and pod networks make on every host by itself.
+func noCarrier(name string, vip netip.Addr) string {
+	const pods = "is the pod network's, which no other host is behind: set the interface that has the nodes' addresses"
+	switch {
+	case name == "lo" && !vip.IsLoopback():
+		return "is the host's loopback interface: several hosts would hold the VIP there, and none be reached; set the interface that has the nodes' addresses"
+	case slices.Contains([]string{"docker0", "cni0", "cbr0", "podman0", "virbr0", "lxcbr0", "kube-bridge", "kube-ipvs0", "nodelocaldns", "tunl0", "flannel.1", "weave", "dummy0"}, name):
+		return pods
+	case strings.HasPrefix(name, "cali") || strings.HasPrefix(name, "cilium_") || strings.HasPrefix(name, "veth") || strings.HasPrefix(name, "lxc") || strings.HasPrefix(name, "vxlan.calico"):
+		return pods
+	}
+	return ""
 }
 
 // maxInterface is the kernel's IFNAMSIZ without the byte that ends the name.

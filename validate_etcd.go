@@ -3,25 +3,11 @@ package quorate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
-
-// claim is a port that an earlier field has taken.
-type claim struct {
-	port int
-	path string
-}
-
-func portTaken(p *Problems, at string, port int, earlier []claim) {
-	if component := componentOf(port); component != "" {
-		p.Refuse(at, "%d is the port of %s", port, component)
-	}
-	if i := slices.IndexFunc(earlier, func(c claim) bool { return c.port == port }); i >= 0 {
-		p.Refuse(at, "%d is also %s", port, earlier[i].path)
-	}
-}
 
 const (
 	// etcd's embed.Config.Validate: 5 x heartbeat <= election <= 50 s.
@@ -40,16 +26,13 @@ const (
 // port that is the endpoint's, Cluster.Problems finds.
 func (e Etcd) Problems(kubernetes Version) Problems {
 	r := etcdRules{Etcd: e.WithDefaults(kubernetes), kubernetes: kubernetes}
+	r.taken = collisions(slices.Concat(r.portUses(), Kubeadm{}.portUses(kubernetes)), "", false)
 	r.all()
 	return r.Problems
 }
 
 func (v *validator) etcd() {
-	taken := []claim{{v.c.Endpoint.APIServerPort(), "the API server's port"}}
-	if !v.c.Endpoint.External {
-		taken = append([]claim{{v.c.Endpoint.Port, "endpoint.port"}}, taken...)
-	}
-	r := etcdRules{Etcd: v.c.Etcd, kubernetes: v.c.Version, taken: taken}
+	r := etcdRules{Etcd: v.c.Etcd, kubernetes: v.c.Version, taken: v.taken}
 	r.all()
 	v.Include("etcd", r.Problems)
 }
@@ -59,8 +42,8 @@ type etcdRules struct {
 	Problems
 	Etcd
 	kubernetes Version
-	// taken are the ports of the cluster around them.
-	taken []claim
+	// taken are the ports that other fields have too.
+	taken map[string][]string
 }
 
 func (r *etcdRules) all() {
@@ -157,23 +140,20 @@ func (r *etcdRules) path(at, p string) {
 }
 
 func (r *etcdRules) etcdPorts(e Etcd) {
-	taken := slices.Clone(r.taken)
-	for _, p := range []claim{
-		{e.ClientPort, "clientPort"}, {e.PeerPort, "peerPort"}, {e.MetricsPort, "metricsPort"},
-	} {
+	for _, p := range e.portUses() {
+		at := strings.TrimPrefix(p.path, "etcd.")
 		off := ""
-		if p.path == "metricsPort" {
+		if at == "metricsPort" {
 			if p.port == -1 {
 				continue
 			}
 			off = ", or -1 for none"
 		}
 		if !syntax.IsPort(p.port) {
-			r.Refuse(p.path, "%d is no port: want 1 to 65535%s", p.port, off)
+			r.Refuse(at, "%d is no port: want 1 to 65535%s", p.port, off)
 			continue
 		}
-		portTaken(&r.Problems, p.path, p.port, taken)
-		taken = append(taken, claim{p.port, "etcd." + p.path})
+		refuseTaken(&r.Problems, at, r.taken[p.path])
 	}
 }
 

@@ -30,6 +30,8 @@ func (v *validator) nodes() {
 			interfaceName(&v.Problems, at+".interface", n.Interface)
 			if n.Role == Worker || v.c.Endpoint.External {
 				v.Warn(at+".interface", "is not used: no VIP is carried here")
+			} else if why := noCarrier(n.Interface, v.c.Endpoint.Address()); why != "" {
+				v.Refuse(at+".interface", "%q %s", n.Interface, why)
 			}
 		}
 		v.labels(at+".labels", n.Labels)

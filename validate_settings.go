@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/settings"
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
@@ -82,6 +83,26 @@ func (s settingsOf) setting(at, name, value string) {
 		s.port(at, value, class == settings.PortOrOff)
 	case settings.ProbePort:
 		s.probePort(at, value)
+	case settings.InsecurePort:
+		s.insecurePort(at, value)
+	case settings.KubeletPort:
+		if own := s.c.kubeletPort(); value != own {
+			s.Refuse(at, "%q: kubelets serve at %s, %s: leave it out", value, own, key("kubeadm.kubelet", "port"))
+		}
+	case settings.NodePorts:
+		s.nodePorts(at, value)
+	case settings.OwnFile:
+		if own := s.table.File(name); value != own {
+			s.Refuse(at, "%q: what kubeadm writes, and Quorate renews, goes by %s: leave it out%s", value, own, instead[name])
+		}
+	case settings.InputFile:
+		s.inputFile(at, value)
+	case settings.OwnName:
+		s.ownName(at, value)
+	case settings.Controllers:
+		s.controllers(at, value)
+	case settings.Ends:
+		s.Refuse(at, "%s exits when it has done that: leave it out", s.component)
 	case settings.On, settings.Off:
 		s.toggle(at, value, class == settings.On)
 	case settings.ClusterDNS:
@@ -98,6 +119,122 @@ func (s settingsOf) setting(at, name, value string) {
 		}
 	case settings.Plain, settings.Unknown:
 		s.ofOneNode(at, value)
+	}
+}
+
+// instead says what else an argument may have been meant for.
+var instead = map[string]string{
+	"tls-cert-file":        ", and set tls-sni-cert-key for names with a certificate of their own",
+	"tls-private-key-file": ", and set tls-sni-cert-key for names with a certificate of their own",
+	"client-ca-file":       "; for users of another authority set authentication-config or a proxy",
+}
+
+func (c Cluster) kubeletPort() string {
+	if port := c.Kubeadm.Kubelet["port"]; port != nil {
+		return fmt.Sprint(port)
+	}
+	return strconv.Itoa(kubeletPort)
+}
+
+// nodePorts checks the range of Services' ports.
+func (s settingsOf) nodePorts(at, value string) {
+	if _, _, ok := parsePortRange(value); !ok {
+		s.Refuse(at, "%q is no range of ports: want %s, or leave it out", value, usualNodePorts)
+	}
+	refuseTaken(&s.Problems, at, s.taken[at])
+}
+
+// inputFile checks files that a component reads when it starts: its pod has those that
+// kubeadm or a volume mounts, and what a patch mounts is not known.
+func (s settingsOf) inputFile(at, value string) {
+	if value == "" || s.c.Kubeadm.PatchesDir != "" {
+		return
+	}
+	mounts, field := s.mounts()
+	below := ", or keep it below " + hostpath.KubernetesPKI
+	if !slices.Contains(mounts, hostpath.KubernetesPKI) {
+		below = ""
+	}
+	named := false
+	for file := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ':' }) {
+		if !strings.HasPrefix(file, "/") {
+			continue // a name for which a certificate is
+		}
+		named = true
+		if !slices.ContainsFunc(mounts, func(m string) bool { return file == m || strings.HasPrefix(file, m+"/") }) {
+			s.Refuse(at, "the pod of %s does not have the host's %s, and would not start: mount it by %s%s", s.component, file, field, below)
+		}
+	}
+	if !named {
+		s.Refuse(at, "%q is no absolute path of a file in the pod of %s", value, s.component)
+	}
+}
+
+// mounts are what the component's pod has of the host's files, and the field that adds some.
+func (s settingsOf) mounts() (paths []string, field string) {
+	var volumes []Volume
+	switch k := s.c.Kubeadm; s.component {
+	case "kube-apiserver":
+		paths, volumes, field = ownMounts, k.APIServerVolumes, "kubeadm.apiServerVolumes"
+	case "kube-controller-manager":
+		paths, volumes, field = append(slices.Clone(ownMounts), hostpath.ControllerManagerConf), k.ControllerManagerVolumes, "kubeadm.controllerManagerVolumes"
+	default:
+		paths, volumes, field = []string{hostpath.SchedulerConf}, k.SchedulerVolumes, "kubeadm.schedulerVolumes"
+	}
+	paths = slices.Clone(paths)
+	for _, v := range volumes {
+		paths = append(paths, v.MountPath)
+	}
+	return paths, field
+}
+
+// ownName checks a name by which all API servers say that they are found.
+func (s settingsOf) ownName(at, value string) {
+	a, err := netip.ParseAddr(value)
+	switch known := slices.Concat([]string{s.c.Endpoint.Host}, s.c.Kubeadm.CertSANs); {
+	case localName(value) || err == nil && (a.IsLoopback() || a.IsUnspecified()):
+		s.Refuse(at, "%q is every host itself: set endpoint.host %s, or leave it out", value, s.c.Endpoint.Host)
+	case s.ofOneNode(at, value), s.nodeNamed(at, value):
+	case !slices.ContainsFunc(known, func(name string) bool { return matchesSAN(name, value) }):
+		s.Warn(at, "%q is neither endpoint.host nor in kubeadm.certSANs: the API servers' certificates do not have it", value)
+	}
+}
+
+// matchesSAN reports whether a certificate for a name, which may have a wildcard, is for a host.
+func matchesSAN(name, host string) bool {
+	if rest, wild := strings.CutPrefix(name, "*."); wild {
+		_, of, _ := strings.Cut(host, ".")
+		return strings.EqualFold(of, rest)
+	}
+	return strings.EqualFold(name, host)
+}
+
+// controllers checks that those run without which no node joins: tokens are signed for
+// (bootstrapsigner), and kubelets' certificates approved and signed. Their longer names are
+// there from 1.28 on.
+func (s settingsOf) controllers(at, value string) {
+	listed := strings.Split(value, ",")
+	all := slices.Contains(listed, "*")
+	for _, c := range []struct {
+		names     []string
+		byDefault bool
+	}{
+		{[]string{"bootstrapsigner", "bootstrap-signer-controller"}, false},
+		{[]string{"csrapproving", "certificatesigningrequest-approving-controller"}, true},
+		{[]string{"csrsigning", "certificatesigningrequest-signing-controller"}, true},
+	} {
+		on := all && c.byDefault
+		for _, name := range c.names {
+			if slices.Contains(listed, name) {
+				on = true
+			} else if slices.Contains(listed, "-"+name) {
+				on = false
+				break
+			}
+		}
+		if !on {
+			s.Refuse(at, "%q leaves out %s, without which no node joins: want *,bootstrapsigner,tokencleaner with what is to be added or left out", value, c.names[0])
+		}
 	}
 }
 
@@ -147,36 +284,31 @@ func (s settingsOf) port(at, value string, off bool) {
 	case err != nil || !syntax.IsPort(n):
 		s.Refuse(at, "%q is no port: want 1 to 65535", value)
 	default:
-		if owner := componentOf(n); owner != "" && owner != s.component {
-			s.Refuse(at, "%d is the port of %s", n, owner)
-		}
-		for _, c := range s.c.hostPorts() {
-			if c.port == n {
-				s.Refuse(at, "%d is also %s", n, c.path)
-			}
-		}
+		refuseTaken(&s.Problems, at, s.taken[at])
 	}
-}
-
-// hostPorts are those that the description assigns to programs of control planes.
-func (c Cluster) hostPorts() []claim {
-	ports := []claim{
-		{c.Endpoint.APIServerPort(), "the API server's port"}, {c.Etcd.ClientPort, "etcd.clientPort"},
-		{c.Etcd.PeerPort, "etcd.peerPort"}, {c.Etcd.MetricsPort, "etcd.metricsPort"},
-	}
-	if !c.Endpoint.External && c.Endpoint.Port != c.Endpoint.APIServerPort() {
-		ports = append(ports, claim{c.Endpoint.Port, "endpoint.port"})
-	}
-	return ports
 }
 
 // probePort checks a port that kubeadm writes into a static pod's probes
 // whatever the arguments say: the kubelet would restart the component for ever.
 func (s settingsOf) probePort(at, value string) {
-	n, err := strconv.Atoi(value)
-	if s.c.Version.Has(SecureProbes) && (err != nil || componentOf(n) != s.component) {
+	if !s.c.Version.Has(SecureProbes) {
+		s.port(at, value, true)
+		return
+	}
+	own := Kubeadm{}.portUses(s.c.Version)
+	if !slices.ContainsFunc(own, func(u portUse) bool { return u.path == at && strconv.Itoa(u.port) == value }) {
 		s.Refuse(at, "%q: the probes that kubeadm writes ask %s at its default port, and would have it restarted: leave it out", value, s.component)
 	}
+}
+
+// insecurePort checks a port without TLS, which the probes ask until SecureProbes.
+func (s settingsOf) insecurePort(at, value string) {
+	own := Kubeadm{}.portUses(s.c.Version)
+	if i := slices.IndexFunc(own, func(u portUse) bool { return u.path == at && u.port > 0 }); i >= 0 && strconv.Itoa(own[i].port) != value {
+		s.Refuse(at, "%q: the probes that kubeadm writes ask %s at %d, and would have it restarted: leave it out", value, s.component, own[i].port)
+		return
+	}
+	s.port(at, value, true)
 }
 
 func (s settingsOf) toggle(at, value string, on bool) {
@@ -246,23 +378,37 @@ func (s settingsOf) nodeRange(at, value string) {
 	}
 }
 
-// ofOneNode warns of a value that is one node's: in settings that may well name
-// another host, but not a node that can go away.
-func (s settingsOf) ofOneNode(at, value string) {
-	host := value
-	if _, rest, ok := strings.Cut(value, "://"); ok {
-		host, _, _ = strings.Cut(rest, "/")
+// ofOneNode warns of a value that is, or has in a list, one node's address, or its name
+// in a URL: in settings that may well name another host, but not a node that can go away.
+func (s settingsOf) ofOneNode(at, value string) bool {
+	const gone = ", and this setting holds for every host: it is gone when that node is"
+	for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(",;# ", r) }) {
+		_, rest, isURL := strings.Cut(word, "://")
+		if isURL {
+			word, _, _ = strings.Cut(rest, "/")
+		}
+		if h, _, err := net.SplitHostPort(word); err == nil {
+			word = h
+		}
+		if a, err := netip.ParseAddr(word); err == nil {
+			if whose := s.whose(a); whose != "" {
+				s.Warn(at, "%s is one node's address%s"+gone, a, whose)
+				return true
+			}
+		} else if isURL && s.nodeNamed(at, word) {
+			return true
+		}
 	}
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	return false
+}
+
+// nodeNamed warns of a node's name, with or without a domain.
+func (s settingsOf) nodeNamed(at, host string) bool {
+	i := slices.IndexFunc(s.c.Nodes, func(n Node) bool { return n.Name != "" && (n.Name == host || strings.HasPrefix(host, n.Name+".")) })
+	if i >= 0 {
+		s.Warn(at, "%s is one node's name, %s, and this setting holds for every host: it is gone when that node is", host, index("nodes", i)+".name")
 	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return
-	}
-	if whose := s.whose(a); whose != "" {
-		s.Warn(at, "%s is one node's address%s, and this setting holds for every host: it is gone when that node is", a, whose)
-	}
+	return i >= 0
 }
 
 // whose names the node that has an address, as an aside.

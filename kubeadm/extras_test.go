@@ -100,7 +100,9 @@ func TestDescribedExtrasByVersion(t *testing.T) {
 func withoutExtra(c *quorate.Cluster, path string) {
 	k := &c.Kubeadm
 	map[string]func(){
-		"kubeadm.apiServerVolumes": func() { k.APIServerVolumes = nil }, "kubeadm.controllerManagerVolumes": func() { k.ControllerManagerVolumes = nil },
+		"kubeadm.apiServerVolumes": func() {
+			k.APIServerVolumes, k.APIServerArgs["audit-policy-file"] = nil, "/etc/kubernetes/pki/audit.yaml" // which the pod has by itself
+		}, "kubeadm.controllerManagerVolumes": func() { k.ControllerManagerVolumes = nil },
 		"kubeadm.apiServerEnv": func() { k.APIServerEnv = nil }, "kubeadm.controllerManagerEnv": func() { k.ControllerManagerEnv = nil }, "kubeadm.schedulerEnv": func() { k.SchedulerEnv = nil },
 		"kubeadm.patchesDir": func() { k.PatchesDir = "" }, "nodes[3].taints": func() { c.Nodes[3].Taints = nil },
 		"kubeadm.timeouts.controlPlane": func() { k.Timeouts.ControlPlane = 0 }, "kubeadm.timeouts.kubelet": func() { k.Timeouts.Kubelet = 0 },

@@ -13,6 +13,8 @@ const (
 	KubeletConf         = Kubernetes + "/kubelet.conf"
 	BootstrapKubeletCfg = Kubernetes + "/bootstrap-kubelet.conf"
 	SchedulerConf       = Kubernetes + "/scheduler.conf"
+	// ControllerManagerConf is the controller manager's kubeconfig.
+	ControllerManagerConf = Kubernetes + "/controller-manager.conf"
 
 	KubernetesPKI           = Kubernetes + "/pki"
 	KubernetesCA            = KubernetesPKI + "/ca.crt"

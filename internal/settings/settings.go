@@ -35,6 +35,24 @@ const (
 	PortOrOff
 	// ProbePort is a port that kubeadm's probes use and that cannot be changed there.
 	ProbePort
+	// InsecurePort is one without TLS, which kubeadm's probes used until 1.16.
+	InsecurePort
+	// KubeletPort must be the kubelet's.
+	KubeletPort
+	// NodePorts is the range of Services' own ports on every host.
+	NodePorts
+	// OwnFile is a file of kubeadm's, at the path that Table.File returns: what it
+	// writes into others trusts it, and Quorate renews it.
+	OwnFile
+	// InputFile is a file, or several, that the component reads when it starts and that
+	// its pod must have.
+	InputFile
+	// OwnName is a name by which others find the API.
+	OwnName
+	// Controllers are those of the controller manager that run.
+	Controllers
+	// Ends has the component exit after another work than its own.
+	Ends
 	// On must not be turned off.
 	On
 	// Off must not be turned on.
@@ -51,7 +69,13 @@ const (
 
 // Table has the class of each setting of one component. Fields are paths: .name
 // for a field, [] for a list's items, {} for a map's values.
-type Table struct{ classes map[string]Class }
+type Table struct {
+	classes map[string]Class
+	files   map[string]string
+}
+
+// File is the path of an OwnFile.
+func (t Table) File(name string) string { return t.files[name] }
 
 // Class of a setting.
 func (t Table) Class(name string) Class { return t.classes[name] }
@@ -64,7 +88,24 @@ func table(classes map[string]Class, plain string) Table {
 	for name := range strings.FieldsSeq(plain) {
 		classes[name] = Plain
 	}
-	return Table{classes}
+	return Table{classes: classes}
+}
+
+// with adds the files of kubeadm's own.
+func (t Table) with(files map[string]string) Table {
+	for name := range files {
+		t.classes[name] = OwnFile
+	}
+	t.files = files
+	return t
+}
+
+// inputs adds the files that are read at the start.
+func (t Table) inputs(names string) Table {
+	for name := range strings.FieldsSeq(names) {
+		t.classes[name] = InputFile
+	}
+	return t
 }
 
 // The tables, made once.
