@@ -34,7 +34,7 @@ type Host struct {
 
 func newHost(t *Transport, name string) *Host {
 	h := &Host{owner: t, name: name, conns: map[*conn]struct{}{}}
-	h.machine = &posixsh.Machine{Host: name, FS: memfs.New(), Now: h.now, Path: h.searchPath, Find: h.find, Knows: h.scripts, Unknown: h.unscripted}
+	h.machine = &posixsh.Machine{Host: name, FS: memfs.New(), Scripts: &t.scripts, Now: h.now, Path: h.searchPath, Find: h.find, Knows: h.scripts, Unknown: h.unscripted}
 	return h
 }
 

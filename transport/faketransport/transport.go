@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/quorate-dev/quorate/transport"
+	"github.com/quorate-dev/quorate/transport/faketransport/internal/posixsh"
 )
 
 // Transport holds fake hosts. It is safe for concurrent use; make it with New.
@@ -17,6 +18,8 @@ type Transport struct {
 	mu    sync.Mutex
 	hosts map[string]*Host
 	calls []Call
+
+	scripts posixsh.Scripts
 }
 
 // New has no hosts yet.

@@ -22,7 +22,9 @@ type Machine struct {
 	// Host is its name.
 	Host string
 	FS   *memfs.FS
-	Now  func() time.Time
+	// Scripts may be shared with other machines.
+	Scripts *Scripts
+	Now     func() time.Time
 	// Find returns the program behind a command, nil if there is none: then
 	// it is the shell, one of the tools here, or a failure with status 127.
 	Find func(Command) Program

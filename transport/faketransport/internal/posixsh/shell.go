@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ const umaskVar = "FAKETRANSPORT_UMASK"
 // interpret runs a script against the host in memory. All doors of the
 // interpreter to the real machine are handlers here.
 func (m *Machine) interpret(ctx context.Context, in Command, script, zero string, params []string) error {
-	file, err := parse(script, zero)
+	file, err := m.Scripts.parse(script, zero)
 	if err != nil {
 		fmt.Fprintf(in.Stderr, "sh: %v\n", err)
 		return exit(2)
@@ -63,6 +64,40 @@ func (m *Machine) interpret(ctx context.Context, in Command, script, zero string
 
 // grace is what a script's traps have when its ctx has ended.
 const grace = time.Second
+
+// Scripts holds what machines have parsed: hosts of one transport are sent the same
+// scripts again and again, and parsing takes a sixth of a short script's time. The
+// zero value is ready for use, and safe for concurrent use.
+type Scripts struct {
+	mu     sync.Mutex
+	parsed map[script]*syntax.File
+}
+
+type script struct{ text, name string }
+
+// remembered bounds how many scripts are held, and the length of each.
+const remembered, longestRemembered = 256, 64 << 10
+
+func (s *Scripts) parse(text, name string) (*syntax.File, error) {
+	key := script{text, name}
+	s.mu.Lock()
+	file := s.parsed[key]
+	s.mu.Unlock()
+	if file != nil {
+		return file, nil
+	}
+	file, err := parse(text, name)
+	if err != nil || len(text) > longestRemembered {
+		return file, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parsed == nil || len(s.parsed) >= remembered {
+		s.parsed = map[script]*syntax.File{}
+	}
+	s.parsed[key] = file
+	return file, nil
+}
 
 // parse refuses what is not POSIX. The interpreter runs the same text as Bash
 // only because it takes export for a Bash word.
