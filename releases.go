@@ -52,6 +52,13 @@ const (
 	ResetAsks
 	// SocketsChecked: kubeadm refuses CRI sockets that are no absolute paths or URLs.
 	SocketsChecked
+	// SocketURLs: kubeadm takes CRI sockets as URLs too.
+	SocketURLs
+	// NamedPipes: kubeadm for Windows takes named pipes as CRI sockets, before it
+	// took TCP.
+	NamedPipes
+	// EtcdEndpointsWanted: kubeadm refuses an external etcd without endpoints.
+	EtcdEndpointsWanted
 	// EtcdSchemesChecked: kubeadm wants https of external etcd with certificates.
 	EtcdSchemesChecked
 	// ControlPlaneJoin: kubeadm join makes control planes.
@@ -140,7 +147,10 @@ var facts = [...]factRow{
 	LeasedEndpoints:         {"LeasedEndpoints", kubernetesMajor, 11, 0, "kube-apiserver: --endpoint-reconciler-type"},
 	KubectlWait:             {"KubectlWait", kubernetesMajor, 11, 0, "kubectl: pkg/cmd/wait"},
 	ResetAsks:               {"ResetAsks", kubernetesMajor, 11, 0, "kubeadm: cmd/reset.go, --force"},
-	SocketsChecked:          {"SocketsChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateSocketPath"},
+	SocketsChecked:          {"SocketsChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateNodeRegistrationOptions"},
+	SocketURLs:              {"SocketURLs", kubernetesMajor, 12, 0, "kubeadm: apis/kubeadm/validation, ValidateSocketPath"},
+	NamedPipes:              {"NamedPipes", kubernetesMajor, 15, 0, "kubeadm: apis/kubeadm/VERSION/defaults_windows.go, DefaultUrlScheme"},
+	EtcdEndpointsWanted:     {"EtcdEndpointsWanted", kubernetesMajor, 35, 0, "kubeadm: apis/kubeadm/validation, ValidateEtcd"},
 	EtcdSchemesChecked:      {"EtcdSchemesChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateURLs"},
 	ControlPlaneJoin:        {"ControlPlaneJoin", kubernetesMajor, 12, 0, "kubeadm: cmd/join.go, --control-plane"},
 	StackedMembers:          {"StackedMembers", kubernetesMajor, 13, 0, "kubeadm: phases/etcd/local.go, CreateStackedEtcdStaticPodManifestFile"},

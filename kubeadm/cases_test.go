@@ -188,7 +188,7 @@ func TestMigratePresence(t *testing.T) {
 		"empty token and file":        {text: "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\ndiscovery: {bootstrapToken: {}, file: {kubeConfigPath: /a}}\n", refused: "discovery: has bootstrapToken and file"},
 		"no taints":                   {text: strings.Replace(initDoc, "name: cp-1", "name: cp-1, taints: []", 1), has: []string{"taints: []\n"}},
 		"taints null":                 {text: strings.Replace(initDoc, "name: cp-1", "name: cp-1, taints: null", 1), lacks: []string{"taints"}},
-		"patches empty":               {text: initDoc + "patches: {}\n", lacks: []string{"patches"}},
+		"patches empty":               {text: initDoc + "patches: {}\n", has: []string{"\npatches: {}\n"}},
 		"timeouts empty":              {text: initDoc + "timeouts: {}\n", lacks: []string{"timeouts"}},
 		"serial false":                {text: strings.Replace(initDoc, "name: cp-1", "name: cp-1, imagePullSerial: false", 1), has: []string{"imagePullSerial: false\n"}},
 		"serial null":                 {text: strings.Replace(initDoc, "name: cp-1", "name: cp-1, imagePullSerial: null", 1), lacks: []string{"imagePullSerial"}},

@@ -3,6 +3,7 @@ package kubeadm
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -102,11 +103,11 @@ func (c Config) Problems() quorate.Problems {
 	case c.Init != nil:
 		c.Init.check(&p, "init", c.Version)
 	}
-	if c.PatchesDir != "" {
-		checkPath(&p, "patchesDir", c.PatchesDir)
+	if c.Patches != nil && c.Patches.Directory != "" {
+		checkPath(&p, "patches.directory", c.Patches.Directory)
 	}
 	c.Timeouts.check(&p, "timeouts")
-	return p
+	return append(p, unreported(p, c.unworkable())...)
 }
 
 func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
@@ -124,7 +125,7 @@ func (r Registration) check(p *quorate.Problems, at string, v quorate.Version) {
 	checkPreflightNames(p, at+".ignorePreflightErrors", r.IgnorePreflightErrors, v)
 }
 
-func checkTaint(p *quorate.Problems, at string, t quorate.Taint) {
+func checkTaint(p *quorate.Problems, at string, t Taint) {
 	if !syntax.IsQualifiedKey(t.Key) {
 		p.Refuse(at+".key", "%q: want an optional lower-case DNS name and a slash, then at most 63 letters, digits and - _ .", t.Key)
 	}
@@ -138,8 +139,22 @@ func (i Init) check(p *quorate.Problems, at string, v quorate.Version) {
 	i.APIServer.check(p, at+".apiServer", apiServerArgs, v)
 	i.ControllerManager.check(p, at+".controllerManager", controllerManagerArgs, v)
 	i.Scheduler.check(p, at+".scheduler", schedulerArgs, v)
+	if i.Etcd != nil {
+		checkSchemes(p, at+".etcd.endpoints", i.Etcd.Endpoints, "https", "http")
+		checkSchemes(p, at+".etcd.httpEndpoints", i.Etcd.HTTPEndpoints, "https", "http")
+	}
 	checkComponentConfig(p, at+".kubelet", i.Kubelet, kubeletSchema, v, policy)
 	checkComponentConfig(p, at+".kubeProxy", i.KubeProxy, kubeProxySchema, v, policy)
+}
+
+// checkSchemes refuses what is no URL of one of the schemes.
+func checkSchemes(p *quorate.Problems, at string, urls []string, schemes ...string) {
+	for i, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil || u.Host+u.Path == "" || !slices.Contains(schemes, u.Scheme) {
+			p.Refuse(fmt.Sprintf("%s[%d]", at, i), "%q: want a URL of %s, as in https://10.0.0.1:2379", text, strings.Join(schemes, ", "))
+		}
+	}
 }
 
 func (c Component) check(p *quorate.Problems, at string, known knownArgs, version quorate.Version) {

@@ -239,7 +239,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"taints": {
 			func(c *kubeadm.Config) {
-				c.Registration.Taints = []quorate.Taint{{Key: "a b", Value: "-", Effect: "noschedule"}, {Key: "example.org/a", Effect: "NoExecute"}}
+				c.Registration.Taints = []kubeadm.Taint{{Key: "a b", Value: "-", Effect: "noschedule"}, {Key: "example.org/a", Effect: "NoExecute"}}
 			},
 			[]string{"registration.taints[0].key", "registration.taints[0].value", "registration.taints[0].effect"},
 		},
@@ -262,9 +262,9 @@ func TestConfigRefused(t *testing.T) {
 		},
 		"paths and waits": {
 			func(c *kubeadm.Config) {
-				c.PatchesDir, c.Timeouts.Discovery = "patches", new(quorate.Duration(-1))
+				c.Patches, c.Timeouts.Discovery = &kubeadm.Patches{Directory: "patches"}, new(quorate.Duration(-1))
 			},
-			[]string{"patchesDir", "timeouts.discovery"},
+			[]string{"patches.directory", "timeouts.discovery"},
 		},
 		"kubelet document": {
 			func(c *kubeadm.Config) { c.Init.Kubelet = map[string]any{"kind": "x"} }, []string{`init.kubelet["kind"]`},
@@ -318,8 +318,8 @@ func TestConfigBeyondTheDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := nodes[0]
-	n.Config.Registration.Taints = []quorate.Taint{}
-	n.Config.PatchesDir = "/etc/kubernetes/patches"
+	n.Config.Registration.Taints = []kubeadm.Taint{}
+	n.Config.Patches = &kubeadm.Patches{Directory: "/etc/kubernetes/patches"}
 	n.Config.Timeouts.ControlPlane = new(quorate.Duration(10 * 60e9))
 	n.Config.Init.APIServer.Volumes = []quorate.Volume{{Name: "audit", HostPath: "/etc/audit", MountPath: "/etc/audit", ReadOnly: true, PathType: "Directory"}}
 	text := string(yamlOf(t, n))

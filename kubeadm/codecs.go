@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,20 +34,46 @@ func textOf(v any) (string, error) {
 	return "", misread("text")
 }
 
+// partError is why a part of a value is not read: at is the part's place, ".name"
+// of a field or "[0]" of an item.
+type partError struct {
+	at  string
+	err error
+}
+
+func (e *partError) Error() string { return e.at + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+func part(at string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &partError{at: at, err: err}
+}
+
+// eachItem reads every item, and says of each that is not read where it is.
+func eachItem[T any](items []any, dec func(any) (T, error)) ([]T, error) {
+	out, errs := make([]T, len(items)), make([]error, len(items))
+	for i, item := range items {
+		var err error
+		out[i], err = dec(item)
+		errs[i] = part(fmt.Sprintf("[%d]", i), err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// listOf reads a list of texts, of which null is the empty one.
 func listOf(v any) ([]string, error) {
 	items, ok := v.([]any)
 	if !ok {
 		return nil, misread("a list")
 	}
-	out := make([]string, len(items))
-	for i, item := range items {
-		s, err := textOf(item)
-		if err != nil {
-			return nil, misread("a list of texts")
+	return eachItem(items, func(item any) (string, error) {
+		if item == nil {
+			return "", nil
 		}
-		out[i] = s
-	}
-	return out, nil
+		return textOf(item)
+	})
 }
 
 func anyList[T any](in []T, enc func(T) any) []any {
@@ -248,33 +274,20 @@ var argsCodec = valueCodec[Args]{
 		return anyList(a, func(arg Arg) any { return map[string]any{"name": arg.Name, "value": arg.Value} })
 	},
 	dec: func(v any) (Args, error) {
-		const want = "a list of names and values"
 		items, ok := v.([]any)
 		if !ok {
-			return nil, misread(want)
+			return nil, misread("a list of names and values")
 		}
-		args := make(Args, len(items))
-		for i, item := range items {
-			entry, ok := item.(map[string]any)
-			if !ok {
-				return nil, misread(want)
+		return eachItem(items, func(item any) (arg Arg, err error) {
+			fields, ok := item.(map[string]any)
+			if !ok && item != nil {
+				return arg, misread("a name and a value")
 			}
-			for field, value := range entry {
-				text, ok := value.(string)
-				switch {
-				case !ok || field != "name" && field != "value":
-					return nil, misread(want + " that are texts")
-				case field == "name":
-					args[i].Name = text
-				default:
-					args[i].Value = text
-				}
+			if arg, err = objectOf[Arg](fields); err == nil && arg.Name == "" {
+				err = misread("an argument with a name")
 			}
-			if args[i].Name == "" {
-				return nil, misread(want + ", none without a name")
-			}
-		}
-		return args, nil
+			return arg, err
+		})
 	},
 }
 
@@ -295,15 +308,15 @@ var gatesCodec = valueCodec[map[string]bool]{
 		if !ok {
 			return nil, misread("names with true or false")
 		}
-		out := map[string]bool{}
-		for k, v := range m {
-			b, ok := v.(bool)
-			if !ok {
-				return nil, misread("names with true or false")
+		out, errs := map[string]bool{}, []error(nil)
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			b, ok := m[k].(bool)
+			if !ok && m[k] != nil { // null is false
+				errs = append(errs, part("."+k, misread("true or false")))
 			}
 			out[k] = b
 		}
-		return out, nil
+		return out, errors.Join(errs...)
 	},
 }
 
@@ -332,34 +345,60 @@ func objectCodec[T any](set func([]T) bool) valueCodec[[]T] {
 			})
 		},
 		dec: func(v any) ([]T, error) {
-			text, err := json.Marshal(v)
-			if err != nil {
-				return nil, err
+			items, ok := v.([]any)
+			if !ok {
+				return nil, misread("a list of objects")
 			}
-			decoder := json.NewDecoder(strings.NewReader(string(text)))
-			decoder.DisallowUnknownFields()
-			out := []T{}
-			if err := decoder.Decode(&out); err != nil {
-				return nil, unreadObject(err)
-			}
-			return out, nil
+			return eachItem(items, func(item any) (T, error) {
+				fields, ok := item.(map[string]any)
+				if !ok && item != nil {
+					var none T
+					return none, misread("an object")
+				}
+				return objectOf[T](fields)
+			})
 		},
 	}
 }
 
-// unreadObject is why an object's fields are not read. The decoder's own reason
-// may quote what it found.
-func unreadObject(err error) error {
-	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
-		return misread(wrong.Type.Kind().String() + " in " + wrong.Field)
+// objectOf reads an object with the fields of a struct's json tags.
+func objectOf[T any](fields map[string]any) (out T, err error) {
+	object := reflect.ValueOf(&out).Elem()
+	byName := map[string]reflect.Value{}
+	for i := range object.NumField() {
+		name, _, _ := strings.Cut(object.Type().Field(i).Tag.Get("json"), ",")
+		byName[name] = object.Field(i)
 	}
-	if _, field, found := strings.Cut(err.Error(), "unknown field "); found {
-		if name, err := strconv.Unquote(field); err == nil && harmless(name) {
-			return fmt.Errorf("unknown field %q", name)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		field, known := byName[name]
+		switch {
+		case !known && harmless(name):
+			errs = append(errs, fmt.Errorf("unknown field %q", name))
+		case !known:
+			errs = append(errs, errors.New("unknown field in it"))
+		default:
+			text, err := json.Marshal(fields[name])
+			if err == nil && json.Unmarshal(text, field.Addr().Interface()) != nil {
+				err = misread(wanted(field.Interface())) // the decoder's own reason may quote what it found
+			}
+			errs = append(errs, part("."+name, err))
 		}
-		return errors.New("unknown field in it")
 	}
-	return misread("a list of objects")
+	return out, errors.Join(errs...)
+}
+
+// wanted is what a file has for a value of the model.
+func wanted(v any) string {
+	switch v.(type) {
+	case string:
+		return "text"
+	case bool:
+		return "true or false"
+	case time.Time:
+		return "a moment, as in 2026-01-02T15:04:05Z"
+	}
+	return "an object"
 }
 
 // mustRoundTrip turns a struct of plain fields into a map.
@@ -375,7 +414,7 @@ func mustRoundTrip(from, to any) {
 
 var (
 	volumesCodec = objectCodec(func(v []quorate.Volume) bool { return len(v) > 0 })
-	taintsCodec  = objectCodec(func(t []quorate.Taint) bool { return t != nil })
+	taintsCodec  = objectCodec(func(t []Taint) bool { return t != nil })
 )
 
 // conversion changes a value's form for one version of the API, and back. why is
@@ -411,15 +450,15 @@ var asArgMap = conversion{
 		if !ok {
 			return nil, misread("names with values")
 		}
-		out := make([]any, 0, len(m))
+		out, errs := make([]any, 0, len(m)), []error(nil)
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			value, ok := m[name].(string)
 			if !ok && m[name] != nil {
-				return nil, misread("names with values that are texts")
+				errs = append(errs, part("."+name, misread("text")))
 			}
 			out = append(out, map[string]any{"name": name, "value": value})
 		}
-		return out, nil
+		return out, errors.Join(errs...)
 	},
 }
 
@@ -427,7 +466,7 @@ var asArgMap = conversion{
 // before 1.12 insisted on.
 var asSocketPath = conversion{
 	to: func(v any, minor int) (any, string) {
-		return quorate.CRISocketName(v.(string), quorate.Version{Major: 1, Minor: minor}), ""
+		return socketOf(v.(string), quorate.Version{Major: 1, Minor: minor}), ""
 	},
 	from: func(v any) (any, error) {
 		s, err := textOf(v)
@@ -439,6 +478,15 @@ var asSocketPath = conversion{
 }
 
 const socketScheme = "unix://"
+
+// socketOf is a socket as kubeadm of a version has it. What has no path of the host
+// after its scheme stays as it is.
+func socketOf(socket string, v quorate.Version) string {
+	if !strings.HasPrefix(socket, socketScheme+"/") {
+		return socket
+	}
+	return quorate.CRISocketName(socket, v)
+}
 
 // asWritable is the opposite of readOnly.
 var asWritable = conversion{

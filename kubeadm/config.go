@@ -37,15 +37,21 @@ type Config struct {
 	Join *Join
 	// SkipPhases of init or join, as kubeadm of that version names them.
 	SkipPhases []string
-	// PatchesDir on the host holds patches for static pods and the kubelet's
-	// configuration. Absolute.
-	PatchesDir string
-	Timeouts   Timeouts
+	// Patches for static pods and the kubelet's configuration; nil for none.
+	// Kubernetes 1.22 and later.
+	Patches  *Patches
+	Timeouts Timeouts
 	// DryRun has kubeadm change nothing. Kubernetes 1.31 and later.
 	DryRun bool
 	// Others are documents that a Config has no fields for: a ResetConfiguration,
 	// an UpgradeConfiguration. Kubernetes 1.31 and later.
 	Others []Document
+}
+
+// Patches are files that kubeadm lays over what it writes.
+type Patches struct {
+	// Directory on the host that holds them. Absolute; empty for none.
+	Directory string
 }
 
 // Document is a document of a file, kept as it is.
@@ -69,7 +75,7 @@ type Registration struct {
 	Labels map[string]string
 	// Taints of the node: nil means kubeadm's default (control planes are
 	// tainted, workers are not), an empty slice means none.
-	Taints []quorate.Taint
+	Taints []Taint
 	// KubeletArgs are added to the kubelet's command line.
 	KubeletArgs Args
 	// IgnorePreflightErrors names preflight checks whose failure does not stop
@@ -80,6 +86,20 @@ type Registration struct {
 	ImagePullPolicy string
 	// ImagePullSerial pulls one image at a time, kubeadm's default. 1.31 and later.
 	ImagePullSerial *bool
+}
+
+// Taint keeps pods without a toleration of it off a node. It is a type of its own
+// beside quorate.Taint since a file of kubeadm's can have a moment too.
+type Taint struct {
+	// Key is a name with an optional DNS subdomain and a slash before it.
+	Key string `json:"key"`
+	// Value may be empty.
+	Value string `json:"value,omitempty"`
+	// Effect is NoSchedule, PreferNoSchedule or NoExecute.
+	Effect string `json:"effect"`
+	// TimeAdded is since when the taint evicts pods; zero if it does not say. To
+	// the second.
+	TimeAdded time.Time `json:"timeAdded,omitzero"`
 }
 
 // Arg is one argument of a command line.
@@ -150,8 +170,9 @@ func (a Args) With(name, value string) Args {
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
-	// ValueFrom is where the value comes from instead, as core/v1 EnvVarSource has it.
-	ValueFrom map[string]any `json:"valueFrom,omitempty"`
+	// ValueFrom is where the value comes from instead, as core/v1 EnvVarSource has
+	// it; nil for none.
+	ValueFrom map[string]any `json:"valueFrom,omitzero"`
 }
 
 // APIServer is where one node's API server listens and how it is advertised. A
@@ -172,9 +193,6 @@ type Init struct {
 	// TokenDescription is what "kubeadm token list" shows of it. Nodes sets one that
 	// names Quorate. Kubernetes 1.11 and later.
 	TokenDescription string
-	// TokenExpires is when the token ceases to admit nodes, instead of TokenTTL.
-	// Kubernetes 1.11 and later.
-	TokenExpires time.Time
 	// OtherTokens admit nodes too. Kubernetes 1.11 and later.
 	OtherTokens []BootstrapToken
 	// ClusterName in the kubeconfigs. kubeadm 1.10 knows only "kubernetes".
@@ -224,9 +242,7 @@ type BootstrapToken struct {
 	Token quorate.Content
 	// TTL is how long the token admits nodes. Default 24h, kubeadm's own; a
 	// negative value means for ever.
-	TTL quorate.Duration
-	// Expires is when it ceases to, instead of TTL.
-	Expires        time.Time
+	TTL            quorate.Duration
 	Usages, Groups []string
 	Description    string
 }
@@ -309,6 +325,11 @@ type Join struct {
 	CACertPath string
 	// FeatureGates of kubeadm join. Kubernetes 1.10 to 1.12.
 	FeatureGates map[string]bool
+	// WorkerAddress and WorkerPort are what a worker's file has in the place of an
+	// API server's address and port. kubeadm looks for an address of the host if
+	// there is none, and makes no use of either. Kubernetes 1.12 and 1.13.
+	WorkerAddress netip.Addr
+	WorkerPort    int
 }
 
 // Timeouts of kubeadm's own waiting. They are a type of their own beside

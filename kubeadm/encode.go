@@ -37,7 +37,8 @@ const (
 // with its keys in alphabetical order. The content is sensitive: the token is
 // in it. What kubeadm takes elsewhere is not in it, see Flags and DropIn. The
 // error is a *quorate.InvalidError with everything that kubeadm of the version
-// would refuse, and every field that the version cannot express. What Quorate
+// would refuse or could not work with, and every field that the version cannot
+// express. What Quorate
 // itself wants of a node beyond that, the Node's Files check.
 func (c Config) YAML() (quorate.Content, error) {
 	docs, a, err := c.documents()
@@ -128,6 +129,9 @@ func (c Config) what() string { return "kubeadm configuration of node " + c.Regi
 // file that somebody else wrote.
 func (c Config) encode(problems *quorate.Problems, foreign bool) (documents, api) {
 	*problems = append(*problems, c.faults()...)
+	if !foreign {
+		*problems = append(*problems, unreported(*problems, c.unworkable())...)
+	}
 	return c.place(problems, foreign)
 }
 

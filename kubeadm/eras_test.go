@@ -107,9 +107,9 @@ func TestSettingsUnknownToAVersion(t *testing.T) {
 			"timeouts.kubelet: kubeadm of Kubernetes v1.30.3 (v1beta3)",
 		}},
 		{"1.21.14", "", func(c *kubeadm.Config) {
-			c.PatchesDir, c.Registration.ImagePullPolicy = "/etc/kubernetes/patches", "Never"
+			c.Patches, c.Registration.ImagePullPolicy = &kubeadm.Patches{Directory: "/etc/kubernetes/patches"}, "Never"
 		},
-			[]string{"registration.imagePullPolicy: ", "patchesDir: kubeadm of Kubernetes v1.21.14 (v1beta2) cannot express it: leave it out, or target Kubernetes v1.22 or later"}},
+			[]string{"registration.imagePullPolicy: ", "patches.directory: kubeadm of Kubernetes v1.21.14 (v1beta2) cannot express it: leave it out, or target Kubernetes v1.22 or later"}},
 		{"1.14.10", "", func(c *kubeadm.Config) { c.CertificateKey = quorate.Sensitive([]byte(markerKey)) },
 			[]string{"certificateKey: kubeadm of Kubernetes v1.14.10 (v1beta1) cannot express it: leave it out, or target Kubernetes v1.15 or later"}},
 		{"1.12.10", "", func(c *kubeadm.Config) {
@@ -120,7 +120,7 @@ func TestSettingsUnknownToAVersion(t *testing.T) {
 			c.Init.Endpoint = "10.0.0.100:443"
 			c.Init.ClusterName, c.Init.TokenDescription = "prod", "x"
 			c.Init.Kubelet = map[string]any{"failSwapOn": false}
-			c.Registration.Taints = []quorate.Taint{{Key: "a", Effect: "NoExecute"}}
+			c.Registration.Taints = []kubeadm.Taint{{Key: "a", Effect: "NoExecute"}}
 			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("root-dir", "/a b")
 			c.Init.Scheduler.Volumes = []quorate.Volume{{Name: "a", HostPath: "/a", MountPath: "/a"}}
 		}, []string{

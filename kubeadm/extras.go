@@ -113,7 +113,9 @@ func describedAt(field string, i int) string {
 	switch {
 	case field == "registration.taints":
 		return fmt.Sprintf("nodes[%d].taints", i)
-	case field == "patchesDir", strings.HasPrefix(field, "timeouts."):
+	case field == "patches.directory":
+		return "kubeadm.patchesDir"
+	case strings.HasPrefix(field, "timeouts."):
 		return "kubeadm." + field
 	}
 	return ""

@@ -1,6 +1,7 @@
 package kubeadm
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -29,7 +30,7 @@ func (c Config) faults() quorate.Problems {
 		p.Refuse("", "set exactly one of init and join")
 		return p
 	}
-	c.Registration.faults(&p, c.Version)
+	c.Registration.faults(&p, c.Version, c.worker())
 	c.APIServer.faults(&p)
 	if c.Token.Len() > 0 && !tokenPattern.Match(c.Token.Bytes()) {
 		p.Refuse("token", "%s", tokenForm)
@@ -109,12 +110,76 @@ func fieldName(name string) string {
 	return strings.ToLower(name)
 }
 
-func (r Registration) faults(p *quorate.Problems, v quorate.Version) {
+// worker reports whether the Config is of a node without an API server.
+func (c Config) worker() bool { return c.Join != nil && c.APIServer == nil }
+
+// unworkable is what kubeadm takes and no host can work with, or none but one that
+// is made for it.
+func (c Config) unworkable() quorate.Problems {
+	var p quorate.Problems
+	if s := c.Registration.CRISocket; s != "" && !isPlace(s, c.Version, c.worker()) {
+		p.Refuse("registration.criSocket", "%q: want a socket, as in unix:///run/containerd/containerd.sock", s)
+	}
+	if c.APIServer != nil && c.APIServer.Address.Unmap().IsLoopback() {
+		p.Refuse("apiServer.address", "%s: kubeadm puts another address in its place, until 1.16 that of the default route, later one of the interface lo, and stops if there is none: set the node's own", c.APIServer.Address)
+	}
+	switch {
+	case c.Join != nil && c.Join.File == "":
+		for i, endpoint := range append([]string{c.Join.Endpoint}, c.Join.OtherEndpoints...) {
+			if host, port, err := net.SplitHostPort(endpoint); err == nil {
+				checkHost(&p, joinEndpoint(i), endpoint, host, cmp.Or(port, "none"))
+			}
+		}
+	case c.Init != nil:
+		if e := c.Init.Etcd; e != nil && len(e.Endpoints) == 0 {
+			p.Refuse("init.etcd.endpoints", noEndpoints)
+		} else if e != nil {
+			checkSchemes(&p, "init.etcd.endpoints", e.Endpoints, "https", "http", "unix", "unixs")
+			checkSchemes(&p, "init.etcd.httpEndpoints", e.HTTPEndpoints, "https", "http")
+		}
+		for _, env := range []struct {
+			at string
+			of []EnvVar
+		}{
+			{"init.apiServer.env", c.Init.APIServer.Env}, {"init.controllerManager.env", c.Init.ControllerManager.Env},
+			{"init.scheduler.env", c.Init.Scheduler.Env}, {"init.localEtcd.env", c.Init.LocalEtcd.Env},
+		} {
+			checkEnv(&p, env.at, env.of)
+		}
+	}
+	return p
+}
+
+const noEndpoints = "none: the API servers would have no etcd"
+
+// checkEnv refuses variables for which the kubelet would not run a pod.
+func checkEnv(p *quorate.Problems, at string, env []EnvVar) {
+	for i, e := range env {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		switch {
+		case e.Name == "":
+			p.Refuse(at+".name", "a variable without a name: the kubelet would not start the pod")
+		case e.ValueFrom != nil && e.Value != "":
+			p.Refuse(at+".valueFrom", "a variable has a value or a source of it, not both: the kubelet would not start the pod")
+		case e.ValueFrom != nil && len(e.ValueFrom) == 0:
+			p.Refuse(at+".valueFrom", "no source is in it: the kubelet would not start the pod")
+		}
+	}
+}
+
+func joinEndpoint(i int) string {
+	if i == 0 {
+		return "join.endpoint"
+	}
+	return fmt.Sprintf("join.otherEndpoints[%d]", i-1)
+}
+
+func (r Registration) faults(p *quorate.Problems, v quorate.Version, worker bool) {
 	const at = "registration"
 	if name := strings.ToLower(strings.TrimSpace(r.Name)); r.Name != "" && !isSubdomain(name) {
 		p.Refuse(at+".name", "%q is no lower-case RFC 1123 subdomain", r.Name)
 	}
-	if r.CRISocket != "" && !isSocket(r.CRISocket, v) {
+	if r.CRISocket != "" && !isSocket(r.CRISocket, v, worker) {
 		p.Refuse(at+".criSocket", "%q: want a socket, as in unix:///run/containerd/containerd.sock", r.CRISocket)
 	}
 	argNames(p, at+".kubeletArgs", r.KubeletArgs)
@@ -123,20 +188,47 @@ func (r Registration) faults(p *quorate.Problems, v quorate.Version) {
 	}
 }
 
-// isSocket follows ValidateSocketPath and what kubeadm puts before a path.
-func isSocket(socket string, v quorate.Version) bool {
+// isSocket follows ValidateSocketPath and what kubeadm puts before a path, on the
+// system that the node may have: control planes have Linux, workers also Windows.
+func isSocket(socket string, v quorate.Version, worker bool) bool {
+	socket = socketOf(socket, v)
+	if v.Has(quorate.CRISocketURL) && !strings.HasPrefix(socket, "unix") {
+		if worker && strings.HasPrefix(socket, pipeScheme) {
+			return true
+		}
+		socket = socketScheme + socket
+	}
 	u, err := url.Parse(socket)
 	switch {
+	case !v.Has(quorate.SocketsChecked):
+		return true
 	case err != nil:
 		return false
 	case v.Has(quorate.CRISocketURL):
-		return u.Scheme == "unix" || !strings.HasPrefix(socket, "unix") && !strings.Contains(socket, "://")
-	case !v.Has(quorate.SocketsChecked):
-		return true
-	case u.Scheme == "":
-		return path.IsAbs(u.Path)
+		return u.Scheme == "unix"
+	case !v.Has(quorate.SocketURLs), u.Scheme == "":
+		return path.IsAbs(socket)
 	}
-	return u.Scheme == "unix"
+	return u.Scheme == "unix" || worker && u.Scheme == windowsScheme(v)
+}
+
+const pipeScheme = "npipe://"
+
+// windowsScheme is DefaultUrlScheme of kubeadm for Windows.
+func windowsScheme(v quorate.Version) string {
+	if v.Has(quorate.NamedPipes) {
+		return "npipe"
+	}
+	return "tcp"
+}
+
+// isPlace reports whether a socket is one that a program can connect to.
+func isPlace(socket string, v quorate.Version, worker bool) bool {
+	file, isFile := strings.CutPrefix(socket, socketScheme)
+	if isFile || strings.HasPrefix(socket, "/") {
+		return path.IsAbs(file)
+	}
+	return worker && strings.HasPrefix(socket, windowsScheme(v)+"://")
 }
 
 func (a *APIServer) faults(p *quorate.Problems) {
@@ -164,12 +256,8 @@ func (j *Join) faults(p *quorate.Problems, c Config) {
 			p.Refuse("token", "no bootstrap token: make one with NewToken")
 		}
 		for i, endpoint := range append([]string{j.Endpoint}, j.OtherEndpoints...) {
-			at := "join.endpoint"
-			if i > 0 {
-				at = fmt.Sprintf("join.otherEndpoints[%d]", i-1)
-			}
 			if _, _, err := net.SplitHostPort(endpoint); err != nil {
-				p.Refuse(at, "%q: want host:port, as in api.example.org:6443", endpoint)
+				p.Refuse(joinEndpoint(i), "%q: want host:port, as in api.example.org:6443", endpoint)
 			}
 		}
 		if len(j.CAHashes) == 0 && !j.UnsafeSkipCAVerification {
@@ -224,16 +312,14 @@ func (i Init) faults(p *quorate.Problems, v quorate.Version) {
 		of Component
 	}{{"init.apiServer", i.APIServer}, {"init.controllerManager", i.ControllerManager}, {"init.scheduler", i.Scheduler}} {
 		argNames(p, component.at+".args", component.of.Args)
-		envNames(p, component.at+".env", component.of.Env)
 	}
 	argNames(p, "init.localEtcd.args", i.LocalEtcd.Args)
-	envNames(p, "init.localEtcd.env", i.LocalEtcd.Env)
 	checkComponentConfig(p, "init.kubelet", i.Kubelet, kubeletSchema, v, faults)
 	checkComponentConfig(p, "init.kubeProxy", i.KubeProxy, kubeProxySchema, v, faults)
 }
 
 func (i Init) tokenFaults(p *quorate.Problems) {
-	first := BootstrapToken{TTL: i.TokenTTL, Expires: i.TokenExpires, Usages: i.TokenUsages, Groups: i.TokenGroups}
+	first := BootstrapToken{TTL: i.TokenTTL, Usages: i.TokenUsages, Groups: i.TokenGroups}
 	for n, t := range append([]BootstrapToken{first}, i.OtherTokens...) {
 		at := func(field string) string {
 			if n == 0 {
@@ -244,9 +330,6 @@ func (i Init) tokenFaults(p *quorate.Problems) {
 		if n > 0 && t.Token.Len() > 0 && !tokenPattern.Match(t.Token.Bytes()) {
 			p.Refuse(at("token"), "%s", tokenForm)
 		}
-		if t.TTL != 0 && !t.Expires.IsZero() {
-			p.Refuse(at("expires"), "kubeadm takes a moment or a life of the token, not both")
-		}
 		for k, usage := range t.Usages {
 			oneOf(p, fmt.Sprintf("%s[%d]", at("usages"), k), usage, "signing", "authentication")
 		}
@@ -255,8 +338,11 @@ func (i Init) tokenFaults(p *quorate.Problems) {
 				p.Refuse(fmt.Sprintf("%s[%d]", at("groups"), k), "%q: want a group below system:bootstrappers:, in lower case", group)
 			}
 		}
-		if len(t.Groups) > 0 && len(t.Usages) > 0 && !slices.Contains(t.Usages, "authentication") {
+		switch without := len(t.Usages) > 0 && !slices.Contains(t.Usages, "authentication"); {
+		case without && len(t.Groups) > 0:
 			p.Refuse(at("groups"), "a token has groups only if its usages have authentication")
+		case without:
+			p.Refuse(at("usages"), "kubeadm adds a group of its own, which a token has only if its usages have authentication: add it")
 		}
 	}
 }
@@ -267,11 +353,24 @@ func checkEndpoint(p *quorate.Problems, at, endpoint string) {
 	if err != nil {
 		host, port = endpoint, ""
 	}
-	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
-		p.Refuse(at, "%q: want a port from 1 to 65535", endpoint)
-	}
 	if _, err := parseAddr(host); err != nil && !isSubdomain(host) {
 		p.Refuse(at, "%q: want an address or a lower-case DNS name, and a port, as in api.example.org:6443", endpoint)
+	} else {
+		checkHost(p, at, endpoint, host, port)
+	}
+}
+
+// checkHost refuses an endpoint that nothing can connect to; an empty port is one
+// that is filled in.
+func checkHost(p *quorate.Problems, at, endpoint, host, port string) {
+	if _, err := netip.ParseAddr(host); err != nil && !isSubdomain(strings.ToLower(host)) {
+		if _, err := parseAddr(host); err != nil {
+			p.Refuse(at, "%q: want an address or a DNS name, and a port, as in api.example.org:6443", endpoint)
+			return
+		}
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		p.Refuse(at, "%q: want a port from 1 to 65535", endpoint)
 	}
 }
 
@@ -289,12 +388,13 @@ func (i Init) etcdFaults(p *quorate.Problems, v quorate.Version) {
 		p.Refuse("init.localEtcd", "etcd is external or kubeadm's own, not both: leave one of them out")
 	}
 	e := i.Etcd
-	if len(e.Endpoints) == 0 {
-		p.Refuse("init.etcd.endpoints", "none: the API servers would have no etcd")
+	if len(e.Endpoints) == 0 && v.Has(quorate.EtcdEndpointsWanted) {
+		p.Refuse("init.etcd.endpoints", noEndpoints)
 	}
-	secure := (e.CAFile != "" || e.CertFile != "" || e.KeyFile != "") && v.Has(quorate.EtcdSchemesChecked)
-	checkURLs(p, "init.etcd.endpoints", e.Endpoints, secure)
-	checkURLs(p, "init.etcd.httpEndpoints", e.HTTPEndpoints, false)
+	if v.Has(quorate.EtcdSchemesChecked) {
+		checkURLs(p, "init.etcd.endpoints", e.Endpoints, e.CAFile != "" || e.CertFile != "" || e.KeyFile != "")
+		checkURLs(p, "init.etcd.httpEndpoints", e.HTTPEndpoints, false)
+	}
 	if (e.CertFile == "") != (e.KeyFile == "") {
 		p.Refuse("init.etcd.certFile", "a certificate and its key go together: set certFile and keyFile, or neither")
 	} else if e.CertFile != "" && e.CAFile == "" {
@@ -307,16 +407,15 @@ func (i Init) etcdFaults(p *quorate.Problems, v quorate.Version) {
 	}
 }
 
+// checkURLs follows ValidateURLs.
 func checkURLs(p *quorate.Problems, at string, urls []string, secure bool) {
 	for i, text := range urls {
 		here := fmt.Sprintf("%s[%d]", at, i)
 		switch u, err := url.Parse(text); {
-		case err != nil || u.Scheme == "" || u.Host == "":
+		case err != nil || u.Scheme == "":
 			p.Refuse(here, "%q: want a URL, as in https://10.0.0.1:2379", text)
 		case u.Scheme != "https" && secure:
 			p.Refuse(here, "%q: want https, since certificates are set", text)
-		case u.Scheme != "https" && u.Scheme != "http":
-			p.Refuse(here, "%q: want https or http", text)
 		}
 	}
 }
@@ -403,17 +502,6 @@ func argNames(p *quorate.Problems, at string, args Args) {
 	for i, arg := range args {
 		if arg.Name == "" {
 			p.Refuse(fmt.Sprintf("%s[%d].name", at, i), "an argument without a name")
-		}
-	}
-}
-
-func envNames(p *quorate.Problems, at string, env []EnvVar) {
-	for i, e := range env {
-		if e.Name == "" {
-			p.Refuse(fmt.Sprintf("%s[%d].name", at, i), "a variable without a name")
-		}
-		if e.Value != "" && len(e.ValueFrom) > 0 {
-			p.Refuse(fmt.Sprintf("%s[%d].valueFrom", at, i), "a variable has a value or a source of it, not both")
 		}
 	}
 }

@@ -41,8 +41,8 @@ func TestMigrateReadsWhatKubeadmReads(t *testing.T) {
 		"no version":                 {text: release(`""`)},
 		"null version":               {text: release("")},
 		"no release":                 {text: release(`"1.33"`), refused: "line 9: ClusterConfiguration.kubernetesVersion: want a release"},
-		"three tokens":               {text: edited(initDoc, "cdef}]", "cdef, ttl: 1h, usages: [signing]}, {token: bbbbbb.0123456789abcdef, description: x}, {ttl: 0s}]"), has: []string{"ttl: 1h0m0s\n  usages:\n  - signing\n- description: x\n  token: bbbbbb.0123456789abcdef\n  ttl: 24h0m0s\n- ttl: 0s\n"}},
-		"a token that expires":       {text: edited(initDoc, "cdef}]", `cdef, expires: "2030-01-02T03:04:05Z"}]`), has: []string{"- expires: \"2030-01-02T03:04:05Z\"\n  token: abcdef.0123456789abcdef\nkind"}},
+		"three tokens":               {text: edited(initDoc, "cdef}]", "cdef, ttl: 1h, usages: [authentication]}, {token: bbbbbb.0123456789abcdef, description: x}, {ttl: 0s}]"), has: []string{"ttl: 1h0m0s\n  usages:\n  - authentication\n- description: x\n  token: bbbbbb.0123456789abcdef\n  ttl: 24h0m0s\n- ttl: 0s\n"}},
+		"a token that expires":       {text: edited(initDoc, "cdef}]", `cdef, expires: "2030-01-02T03:04:05Z"}]`), refused: "line 3: InitConfiguration.bootstrapTokens[0].expires: kubeadm fills in a ttl beside it, and then refuses the two"},
 		"tokens in v1alpha2":         {text: edited(oldMaster, "cdef}]", "cdef}, {token: bbbbbb.0123456789abcdef, groups: [\"system:bootstrappers:x\"]}]"), to: "v1.12.10", has: []string{"- groups:\n  - system:bootstrappers:x\n  token: bbbbbb.0123456789abcdef\n"}},
 		"tokens for v1alpha1":        {text: edited(oldMaster, "cdef}]", "cdef}, {token: bbbbbb.0123456789abcdef}]"), to: "v1.10.4", has: []string{"token: abcdef.0123456789abcdef\n"}, warned: []string{"5 MasterConfiguration.bootstrapTokens"}},
 		"an argument thrice":         {text: args("[{name: v, value: \"1\"}, {name: feature-gates, value: A=true}, {name: v, value: \"2\"}, {name: v, value: \"3\"}]"), has: []string{"- name: v\n    value: \"1\"\n  - name: feature-gates\n    value: A=true\n  - name: v\n    value: \"2\"\n  - name: v\n    value: \"3\"\n"}},
@@ -174,6 +174,14 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 	}
 	loop := map[string]any{}
 	loop["evictionHard"] = loop
+	const pipe = "npipe:////./pipe/containerd-containerd"
+	of := func(release string, change func(*kubeadm.Config)) kubeadm.Config { // a worker
+		return join(3, func(c *kubeadm.Config, _ *kubeadm.Join) {
+			c.Version = version(t, release)
+			c.APIServer = nil
+			change(c)
+		})
+	}
 	endpoint := func(e string) kubeadm.Config {
 		return init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Endpoint = e })
 	}
@@ -191,12 +199,17 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 		// want is the path that is refused, "" if none is.
 		want string
 	}{
-		"as it is":               {init(func(*kubeadm.Config, *kubeadm.Init) {}), ""},
-		"both etcds":             {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.LocalEtcd.DataDir = "/x" }), "init.localEtcd"},
-		"etcd without endpoints": {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = nil }), "init.etcd.endpoints"},
-		"etcd without scheme":    {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"192.0.2.1:2379"} }), "init.etcd.endpoints[0]"},
-		"etcd by host name":      {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"etcd.example.com:2379"} }), "init.etcd.endpoints[0]"},
-		"http with certificates": {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"http://192.0.2.1:2379"} }), "init.etcd.endpoints[0]"},
+		"as it is":                {init(func(*kubeadm.Config, *kubeadm.Init) {}), ""},
+		"both etcds":              {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.LocalEtcd.DataDir = "/x" }), "init.localEtcd"},
+		"etcd without endpoints":  {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = nil }), "init.etcd.endpoints"},
+		"etcd with an empty list": {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{} }), "init.etcd.endpoints"},
+		"etcd by a socket":        {external(func(e *kubeadm.ExternalEtcd) { *e = kubeadm.ExternalEtcd{Endpoints: []string{"unix:///run/etcd.sock"}} }), ""},
+		"a socket, certificates":  {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"unix:///run/etcd.sock"} }), "init.etcd.endpoints[0]"},
+		"etcd by another scheme":  {external(func(e *kubeadm.ExternalEtcd) { *e = kubeadm.ExternalEtcd{Endpoints: []string{"etcd://a:2379"}} }), "init.etcd.endpoints[0]"},
+		"etcd without a host":     {external(func(e *kubeadm.ExternalEtcd) { *e = kubeadm.ExternalEtcd{Endpoints: []string{"http:"}} }), "init.etcd.endpoints[0]"},
+		"etcd without scheme":     {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"192.0.2.1:2379"} }), "init.etcd.endpoints[0]"},
+		"etcd by host name":       {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"etcd.example.com:2379"} }), "init.etcd.endpoints[0]"},
+		"http with certificates":  {external(func(e *kubeadm.ExternalEtcd) { e.Endpoints = []string{"http://192.0.2.1:2379"} }), "init.etcd.endpoints[0]"},
 		"one of two http": {external(func(e *kubeadm.ExternalEtcd) {
 			e.Endpoints = []string{"https://192.0.2.1:2379", "http://192.0.2.2:2379"}
 		}), "init.etcd.endpoints[1]"},
@@ -212,6 +225,20 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 		"SAN in the middle":        {sans("a.*.b"), "init.certSANs[0]"},
 		"SANs as they may be":      {sans("API.example.com", "*.example.com", "fd00::1", "192.0.2.1", "localhost"), ""},
 		"etcd's SAN":               {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Etcd, i.LocalEtcd.PeerCertSANs = nil, []string{"A"} }), "init.localEtcd.peerCertSANs[0]"},
+		"endpoint's port with +":   {endpoint("api:+6443"), "init.endpoint"},
+		"endpoint's port with -":   {endpoint("api:-1"), "init.endpoint"},
+		"endpoint's port, hex":     {endpoint("api:0x50"), "init.endpoint"},
+		"endpoint's port too high": {endpoint("api:65536"), "init.endpoint"},
+		"endpoint's port 0":        {endpoint("192.0.2.1:0"), "init.endpoint"},
+		"endpoint without a port":  {endpoint("api.example.com"), ""},
+		"endpoint, zeros in front": {endpoint("[fd00::1]:06443"), ""},
+		"join's port with +":       {joined("api:+6443"), "join.endpoint"},
+		"join without a port":      {joined("api:"), "join.endpoint"},
+		"join without a host":      {joined(":6443"), "join.endpoint"},
+		"join by a URL":            {joined("https://api"), "join.endpoint"},
+		"join, a second with +": {join(1, func(c *kubeadm.Config, j *kubeadm.Join) {
+			c.Version, j.OtherEndpoints = version(t, "v1.12.10"), []string{"b:6443", "c:+1"}
+		}), "join.otherEndpoints[1]"},
 		"capitals in the endpoint": {endpoint("API.example.com:6443"), "init.endpoint"},
 		"endpoint as URL":          {endpoint("https://api.example.com:6443"), "init.endpoint"},
 		"endpoint's port":          {endpoint("api.example.com:99999"), "init.endpoint"},
@@ -238,21 +265,53 @@ func TestYAMLRefusesWhatKubeadmRefuses(t *testing.T) {
 		"port": {init(func(c *kubeadm.Config, _ *kubeadm.Init) {
 			c.APIServer = &kubeadm.APIServer{Address: addr("192.0.2.1"), Port: 70000}
 		}), "apiServer.port"},
-		"two ranges of a family":  {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Pods = prefixes("10.0.0.0/16", "10.1.0.0/16") }), "init.pods"},
-		"a range of eight":        {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Services = prefixes("10.0.0.0/29") }), "init.services[0]"},
-		"a range too large":       {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Services = prefixes("10.0.0.0/8") }), "init.services[0]"},
-		"a range for no node":     {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Pods = prefixes("10.0.0.0/25") }), "init.pods[0]"},
-		"domain":                  {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.DNSDomain = "Cluster.local" }), "init.dnsDomain"},
-		"certificates":            {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.CertificatesDir = "pki" }), "init.certificatesDir"},
-		"repository":              {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.ImageRepository = "Reg/UPPER" }), "init.imageRepository"},
-		"algorithm":               {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.EncryptionAlgorithm = "RSA-1024" }), "init.encryptionAlgorithm"},
-		"gate":                    {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.FeatureGates = map[string]bool{"NoSuch": true} }), `init.featureGates["NoSuch"]`},
-		"pull policy":             {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.ImagePullPolicy = "Sometimes" }), "registration.imagePullPolicy"},
-		"name":                    {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.Name = "a_b" }), "registration.name"},
-		"socket":                  {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "tcp://127.0.0.1:1" }), "registration.criSocket"},
+		"two ranges of a family": {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Pods = prefixes("10.0.0.0/16", "10.1.0.0/16") }), "init.pods"},
+		"a range of eight":       {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Services = prefixes("10.0.0.0/29") }), "init.services[0]"},
+		"a range too large":      {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Services = prefixes("10.0.0.0/8") }), "init.services[0]"},
+		"a range for no node":    {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Pods = prefixes("10.0.0.0/25") }), "init.pods[0]"},
+		"domain":                 {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.DNSDomain = "Cluster.local" }), "init.dnsDomain"},
+		"certificates":           {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.CertificatesDir = "pki" }), "init.certificatesDir"},
+		"repository":             {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.ImageRepository = "Reg/UPPER" }), "init.imageRepository"},
+		"algorithm":              {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.EncryptionAlgorithm = "RSA-1024" }), "init.encryptionAlgorithm"},
+		"gate":                   {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.FeatureGates = map[string]bool{"NoSuch": true} }), `init.featureGates["NoSuch"]`},
+		"pull policy":            {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.ImagePullPolicy = "Sometimes" }), "registration.imagePullPolicy"},
+		"name":                   {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.Name = "a_b" }), "registration.name"},
+		"socket":                 {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "tcp://127.0.0.1:1" }), "registration.criSocket"},
+		"socket without a slash": {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "unix://run/x.sock" }), "registration.criSocket"},
+		"socket without a path":  {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "unix:" }), "registration.criSocket"},
+		"relative socket":        {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "run/x.sock" }), "registration.criSocket"},
+		"a path for a socket":    {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = "/run/x.sock" }), ""},
+		"a pipe for Linux":       {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.Registration.CRISocket = pipe }), "registration.criSocket"},
+		"a pipe for a member":    {join(1, func(c *kubeadm.Config, _ *kubeadm.Join) { c.Registration.CRISocket = pipe }), "registration.criSocket"},
+		"a pipe for a worker":    {join(3, func(c *kubeadm.Config, _ *kubeadm.Join) { c.Registration.CRISocket = pipe }), ""},
+		"a pipe, one slash":      {join(3, func(c *kubeadm.Config, _ *kubeadm.Join) { c.Registration.CRISocket = "npipe:/x" }), "registration.criSocket"},
+		"a slash missing, v1.22": {of("v1.22.17", func(c *kubeadm.Config) { c.Registration.CRISocket = "unix://run/x.sock" }), "registration.criSocket"},
+		"a slash missing, v1.11": {of("v1.11.10", func(c *kubeadm.Config) { c.Registration.CRISocket = "unix://run/x.sock" }), "registration.criSocket"},
+		"a pipe, v1.14":          {of("v1.14.10", func(c *kubeadm.Config) { c.Registration.CRISocket = pipe }), "registration.criSocket"},
+		"TCP, v1.14":             {of("v1.14.10", func(c *kubeadm.Config) { c.Registration.CRISocket = "tcp://localhost:2375" }), ""},
+		"loopback":               {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.APIServer = &kubeadm.APIServer{Address: addr("127.0.0.1")} }), "apiServer.address"},
+		"loopback's network":     {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.APIServer = &kubeadm.APIServer{Address: addr("127.3.0.1")} }), "apiServer.address"},
+		"loopback of IPv6":       {join(1, func(c *kubeadm.Config, _ *kubeadm.Join) { c.APIServer = &kubeadm.APIServer{Address: addr("::1")} }), "apiServer.address"},
+		"loopback, mapped": {init(func(c *kubeadm.Config, _ *kubeadm.Init) {
+			c.APIServer = &kubeadm.APIServer{Address: addr("::ffff:127.0.0.1")}
+		}), "apiServer.address"},
+		"any address":             {init(func(c *kubeadm.Config, _ *kubeadm.Init) { c.APIServer = &kubeadm.APIServer{Address: addr("0.0.0.0")} }), ""},
 		"argument without a name": {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Scheduler.Args = kubeadm.Args{{Value: "x"}} }), "init.scheduler.args[0].name"},
 		"usages":                  {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenUsages = []string{"signing", "all"} }), "init.tokenUsages[1]"},
-		"groups":                  {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenGroups = []string{"system:masters"} }), "init.tokenGroups[0]"},
+		"usages without a group":  {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenUsages = []string{"signing"} }), "init.tokenUsages"},
+		"usages, another token": {init(func(_ *kubeadm.Config, i *kubeadm.Init) {
+			i.OtherTokens = []kubeadm.BootstrapToken{{}, {Usages: []string{"signing"}}}
+		}), "init.otherTokens[1].usages"},
+		"groups without usage": {init(func(_ *kubeadm.Config, i *kubeadm.Init) {
+			i.TokenUsages, i.TokenGroups = []string{"signing"}, []string{"system:bootstrappers:x"}
+		}), "init.tokenGroups"},
+		"both usages":       {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenUsages = []string{"signing", "authentication"} }), ""},
+		"authentication":    {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenUsages = []string{"authentication"} }), ""},
+		"a variable's name": {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.Scheduler.Env = []kubeadm.EnvVar{{Value: "x"}} }), "init.scheduler.env[0].name"},
+		"a variable's source": {init(func(_ *kubeadm.Config, i *kubeadm.Init) {
+			i.Scheduler.Env = []kubeadm.EnvVar{{Name: "A", ValueFrom: map[string]any{}}}
+		}), "init.scheduler.env[0].valueFrom"},
+		"groups": {init(func(_ *kubeadm.Config, i *kubeadm.Init) { i.TokenGroups = []string{"system:masters"} }), "init.tokenGroups[0]"},
 		"another token": {init(func(_ *kubeadm.Config, i *kubeadm.Init) {
 			i.OtherTokens = []kubeadm.BootstrapToken{{Token: quorate.Sensitive([]byte("x"))}}
 		}), "init.otherTokens[0].token"},
@@ -306,16 +365,16 @@ func TestErrorsSayWhere(t *testing.T) {
 		"kind twice, other API": {two + strings.ReplaceAll(clusterDoc, "v1beta4", "v1beta3"), "line 11: ClusterConfiguration: is in the file twice, first in line 7"},
 		"unknown API version":   {strings.ReplaceAll(two, "v1beta4", "v1beta9"), "line 1: InitConfiguration.apiVersion: is of no version of kubeadm's configuration API"},
 		"type":                  {two + "apiServer:\n  certSANs: x\n", "line 11: ClusterConfiguration.apiServer.certSANs: want a list"},
-		"token in a TTL":        {edited(initDoc, "[{token: "+secret+"}]", "\n- {token: "+secret+"}\n- ttl: "+secret), "line 3: InitConfiguration.bootstrapTokens: token 2: ttl: want a duration"},
+		"token in a TTL":        {edited(initDoc, "[{token: "+secret+"}]", "\n- {token: "+secret+"}\n- ttl: "+secret), "line 5: InitConfiguration.bootstrapTokens[1].ttl: want a duration"},
 		"token in a timeout":    {initDoc + "timeouts:\n  discovery: " + secret + "\n", "line 7: InitConfiguration.timeouts.discovery: want a duration"},
 		"token as a version":    {strings.Replace(two, "v1.37.0", secret, 1), "line 9: ClusterConfiguration.kubernetesVersion: want a release"},
 		"token as a SAN":        {two + "apiServer: {certSANs: [\"" + secret + " \"]}\n", "line 10: ClusterConfiguration.apiServer.certSANs[0]: "},
 		"token as an endpoint":  {two + "controlPlaneEndpoint: \"" + secret + ":x\"\n", "line 10: ClusterConfiguration.controlPlaneEndpoint: "},
 		"token as a gate":       {two + "featureGates: {" + secret + ": true}\n", "line 10: ClusterConfiguration.featureGates."},
-		"token in a taint":      {edited(initDoc, "name: cp-1,", "name: cp-1, taints: [{"+secret+": a}],"), "line 5: InitConfiguration.nodeRegistration.taints: unknown field in it"},
-		"token as a volume":     {two + "apiServer: {extraVolumes: [" + secret + "]}\n", "line 10: ClusterConfiguration.apiServer.extraVolumes: want "},
+		"token in a taint":      {edited(initDoc, "name: cp-1,", "name: cp-1, taints: [{"+secret+": a}],"), "line 5: InitConfiguration.nodeRegistration.taints[0]: unknown field in it"},
+		"token as a volume":     {two + "apiServer: {extraVolumes: [" + secret + "]}\n", "line 10: ClusterConfiguration.apiServer.extraVolumes[0]: want an object"},
 		"token as a kind":       {two + "---\napiVersion: kubeadm.k8s.io/v1beta9\nkind: " + secret + "\n", "line 11: (hidden).apiVersion: "},
-		"a secret with blanks":  {edited(initDoc, secret, "\"my secret words\""), "line 3: InitConfiguration.bootstrapTokens: bootstrap token: want"},
+		"a secret with blanks":  {edited(initDoc, secret, "\"my secret words\""), "line 3: InitConfiguration.bootstrapTokens[0].token: bootstrap token: want"},
 		"a certificate key":     {initDoc + "certificateKey: " + strings.Repeat("x", 64) + "\n", "line 6: InitConfiguration.certificateKey: certificate key: want"},
 	} {
 		t.Run(name, func(t *testing.T) {

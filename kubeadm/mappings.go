@@ -1,14 +1,13 @@
 package kubeadm
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/quorate-dev/quorate"
 )
@@ -39,7 +38,7 @@ var fieldMappings = []fieldMapping{
 			at(v1beta4, v1beta4, inInit|inJoin, "nodeRegistration.kubeletExtraArgs"),
 		},
 	},
-	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]quorate.Taint { return &c.Registration.Taints },
+	mappingOf("registration.taints", taintsCodec, func(c *Config) *[]Taint { return &c.Registration.Taints },
 		at(v1alpha1, v1alpha1, inInit, "noTaintMaster").as(asNoTaint),
 		at(v1alpha2, v1beta4, inInit|inJoin, "nodeRegistration.taints")),
 	mappingOf("registration.ignorePreflightErrors", listCodec, func(c *Config) *[]string { return &c.Registration.IgnorePreflightErrors },
@@ -65,7 +64,7 @@ var fieldMappings = []fieldMapping{
 			return err
 		},
 		at: []location{
-			at(v1alpha3, v1alpha3, inJoin, "controlPlane"),
+			at(v1alpha2, v1alpha3, inJoin, "controlPlane").fromMinor(12),
 			implied(v1beta1, v1beta4, inJoin),
 		},
 	},
@@ -108,8 +107,6 @@ var fieldMappings = []fieldMapping{
 	initMapping("init.tokenGroups", listCodec, func(i *Init) *[]string { return &i.TokenGroups },
 		at(v1alpha1, v1alpha1, inInit, "tokenGroups"), implied(v1alpha2, v1beta4, inInit)),
 	initMapping("init.tokenDescription", textCodec, func(i *Init) *string { return &i.TokenDescription },
-		implied(v1alpha2, v1beta4, inInit)),
-	initMapping("init.tokenExpires", timeCodec, func(i *Init) *time.Time { return &i.TokenExpires },
 		implied(v1alpha2, v1beta4, inInit)),
 	initMapping("init.otherTokens", valueCodec[[]BootstrapToken]{
 		set: func(t []BootstrapToken) bool { return len(t) > 0 },
@@ -171,6 +168,12 @@ var fieldMappings = []fieldMapping{
 		at(v1alpha1, v1beta4, inJoin, "caCertPath")),
 	joinMapping("join.featureGates", gatesCodec, func(_ *Config, j *Join) *map[string]bool { return &j.FeatureGates },
 		at(v1alpha1, v1alpha3, inJoin, "featureGates")),
+	joinMapping("join.workerAddress", addrCodec, func(c *Config, j *Join) *netip.Addr { return ofWorker(c, &j.WorkerAddress) },
+		at(v1alpha2, v1alpha2, inJoin, "advertiseAddress").fromMinor(12),
+		at(v1alpha3, v1alpha3, inJoin, "apiEndpoint.advertiseAddress")),
+	joinMapping("join.workerPort", intCodec, func(c *Config, j *Join) *int { return ofWorker(c, &j.WorkerPort) },
+		at(v1alpha2, v1alpha2, inJoin, "bindPort").fromMinor(12),
+		at(v1alpha3, v1alpha3, inJoin, "apiEndpoint.bindPort")),
 	joinMapping("join.caHashes", listCodec, func(_ *Config, j *Join) *[]string { return &j.CAHashes },
 		at(v1alpha1, v1alpha3, inJoin, "discoveryTokenCACertHashes"),
 		at(v1beta1, v1beta4, inJoin, "discovery.bootstrapToken.caCertHashes")),
@@ -200,7 +203,10 @@ var fieldMappings = []fieldMapping{
 		},
 		implied(v1alpha1, v1alpha1, inCluster),
 		at(v1alpha2, v1beta4, inCluster, "etcd.external")),
-	etcdMapping("endpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.Endpoints }),
+	etcdMapping("endpoints", valueCodec[[]string]{
+		set: func(l []string) bool { return l != nil }, // none is what kubeadm of most versions takes
+		enc: listCodec.enc, dec: listCodec.dec,
+	}, func(e *ExternalEtcd) *[]string { return &e.Endpoints }),
 	etcdMapping("httpEndpoints", listCodec, func(e *ExternalEtcd) *[]string { return &e.HTTPEndpoints }),
 	etcdMapping("caFile", textCodec, func(e *ExternalEtcd) *string { return &e.CAFile }),
 	etcdMapping("certFile", textCodec, func(e *ExternalEtcd) *string { return &e.CertFile }),
@@ -284,7 +290,20 @@ var fieldMappings = []fieldMapping{
 	mappingOf("skipPhases", listCodec, func(c *Config) *[]string { return &c.SkipPhases },
 		at(v1beta1, v1beta2, inFlag, "skip-phases"),
 		at(v1beta3, v1beta4, inInit|inJoin, "skipPhases")),
-	mappingOf("patchesDir", textCodec, func(c *Config) *string { return &c.PatchesDir },
+	present("patches", func(c *Config) bool { return c.Patches != nil },
+		func(c *Config) {
+			if c.Patches == nil {
+				c.Patches = &Patches{}
+			}
+		},
+		implied(v1alpha1, v1beta2, inInit|inJoin),
+		at(v1beta3, v1beta4, inInit|inJoin, "patches")),
+	mappingOf("patches.directory", textCodec, func(c *Config) *string {
+		if c.Patches == nil {
+			return nil
+		}
+		return &c.Patches.Directory
+	},
 		at(v1beta3, v1beta4, inInit|inJoin, "patches.directory")),
 
 	mappingOf("timeouts.controlPlane", durationCodec, func(c *Config) **quorate.Duration { return &c.Timeouts.ControlPlane },
@@ -347,9 +366,18 @@ func apiServer[T any](c *Config, ptr func(*APIServer) *T) *T {
 	return ptr(c.APIServer)
 }
 
+// ofWorker is a field that only workers have.
+func ofWorker[T any](c *Config, p *T) *T {
+	if c.APIServer != nil {
+		return nil
+	}
+	return p
+}
+
 func endpointAt(name string) []location {
 	return []location{
 		at(v1alpha1, v1alpha2, inInit, "api."+name),
+		at(v1alpha2, v1alpha2, inJoin, name).fromMinor(12),
 		at(v1alpha3, v1alpha3, inInit|inJoin, "apiEndpoint."+name),
 		at(v1beta1, v1beta4, inInit, "localAPIEndpoint."+name),
 		at(v1beta1, v1beta4, inJoin, "controlPlane.localAPIEndpoint."+name),
@@ -417,25 +445,11 @@ var ttlCodec = valueCodec[quorate.Duration]{
 	},
 }
 
-// timeCodec is a moment, to the second.
-var timeCodec = valueCodec[time.Time]{
-	set: func(t time.Time) bool { return !t.IsZero() },
-	enc: func(t time.Time) any { return t.UTC().Format(time.RFC3339) },
-	dec: func(v any) (time.Time, error) {
-		s, ok := v.(string)
-		t, err := time.Parse(time.RFC3339, s)
-		if !ok || err != nil {
-			return time.Time{}, misread("a moment, as in 2026-01-02T15:04:05Z")
-		}
-		return t.UTC(), nil
-	},
-}
-
 // bootstrapTokens are the tokens as objects, from v1alpha2 on; none if kubeadm is
 // to make one by itself.
 func (c *Config) bootstrapTokens() []any {
 	first := BootstrapToken{
-		Token: c.Token, TTL: c.Init.TokenTTL, Expires: c.Init.TokenExpires,
+		Token: c.Token, TTL: c.Init.TokenTTL,
 		Usages: c.Init.TokenUsages, Groups: c.Init.TokenGroups, Description: c.Init.TokenDescription,
 	}
 	if len(c.Init.OtherTokens) == 0 && first.unset() {
@@ -445,19 +459,13 @@ func (c *Config) bootstrapTokens() []any {
 }
 
 func (b BootstrapToken) unset() bool {
-	return b.Token.Len() == 0 && b.TTL == 0 && b.Expires.IsZero() && len(b.Usages) == 0 && len(b.Groups) == 0 && b.Description == ""
+	return b.Token.Len() == 0 && b.TTL == 0 && len(b.Usages) == 0 && len(b.Groups) == 0 && b.Description == ""
 }
 
 func (b BootstrapToken) object() any {
-	token := map[string]any{}
+	token := map[string]any{"ttl": ttlCodec.enc(b.TTL)}
 	if b.Token.Len() > 0 {
 		token["token"] = string(b.Token.Bytes())
-	}
-	if b.Expires.IsZero() || b.TTL != 0 {
-		token["ttl"] = ttlCodec.enc(b.TTL)
-	}
-	if !b.Expires.IsZero() {
-		token["expires"] = timeCodec.enc(b.Expires)
 	}
 	if b.Description != "" {
 		token["description"] = b.Description
@@ -474,8 +482,9 @@ func (b BootstrapToken) object() any {
 func bootstrapTokenOf(v any) (b BootstrapToken, err error) {
 	token, ok := v.(map[string]any)
 	if !ok && v != nil {
-		return b, misread("a list of tokens with their fields")
+		return b, misread("a token with its fields")
 	}
+	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(token)) {
 		switch value := token[name]; name {
 		case "token":
@@ -485,19 +494,18 @@ func bootstrapTokenOf(v any) (b BootstrapToken, err error) {
 		case "ttl":
 			b.TTL, err = ttlCodec.dec(value)
 		case "expires":
-			b.Expires, err = timeCodec.dec(value)
+			err = errors.New("kubeadm fills in a ttl beside it, and then refuses the two: set ttl")
 		case "usages":
 			b.Usages, err = listOf(value)
 		case "groups":
 			b.Groups, err = listOf(value)
 		default:
-			return b, misread("a token's own fields: token, ttl, expires, usages, groups, description")
+			errs = append(errs, misread("a token's own fields: token, ttl, usages, groups, description"))
+			continue
 		}
-		if err != nil {
-			return b, fmt.Errorf("%s: %w", name, err)
-		}
+		errs = append(errs, part("."+name, err))
 	}
-	return b, nil
+	return b, errors.Join(errs...)
 }
 
 func putBootstrapTokens(c *Config, v any) error {
@@ -505,20 +513,13 @@ func putBootstrapTokens(c *Config, v any) error {
 	if !ok {
 		return misread("a list of tokens with their fields")
 	}
-	var tokens []BootstrapToken
-	for i, item := range items {
-		token, err := bootstrapTokenOf(item)
-		if err != nil {
-			return fmt.Errorf("token %d: %w", i+1, err)
-		}
-		tokens = append(tokens, token)
-	}
-	if len(tokens) == 0 {
-		return nil
+	tokens, err := eachItem(items, bootstrapTokenOf)
+	if err != nil || len(tokens) == 0 {
+		return err
 	}
 	first := tokens[0]
 	c.Token = first.Token
-	c.Init.TokenTTL, c.Init.TokenExpires, c.Init.TokenDescription = first.TTL, first.Expires, first.Description
+	c.Init.TokenTTL, c.Init.TokenDescription = first.TTL, first.Description
 	c.Init.TokenUsages, c.Init.TokenGroups = first.Usages, first.Groups
 	c.Init.OtherTokens = tokens[1:]
 	if len(tokens) == 1 {

@@ -124,6 +124,18 @@ func (n Node) path() string {
 	return JoinPath
 }
 
+// taintsOf keeps none and the default apart.
+func taintsOf(described []quorate.Taint) []Taint {
+	if described == nil {
+		return nil
+	}
+	taints := make([]Taint, len(described))
+	for i, t := range described {
+		taints[i] = Taint{Key: t.Key, Value: t.Value, Effect: t.Effect}
+	}
+	return taints
+}
+
 func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 	cfg := Config{
 		Version:    c.Version,
@@ -133,12 +145,14 @@ func nodeConfig(c quorate.Cluster, n quorate.Node, s Secrets) Config {
 			CRISocket:             c.Kubeadm.CRISocket,
 			NodeIPs:               n.Addresses,
 			Labels:                n.Labels,
-			Taints:                n.Taints,
+			Taints:                taintsOf(n.Taints),
 			IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		},
-		Token:      s.Token,
-		PatchesDir: c.Kubeadm.PatchesDir,
-		Timeouts:   timeouts(c.Kubeadm.Timeouts),
+		Token:    s.Token,
+		Timeouts: timeouts(c.Kubeadm.Timeouts),
+	}
+	if c.Kubeadm.PatchesDir != "" {
+		cfg.Patches = &Patches{Directory: c.Kubeadm.PatchesDir}
 	}
 	if kubeletByFlags(c) {
 		cfg.Registration.KubeletArgs = ArgsOf(asKubeletFlags(overlay(kubeletDefaults(), c.Kubeadm.Kubelet)))

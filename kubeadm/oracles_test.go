@@ -240,16 +240,16 @@ func drawMore(t *rapid.T, c kubeadm.Config) kubeadm.Config {
 	no := false
 	changes := map[string]func(*kubeadm.Config){
 		"taints": func(c *kubeadm.Config) {
-			c.Registration.Taints = []quorate.Taint{{Key: "example.org/pool", Value: "a", Effect: "NoSchedule"}}
+			c.Registration.Taints = []kubeadm.Taint{{Key: "example.org/pool", Value: "a", Effect: "NoSchedule"}}
 		},
-		"no taints": func(c *kubeadm.Config) { c.Registration.Taints = []quorate.Taint{} },
+		"no taints": func(c *kubeadm.Config) { c.Registration.Taints = []kubeadm.Taint{} },
 		"kubelet args": func(c *kubeadm.Config) {
 			c.Registration.KubeletArgs = c.Registration.KubeletArgs.With("v", "3")
 		},
 		"pull policy":           func(c *kubeadm.Config) { c.Registration.ImagePullPolicy = "IfNotPresent" },
 		"pull serial":           func(c *kubeadm.Config) { c.Registration.ImagePullSerial = &no },
 		"phases":                func(c *kubeadm.Config) { c.SkipPhases = []string{"preflight"} },
-		"patches":               func(c *kubeadm.Config) { c.PatchesDir = "/etc/kubernetes/patches" },
+		"patches":               func(c *kubeadm.Config) { c.Patches = &kubeadm.Patches{Directory: "/etc/kubernetes/patches"} },
 		"timeouts":              func(c *kubeadm.Config) { c.Timeouts.Discovery = new(quorate.Duration(7 * time.Minute)) },
 		"control plane timeout": func(c *kubeadm.Config) { c.Timeouts.ControlPlane = new(quorate.Duration(6 * time.Minute)) },
 		"more timeouts": func(c *kubeadm.Config) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -152,10 +153,14 @@ func (c Config) outdated() quorate.Problems {
 // convert changes what the new version has elsewhere in another form, and leaves
 // out what its components have lost.
 func (r *reader) convert(c *Config, from quorate.Version, p *quorate.Problems) {
+	old, now := r.newest(), apiFor(c.Version)
 	if c.Init == nil {
+		if now >= v1beta1 {
+			// It is in all that kubeadm has written, without effect, and kubeadm drops it.
+			c.Join.WorkerAddress, c.Join.WorkerPort = netip.Addr{}, 0
+		}
 		return
 	}
-	old, now := r.newest(), apiFor(c.Version)
 	i := c.Init
 	if now >= v1beta1 && old < v1beta1 {
 		r.convertImages(i, from)
@@ -240,6 +245,7 @@ func (r *reader) read(data []byte) (configs []Config, err error) {
 		r.all = maps.Clone(r.docs)
 		configs = r.configs()
 	}
+	slices.SortStableFunc(r.refused, func(a, b quorate.Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return configs, redact(r.refused, r.secrets).Err(fileIsWhat)
 }
 
@@ -247,12 +253,30 @@ func (r *reader) refuse(doc *sourceDoc, path, format string, args ...any) {
 	r.refused = append(r.refused, problemAt(doc, path, quorate.Refused, fmt.Sprintf(format, args...)))
 }
 
+// misread refuses every part of a value that is not read, at its own place.
+func (r *reader) misread(doc *sourceDoc, path string, err error) {
+	switch e := err.(type) { //nolint:errorlint // the errors are this package's own, and taken apart here
+	case interface{ Unwrap() []error }:
+		for _, each := range e.Unwrap() {
+			r.misread(doc, path, each)
+		}
+	case *partError:
+		r.misread(doc, path+e.at, e.err)
+	default:
+		r.refuse(doc, path, "%v", err)
+	}
+}
+
 func (r *reader) warn(doc *sourceDoc, path, format string, args ...any) {
 	r.notes = append(r.notes, problemAt(doc, path, quorate.Warned, fmt.Sprintf(format, args...)))
 }
 
 func problemAt(doc *sourceDoc, path string, s quorate.Severity, message string) quorate.Problem {
-	at := strings.TrimSuffix(shownName(doc.kind)+"."+shownPath(path), ".")
+	name := doc.name
+	if doc.kind != "" {
+		name = shownName(doc.kind)
+	}
+	at := strings.TrimSuffix(name+"."+shownPath(path), ".")
 	return quorate.Problem{Path: at, Line: doc.lineOf(path), Message: message, Severity: s}
 }
 
@@ -279,8 +303,12 @@ func (r *reader) add(doc *sourceDoc) {
 	where, a := docOf(doc.apiVersion, doc.kind)
 	doc.api = a
 	switch {
-	case doc.apiVersion == "" || doc.kind == "":
-		r.refuse(doc, "", "has no apiVersion or no kind")
+	case doc.apiVersion == "" && doc.kind == "":
+		r.refuse(doc, "", "has neither apiVersion nor kind, by which kubeadm knows what a document is")
+	case doc.kind == "":
+		r.refuse(doc, "", "has no kind, by which kubeadm knows what a document is")
+	case doc.apiVersion == "":
+		r.refuse(doc, "", "has no apiVersion, by which kubeadm knows what a document is")
 	case where == 0 && a == 0 && strings.HasPrefix(doc.apiVersion, "kubeadm.k8s.io/"):
 		r.refuse(doc, "apiVersion", "is of no version of kubeadm's configuration API: want v1alpha1 to v1alpha3 or v1beta1 to v1beta4")
 	case where == 0:
@@ -433,9 +461,6 @@ func (r *reader) before(c *Config) {
 func (r *reader) after(c *Config) {
 	if join := r.docs[inJoin]; c.Join != nil && join.api <= v1alpha3 {
 		r.oldTokens(c, join)
-		if join.api == v1alpha3 && c.APIServer == nil {
-			delete(join.fields, "apiEndpoint") // workers have one too, and kubeadm makes no use of it
-		}
 	}
 	master := r.docs[inInit]
 	if c.Init == nil || master == nil || master.api != v1alpha1 {
@@ -521,9 +546,15 @@ func (r *reader) dropImpliedJoin(c *Config) {
 		c.Join.CACertPath = ""
 	}
 	c.Join.File = strings.TrimPrefix(c.Join.File, "file://")
+	if c.Join.WorkerPort == defaultBindPort {
+		c.Join.WorkerPort = 0
+	}
 	dropTimeout(&c.Timeouts)
 	dropIf(r.docs[inJoin].fields, "clusterName", "kubernetes")
 }
+
+// defaultBindPort is kubeadm's, from DefaultAPIBindPort.
+const defaultBindPort = 6443
 
 // dropTimeout drops the one that no kubeadm init or join waits for.
 func dropTimeout(t *Timeouts) {
@@ -610,7 +641,7 @@ func (r *reader) take(c *Config, l fieldMapping, from location) {
 			v = r.release(c, doc, v)
 		}
 		if err := l.read(c, from, v); err != nil {
-			r.refuse(doc, from.path, "%v", err)
+			r.misread(doc, from.path, err)
 		}
 	}
 }
@@ -653,8 +684,13 @@ func (r *reader) release(c *Config, doc *sourceDoc, v any) any {
 		return text
 	}
 	if exact := releasePattern.FindStringSubmatch(text); exact != nil {
-		r.warn(doc, at, "is a build of %s, which takes its place: a version has no field for the rest", exact[1])
-		return exact[1]
+		// What is before a + says which release comes first, as kubeadm compares them.
+		release, _, _ := strings.Cut(text, "+")
+		if _, err := quorate.ParseVersion(release); err != nil {
+			release = exact[1]
+		}
+		r.warn(doc, at, "is a build of %s, which takes its place: a version has no field for the rest", release)
+		return release
 	}
 	if !labelPattern.MatchString(text) {
 		return v
@@ -734,6 +770,11 @@ var keyInPath = regexp.MustCompile(`\["((?:\\.|[^"\\])*)"\]`)
 
 // locate finds where the file has a field of the Config, or would have it.
 func (r *reader) locate(field string, c Config) (*sourceDoc, string) {
+	if item, found := tokenItem(field); c.Init != nil && found {
+		if doc := r.docHolding(at(v1alpha2, v1beta4, inInit, tokenList), c); doc != nil {
+			return doc, tokenList + item
+		}
+	}
 	var best *sourceDoc
 	var path, name string
 	for _, l := range fieldMappings {
@@ -747,11 +788,11 @@ func (r *reader) locate(field string, c Config) (*sourceDoc, string) {
 			}
 		}
 	}
-	if best == nil && (strings.HasPrefix(field, "init.token") || strings.HasPrefix(field, "init.otherTokens")) {
-		return r.locate("token", c) // the one list of them
-	}
 	if best == nil {
 		return nil, ""
+	}
+	if path == "discoveryTokenAPIServers" {
+		return best, path + endpointItem(field)
 	}
 	rest := keyInPath.ReplaceAllStringFunc(field[len(name):], func(k string) string {
 		text, err := strconv.Unquote(k[1 : len(k)-1])
@@ -761,6 +802,47 @@ func (r *reader) locate(field string, c Config) (*sourceDoc, string) {
 		return "." + text
 	})
 	return best, strings.TrimPrefix(path+rest, ".")
+}
+
+const tokenList = "bootstrapTokens"
+
+var otherTokens = regexp.MustCompile(`\Ainit\.otherTokens\[(\d+)\]`)
+
+// tokenItem is the place in the list of tokens of a field of the Config that is in
+// it; the whole list for all but the first.
+func tokenItem(field string) (item string, found bool) {
+	switch rest, first := strings.CutPrefix(field, "init.token"); {
+	case field == "token":
+		return "[0].token", true
+	case field == "init.otherTokens":
+		return "", true
+	case field == "init.tokenTTL":
+		return "[0].ttl", true
+	case first && rest != "":
+		return "[0]." + strings.ToLower(rest[:1]) + rest[1:], true
+	}
+	if at := otherTokens.FindStringSubmatch(field); at != nil {
+		return "[" + next(at[1]) + "]" + field[len(at[0]):], true
+	}
+	return "", false
+}
+
+// endpointItem is the place of an endpoint in the list of them; the whole list for
+// all but the first.
+func endpointItem(field string) string {
+	if index, found := strings.CutPrefix(field, "join.otherEndpoints["); found {
+		return "[" + next(strings.TrimSuffix(index, "]")) + "]"
+	}
+	if field == "join.endpoint" {
+		return "[0]"
+	}
+	return ""
+}
+
+// next is the number after one in a path that this package has written.
+func next(index string) string {
+	n, _ := strconv.Atoi(index)
+	return strconv.Itoa(n + 1)
 }
 
 func (r *reader) docHolding(at location, c Config) *sourceDoc {

@@ -144,7 +144,7 @@ func TestParseRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"nothing":              {"", "no document of kubeadm's configuration"},
 		"something else":       {"apiVersion: v1\nkind: Pod\n", "no document of kubeadm's configuration"},
-		"no kind":              {"apiVersion: kubeadm.k8s.io/v1beta4\n", "has no apiVersion or no kind"},
+		"no kind":              {"apiVersion: kubeadm.k8s.io/v1beta4\n", "line 1: document 1: has no kind"},
 		"a list":               {"- a\n", "document 1: want fields with values"},
 		"no YAML":              {"a: [\n", "line 1: document 1: cannot be read as YAML: did not find expected node content"},
 		"a key twice":          {init + "certificateKey: secretsecret\ncertificateKey: b\n", `line 4: document 1: key "certificateKey" is there twice, first in line 3`},
@@ -153,10 +153,10 @@ func TestParseRefuses(t *testing.T) {
 		"args as map":          {init + "nodeRegistration: {kubeletExtraArgs: {v: \"2\"}}\n", "want a list of names and values"},
 		"address":              {init + "localAPIEndpoint: {advertiseAddress: x}\n", "want an IPv4 or IPv6 address"},
 		"port":                 {init + "localAPIEndpoint: {bindPort: 1.5}\n", "want a whole number"},
-		"token in a TTL":       {init + "bootstrapTokens: [{ttl: abcdef.secretsecret0123}]\n", "line 3: InitConfiguration.bootstrapTokens: token 1: ttl: want a duration with its unit"},
+		"token in a TTL":       {init + "bootstrapTokens: [{ttl: abcdef.secretsecret0123}]\n", "line 3: InitConfiguration.bootstrapTokens[0].ttl: want a duration with its unit"},
 		"token in a key":       {init + "bootstrapTokens: [{abcdef.secretsecret0123: a}]\n", "want a token's own fields"},
 		"token in a key twice": {init + "abcdef.secretsecret0123: 1\nabcdef.secretsecret0123: 2\n", "line 4: document 1: a key is there twice, first in line 3"},
-		"two argument lists":   {init + "nodeRegistration:\n  kubeletExtraArgs:\n  - {value: x}\n", "line 4: InitConfiguration.nodeRegistration.kubeletExtraArgs: want a list of names and values, none without a name"},
+		"two argument lists":   {init + "nodeRegistration:\n  kubeletExtraArgs:\n  - {value: x}\n", "line 5: InitConfiguration.nodeRegistration.kubeletExtraArgs[0]: want an argument with a name"},
 		"unknown field inside": {init + "nodeRegistration: {taints: [{key: a, effekt: b}]}\n", "unknown field"},
 	} {
 		t.Run(name, func(t *testing.T) {

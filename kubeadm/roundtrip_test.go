@@ -112,12 +112,12 @@ func (d drawer) registration() Registration {
 	r := Registration{
 		Name:            "cp-1",
 		CRISocket:       "unix:///run/" + nasty().Draw(d.T, "socket"),
-		Taints:          maybe(d, "registration.taints", rapid.SampledFrom([][]quorate.Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}})),
+		Taints:          maybe(d, "registration.taints", rapid.SampledFrom([][]Taint{nil, {}, {{Key: "a/b", Value: "true", Effect: "NoExecute"}}})),
 		ImagePullPolicy: maybe(d, "registration.imagePullPolicy", rapid.SampledFrom([]string{"Always", "Never"})),
 		ImagePullSerial: maybe(d, "registration.imagePullSerial", rapid.Ptr(rapid.Bool(), false)),
 	}
 	if d.api == v1alpha1 && len(r.Taints) > 0 {
-		r.Taints = []quorate.Taint{}
+		r.Taints = []Taint{}
 	}
 	if d.can("registration.kubeletArgs") {
 		r.NodeIPs = rapid.SampledFrom([][]netip.Addr{nil, {netip.MustParseAddr("fd00::1")}, {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")}}).Draw(d.T, "node IPs")
@@ -221,7 +221,7 @@ func drawConfig(t *rapid.T, join bool) Config {
 		APIServer:    &APIServer{Address: netip.MustParseAddr("fd00::1"), Port: 6443},
 		Token:        quorate.Sensitive([]byte("abcdef.0123456789abcdef")),
 		SkipPhases:   maybe(d, "skipPhases", list()),
-		PatchesDir:   maybe(d, "patchesDir", rapid.Just("/etc/kubernetes/patches")),
+		Patches:      maybe(d, "patches.directory", rapid.SampledFrom([]*Patches{{}, {Directory: "/etc/kubernetes/patches"}})),
 		Timeouts:     d.timeouts(),
 	}
 	if own := apiFor(c.Version); own != a {

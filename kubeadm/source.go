@@ -27,6 +27,8 @@ const (
 
 // sourceDoc is a document of a file, with the lines where its fields are.
 type sourceDoc struct {
+	// name in problems of a document without a kind.
+	name             string
 	apiVersion, kind string
 	api              api
 	fields           map[string]any
@@ -148,7 +150,7 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 		return nil
 	}
 	root := r.nodes()
-	doc := &sourceDoc{line: r.line, lines: map[string]int{}}
+	doc := &sourceDoc{name: r.name, line: r.line, lines: map[string]int{}}
 	doc.apiVersion, _ = object["apiVersion"].(string)
 	doc.kind, _ = object["kind"].(string)
 	twice := false
@@ -180,16 +182,61 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 		refuse(doc.lineOf(path), "a value that is not UTF-8")
 		return nil
 	}
-	if outer && doc.kind == "ConfigMap" && doc.apiVersion == "v1" {
-		if inner, found := r.configMap(object, root, p); found {
+	if outer && doc.apiVersion == "v1" {
+		if inner, found := r.wrapped(doc.kind, object, root, p); found {
 			return inner
 		}
 	}
-	prune(object, "")
+	readNulls(object, "", kindsOf(doc.apiVersion, doc.kind))
 	delete(object, "apiVersion")
 	delete(object, "kind")
 	doc.fields = object
 	return []*sourceDoc{doc}
+}
+
+// wrapped reads the documents in a ConfigMap, or in a list of them as "kubectl get"
+// writes it; found reports whether there is any. What else is in the list is a
+// document too, and as strange as outside of it.
+func (r rawDoc) wrapped(kind string, object map[string]any, root *yamlnode.Node, p *quorate.Problems) (docs []*sourceDoc, found bool) {
+	switch kind {
+	case "ConfigMap":
+		return r.configMap(object, root, p)
+	case "List", "ConfigMapList":
+	default:
+		return nil, false
+	}
+	items, _ := object["items"].([]any)
+	nodes := childNode(root, "items")
+	for i, item := range items {
+		fields, _ := item.(map[string]any)
+		of := r
+		of.name = fmt.Sprintf("%s, items[%d]", r.name, i)
+		var node *yamlnode.Node
+		if nodes != nil && i < len(nodes.Content) {
+			node = nodes.Content[i]
+			of.line = r.lineOf(node)
+		}
+		strange := &sourceDoc{name: of.name, line: of.line, fields: fields}
+		strange.apiVersion, _ = fields["apiVersion"].(string)
+		strange.kind, _ = fields["kind"].(string)
+		if strange.apiVersion == "" && strange.kind == "" && kind == "ConfigMapList" {
+			strange.apiVersion, strange.kind = "v1", "ConfigMap" // a typed list says it once
+		}
+		if strange.apiVersion == "v1" && strange.kind == "ConfigMap" {
+			if inner, has := of.within(r).configMap(fields, node, p); has {
+				docs, found = append(docs, inner...), true
+				continue
+			}
+		}
+		docs = append(docs, strange)
+	}
+	return docs, found
+}
+
+// within is an item of a document, which counts lines as that does.
+func (r rawDoc) within(outer rawDoc) rawDoc {
+	outer.name = r.name
+	return outer
 }
 
 // configMap reads the documents that are values of a ConfigMap's data; found
@@ -315,26 +362,6 @@ func replaced(v any, path string) string {
 		}
 	}
 	return ""
-}
-
-// prune drops fields that are null, which to kubeadm are not there. An argument
-// without a value is there.
-func prune(v any, name string) {
-	switch v := v.(type) {
-	case map[string]any:
-		args := strings.HasSuffix(name, "ExtraArgs") || name == "extraArgs"
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if v[name] == nil && !args {
-				delete(v, name)
-				continue
-			}
-			prune(v[name], name)
-		}
-	case []any:
-		for _, item := range v {
-			prune(item, "")
-		}
-	}
 }
 
 var (

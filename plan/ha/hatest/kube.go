@@ -161,7 +161,11 @@ func (h *host) kubeadmReset() {
 }
 
 func (h *host) register(r kubeadm.Registration, tainted bool) error {
-	h.cluster.nodes[h.node.Name] = &node{tainted: tainted && r.Taints == nil, labels: r.Labels, taints: r.Taints, kubelet: h.version("kubelet")}
+	var taints []quorate.Taint
+	for _, t := range r.Taints {
+		taints = append(taints, quorate.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
+	}
+	h.cluster.nodes[h.node.Name] = &node{tainted: tainted && r.Taints == nil, labels: r.Labels, taints: taints, kubelet: h.version("kubelet")}
 	if err := h.writeKubelet(r); err != nil {
 		return err
 	}
