@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
@@ -196,9 +197,12 @@ func TestEveryFieldIsBroughtAboutOrRefused(t *testing.T) {
 	}
 	shared := start(t)
 	before := filesOf(t, shared)
-	for _, path := range all {
+	for n, path := range all {
 		field, ok := survey.FieldOf(path)
 		require.True(t, ok, "%s is in no class", path)
+		if tier.Race && n%8 != 0 { // to which one field is like another
+			continue
+		}
 		for i, change := range changes[path] {
 			t.Run(fmt.Sprintf("%s %d", path, i), func(t *testing.T) {
 				changed := cfg
