@@ -1,34 +1,48 @@
 package plan
 
 import (
-	"fmt"
-	"runtime/debug"
+	"github.com/quorate-dev/quorate/internal/termsafe"
+	"github.com/quorate-dev/quorate/plan/internal/guard"
 )
 
 // described is what an Action is made of, as far as it says.
 type described struct {
 	Description
-	// fault is of an Action whose Describe panicked, nil of all others. It is a
+	// fault is of an Action whose Describe did not return, nil of all others. It is a
 	// function, because fmt prints nothing of what that holds: no secret of the plan
 	// has been taken out yet.
-	fault func(redact func(string) string) *PanicError
+	fault func(*Plan) *PanicError
 }
 
 // ask has an Action describe itself.
-func ask(a Action) (d *described) {
-	d = &described{}
+func ask(a Action) *described {
+	d := &described{}
 	able, ok := a.(Describer)
 	if !ok {
 		return d
 	}
-	defer func() {
-		if value := recover(); value != nil {
-			text, stack := fmt.Sprint(value), string(debug.Stack())
-			d.fault = func(redact func(string) string) *PanicError { return &PanicError{Value: redact(text), Stack: stack} }
-		}
-	}()
-	d.Description = able.Describe()
+	if fault := guard.Call(func() { d.Description = able.Describe() }); fault != nil {
+		d.fault = func(p *Plan) *PanicError { return p.panicked(fault) }
+	}
 	return d
+}
+
+// maxPanic bounds what is kept of a panic's value, in bytes.
+const maxPanic = 4 << 10
+
+// panicked is the error of what did not return, without the plan's secrets.
+func (p *Plan) panicked(f *guard.Fault) *PanicError {
+	return &PanicError{Value: termsafe.Cut(p.redact(f.Value), maxPanic, "..."), Stack: p.redact(f.Stack)}
+}
+
+// guard calls what an embedder has handed in, and returns its error, or a *PanicError if
+// it did not return.
+func (p *Plan) guard(f func() error) error {
+	var err error
+	if fault := guard.Call(func() { err = f() }); fault != nil {
+		return p.panicked(fault)
+	}
+	return err
 }
 
 // describable reports the Actions whose Describe panicked, each as its
@@ -38,7 +52,7 @@ func (p *Plan) describable() error {
 	for i, d := range p.described {
 		if d.fault != nil {
 			s := p.steps[i]
-			failed = append(failed, &StepError{Step: s.ID, Host: s.Host, Phase: Checking, Attempt: 1, Err: d.fault(p.redact)})
+			failed = append(failed, &StepError{Step: s.ID, Host: s.Host, Phase: Checking, Attempt: 1, Err: d.fault(p)})
 		}
 	}
 	if len(failed) == 0 {

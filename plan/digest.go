@@ -75,6 +75,16 @@ func (s digester) digest(path string, sum [sha256.Size]byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// preview is the Digest of a preview.
+func (s digester) preview(p *Preview) string {
+	without := *p
+	without.Digest = ""
+	h := s.hash()
+	_, _ = h.Write([]byte("preview\n"))
+	_, _ = h.Write(without.JSON())
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // content identifies a content, a secret one only under the key.
 func (s digester) content(c quorate.Content) string {
 	if c.IsSensitive() && s.key == nil {

@@ -24,8 +24,9 @@ type Host struct {
 	conn   transport.Conn
 	files  transport.Filer
 	report func(string)
-	redact func(string) string
-	trips  atomic.Int64
+	// secrets are those of the run's plan.
+	secrets *secretTexts
+	trips   atomic.Int64
 	// seen is what Stat found, nil but in a preview.
 	seen *sightings
 	// prefetched is what was read ahead for the checks of all steps, and answers is
@@ -41,7 +42,7 @@ type Host struct {
 func NewHost(name string, conn transport.Conn) *Host {
 	return &Host{
 		Name: name, conn: conn, files: transport.FilesOf(conn),
-		report: func(string) {}, redact: func(s string) string { return s }, shared: &Shared{},
+		report: func(string) {}, shared: &Shared{},
 	}
 }
 
@@ -76,41 +77,12 @@ func (h *Host) RunInput(ctx context.Context, stdin io.Reader, argv ...string) ([
 	if err == nil && out.Over {
 		return nil, fmt.Errorf("%s: %s: more than %d bytes of output", h.Name, argv[0], capped.Output)
 	}
-	return []byte(h.redact(out.Bytes.String())), h.redactError(err)
-}
-
-// redactError hides what a host quotes, in its complaint or as it ends a
-// connection, of what it was sent.
-func (h *Host) redactError(err error) error {
-	if err == nil || h.redact(err.Error()) == err.Error() && !h.wordsDiffer(err) {
-		return err
+	text := out.Bytes.String()
+	if err == nil {
+		return []byte(h.secrets.redact(text)), nil
 	}
-	filtered := transport.FilterWords(err, h.redact)
-	if text := filtered.Error(); h.redact(text) != text {
-		return &redactedError{h.redact(text), func(target error) bool { return errors.Is(err, target) }}
-	}
-	return filtered
+	return []byte(h.secrets.redactCut(text)), h.secrets.redactError(err) // it may have ended anywhere
 }
-
-// wordsDiffer reports whether there is a secret in what the error's text leaves out.
-func (h *Host) wordsDiffer(err error) bool {
-	differ := false
-	_ = transport.FilterWords(err, func(text string) string {
-		differ = differ || h.redact(text) != text
-		return text
-	})
-	return differ
-}
-
-// redactedError is an error in whose text secrets are hidden. It wraps nothing,
-// and is what the error was.
-type redactedError struct {
-	text string
-	is   func(target error) bool
-}
-
-func (e *redactedError) Error() string        { return e.text }
-func (e *redactedError) Is(target error) bool { return e.is(target) }
 
 // Script runs a POSIX shell script with variables and arguments, as the function
 // Script has it.
@@ -126,7 +98,7 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	if !ok {
 		h.trips.Add(1)
 		infos, err = h.files.Stat(ctx, paths...)
-		err = h.redactError(err)
+		err = h.secrets.redactError(err)
 	}
 	h.seen.add(infos)
 	return infos, err
@@ -137,7 +109,7 @@ func (h *Host) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 func (h *Host) Read(ctx context.Context, path string) ([]byte, error) {
 	h.trips.Add(1)
 	b, err := h.files.Read(ctx, path, capped.Output)
-	return b, h.redactError(err)
+	return b, h.secrets.redactError(err)
 }
 
 // ReadAll returns the contents of files, each of limit bytes at most (a larger one
@@ -147,14 +119,14 @@ func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 	if batch, ok := h.files.(transport.BatchReader); ok {
 		h.trips.Add(1)
 		all, err := batch.ReadAll(ctx, limit, paths...)
-		return all, h.redactError(err)
+		return all, h.secrets.redactError(err)
 	}
 	all := make([]transport.Data, 0, len(paths))
 	for _, p := range paths {
 		h.trips.Add(1)
 		b, err := h.files.Read(ctx, p, limit)
 		if err != nil {
-			return nil, h.redactError(err)
+			return nil, h.secrets.redactError(err)
 		}
 		all = append(all, transport.Bytes(b))
 	}
@@ -164,19 +136,19 @@ func (h *Host) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 // Write puts files in place, each whole or not at all, in one round trip.
 func (h *Host) Write(ctx context.Context, files ...transport.File) error {
 	h.trips.Add(1)
-	return h.redactError(h.files.Write(ctx, files...))
+	return h.secrets.redactError(h.files.Write(ctx, files...))
 }
 
 // Upload streams one large file into place.
 func (h *Host) Upload(ctx context.Context, f transport.File, r io.Reader) error {
 	h.trips.Add(1)
-	return h.redactError(h.files.Upload(ctx, f, r))
+	return h.secrets.redactError(h.files.Upload(ctx, f, r))
 }
 
 // Remove deletes files; one that is not there is no error.
 func (h *Host) Remove(ctx context.Context, paths ...string) error {
 	h.trips.Add(1)
-	return h.redactError(h.files.Remove(ctx, paths...))
+	return h.secrets.redactError(h.files.Remove(ctx, paths...))
 }
 
 // DialContext opens a connection from the host, which counts as one round trip.
@@ -188,13 +160,13 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	}
 	h.trips.Add(1)
 	conn, err := d.DialContext(ctx, network, addr)
-	return conn, h.redactError(err)
+	return conn, h.secrets.redactError(err)
 }
 
 // CheckTunnels is transport.CheckTunnels for the host, and counts as one round trip.
 func (h *Host) CheckTunnels(ctx context.Context, network, addr string) error {
 	h.trips.Add(1)
-	return h.redactError(transport.CheckTunnels(ctx, h.conn, network, addr))
+	return h.secrets.redactError(transport.CheckTunnels(ctx, h.conn, network, addr))
 }
 
 // Shared is what the steps of this run hand to each other; a Host by itself has
@@ -213,5 +185,5 @@ func (h *Host) PrefetchedAt() (time.Time, bool) {
 // Report sends the step's progress to the run's observer. The plan's secrets are
 // hidden in it, and what is not printable, which a host may have sent, is escaped.
 func (h *Host) Report(format string, args ...any) {
-	h.report(termsafe.Text(h.redact(fmt.Sprintf(format, args...))))
+	h.report(termsafe.Text(h.secrets.redact(fmt.Sprintf(format, args...))))
 }

@@ -24,7 +24,6 @@ func (quotingConn) Close() error                               { return nil }
 // is and whatever was asked, and the kind stays.
 func TestHostErrorsHideSecrets(t *testing.T) {
 	const secret = "MARKER-OF-A-SECRET"
-	hide := func(s string) string { return strings.ReplaceAll(s, secret, "[sensitive]") }
 	wrapped := fmt.Errorf("it says %s: %w", secret, fs.ErrPermission)
 	for name, err := range map[string]error{
 		"exit":          &transport.ExitError{Host: "h", Code: 1, Stderr: secret},
@@ -35,7 +34,7 @@ func TestHostErrorsHideSecrets(t *testing.T) {
 		"another":       wrapped,
 	} {
 		h := NewHost("h", quotingConn{err})
-		h.redact = hide
+		h.secrets = newSecretTexts([]string{secret})
 		_, runErr := h.Run(t.Context(), "true")
 		_, statErr := h.Stat(t.Context(), "/f")
 		_, readErr := h.Read(t.Context(), "/f")

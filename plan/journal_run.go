@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/quorate-dev/quorate/plan/internal/truncate"
@@ -34,12 +35,20 @@ func (s *scheduler) openJournal(ctx context.Context) bool {
 	}
 	j := &journaling{operator: s.Operator, run: s.id, plan: s.plan, now: s.now, unfinished: map[ID]bool{}}
 	var err error
-	if j.session, err = s.Journal.Begin(ctx, Holder{Operator: j.operator, Run: j.run, Since: s.now()}); err != nil {
+	err = s.plan.guard(func() (err error) {
+		j.session, err = s.Journal.Begin(ctx, Holder{Operator: j.operator, Run: j.run, Since: s.now()})
+		if err == nil && j.session == nil {
+			err = errors.New("the journal's Begin returned neither a session nor an error")
+		}
+		return err
+	})
+	if err != nil {
 		s.unkept(&JournalError{Op: "begin", Err: err})
 		return false
 	}
 	s.journal = j
-	left, err := UnfinishedOf(s.Journal.Records(ctx))
+	var left []Unfinished
+	err = s.plan.guard(func() (err error) { left, err = UnfinishedOf(s.Journal.Records(ctx)); return err })
 	if err != nil {
 		s.unkept(&JournalError{Op: "read", Err: err})
 		return false
@@ -68,6 +77,7 @@ func (s *scheduler) closeJournal(ctx context.Context, sum Summary) {
 	if j == nil {
 		return
 	}
+	s.journal = nil // once, whatever comes of it
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalTimeout)
 	defer cancel()
 	if j.begun {
@@ -75,7 +85,7 @@ func (s *scheduler) closeJournal(ctx context.Context, sum Summary) {
 			s.unkept(err)
 		}
 	}
-	if err := j.session.End(ctx); err != nil {
+	if err := s.plan.guard(func() error { return j.session.End(ctx) }); err != nil {
 		s.unkept(&JournalError{Op: "end", Err: err})
 	}
 }
@@ -96,12 +106,14 @@ func (j *journaling) lost() <-chan error {
 	if j == nil {
 		return nil
 	}
-	return j.session.Lost()
+	var lost <-chan error
+	_ = j.plan.guard(func() error { lost = j.session.Lost(); return nil }) // one that does not return has no channel
+	return lost
 }
 
 func (j *journaling) append(ctx context.Context, r Record) *JournalError {
 	r.Schema, r.Run, r.Time = RecordSchema, j.run, j.now().UTC().Round(0)
-	if err := j.session.Append(ctx, r); err != nil {
+	if err := j.plan.guard(func() error { return j.session.Append(ctx, r) }); err != nil {
 		return &JournalError{Op: "append", Record: r.Kind, Step: r.Step, Err: err}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate-dev/quorate/plan/internal/guard"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -125,7 +126,7 @@ func (h *Host) gather(ctx context.Context, all ...Prefetch) *prefetched {
 		case i == states:
 			found.units = parseUnits(a.Stdout)
 		default:
-			found.outputs[queryKey(queries[i])] = []byte(h.redact(string(a.Stdout)))
+			found.outputs[queryKey(queries[i])] = []byte(h.secrets.redact(string(a.Stdout)))
 		}
 	}
 	// Once it did not work it is not tried again over this connection.
@@ -251,7 +252,8 @@ func (w *worker) check(ctx context.Context, h *Host, f *answers) (Diff, error) {
 	w.preview.begin(w.i, h)
 	h.answers.Store(f)
 	defer h.answers.Store(nil)
-	return w.step.Action.Check(ctx, h)
+	diff, err := w.step.Action.Check(ctx, h)
+	return w.plan.secrets.redactDiff(diff), err
 }
 
 // firstCheck is the check before anything is applied. What was read ahead can
@@ -296,7 +298,9 @@ func (w *worker) ahead(ctx context.Context, h *Host) (r *prefetched, now bool) {
 	var all []Prefetch
 	trips := 0
 	for _, i := range w.rest {
-		reads := prefetchOf(w.plan.steps[i].Action)
+		var reads Prefetch
+		// One of another step that does not return fails that step, once it is run.
+		_ = guard.Call(func() { reads = prefetchOf(w.plan.steps[i].Action) })
 		all, trips = append(all, reads), trips+reads.roundTrips()
 	}
 	if trips < 2 {

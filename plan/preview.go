@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,9 @@ type Preview struct {
 	Disruptive int `json:"disruptive"`
 	// RoundTrips by host are what the preview itself cost.
 	RoundTrips map[string]int `json:"roundTrips"`
+	// Digest is of all else in the preview, under the key of the plan's secrets if it has
+	// one: whoever alters a preview that was saved, by whatever field, alters it.
+	Digest string `json:"digest"`
 	// Undescribed are the steps whose Actions do not say what they are made of. The
 	// preview cannot be applied then: see Runner.Apply.
 	Undescribed []ID `json:"undescribed,omitempty"`
@@ -110,6 +114,7 @@ func (r *Runner) Preview(ctx context.Context, p *Plan) (*Preview, error) {
 	for _, f := range s.failed {
 		pv.Steps[p.index[f.Step]].Why = p.redact(fmt.Sprintf("%s: %v", f.Phase, f.Err))
 	}
+	pv.Digest = s.preview.digester.preview(pv)
 	return pv, err
 }
 
@@ -153,6 +158,13 @@ func (p *previewer) look(ctx context.Context, i int, h *Host, found Diff) (Diff,
 	if c, ok := action.(Commander); ok {
 		if sp.Commands, err = c.Commands(ctx, h, found); err != nil {
 			return found, err
+		}
+		for i, command := range sp.Commands {
+			argv := make([]string, len(command.Argv))
+			for j, word := range command.Argv {
+				argv[j] = p.plan.redact(word)
+			}
+			sp.Commands[i] = Command{Argv: argv, Stdin: p.plan.redact(command.Stdin)}
 		}
 	}
 	for i := range sp.Changes {
@@ -333,8 +345,9 @@ func (e *PreviewSchemaError) Error() string {
 func (e *PreviewSchemaError) Unwrap() error { return e.Err }
 
 // ParsePreview reads what JSON returns. A failure is a *PreviewSchemaError: another
-// schema, a name that is no field's or differs from one in case or is there twice, an
-// outcome that there is not. Nothing in a preview is trusted, and nothing in it is ever
+// schema, a name that is no field's or differs from one in case or is there twice, a field
+// that JSON writes and that is not there, or one that it leaves out, an
+// outcome that there is not. Only the order of fields and white space are free. Nothing in a preview is trusted, and nothing in it is ever
 // run: Runner.Apply compares it with what it finds itself.
 func ParsePreview(b []byte) (*Preview, error) {
 	// The schema first: of another form, nothing else is to be complained of.
@@ -359,5 +372,52 @@ func ParsePreview(b []byte) (*Preview, error) {
 	if slices.ContainsFunc(p.Steps, func(s StepPreview) bool { return s.Step == "" }) {
 		return nil, &PreviewSchemaError{Err: errors.New("a step has no name")}
 	}
+	if where := unlike(untyped(b), untyped(p.JSON()), "the preview"); where != "" {
+		return nil, &PreviewSchemaError{Err: errors.New(where + " was not written by Quorate: a field is missing, or is one that is left out there")}
+	}
 	return &p, nil
+}
+
+// untyped is JSON that has been read before, without types.
+func untyped(b []byte) any {
+	var v any
+	in := json.NewDecoder(bytes.NewReader(b))
+	in.UseNumber()
+	_ = in.Decode(&v) // it is JSON
+	return v
+}
+
+// unlike returns where two documents have other fields or values, empty if nowhere.
+func unlike(a, b any, where string) string {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return where
+		}
+		for _, name := range slices.Sorted(maps.Keys(a)) {
+			if _, there := b[name]; !there {
+				return where
+			}
+			if at := unlike(a[name], b[name], where+"."+name); at != "" {
+				return at
+			}
+		}
+		return ""
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return where
+		}
+		for i := range a {
+			if at := unlike(a[i], b[i], fmt.Sprintf("%s[%d]", where, i)); at != "" {
+				return at
+			}
+		}
+		return ""
+	}
+	if a != b {
+		return where
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -78,11 +79,16 @@ func (e *StaleError) Error() string {
 // with a *StaleError if its check finds one, because somebody else works on the host
 // at the same time.
 //
-// Compared is all that the preview shows but RoundTrips, and why a step is Unknown:
-// steps and their order, hosts, titles, totals, outcomes, commands, differences (of
+// A preview in which anything was altered since is refused by its Digest. Compared
+// with what is found now is all that it shows but RoundTrips, and why a step is Unknown:
+// steps and their order, hosts, titles, totals, outcomes, commands, differences and their order (of
 // a change that only waits, not why), what is disruptive, and the files that would be
-// replaced: by their text or, where that was hidden, by their Digests. A step that was Unknown was not promised anything, and a step
-// that failed or was not reached is never what it was.
+// replaced: by their text or, where that was hidden, by their Digests. A step that was Unknown was not promised anything.
+//
+// A preview in which a step failed is refused, with one exception, for that of a Rollback: a
+// step that cannot be undone (*IrreversibleError) fails in the preview, and fails the run in
+// the same way; the others are undone as the preview shows, and what it shows as not
+// reached stays as it is.
 //
 // Secrets count if there is a private key among those that the plan's Actions
 // describe, as there is in every plan of HA's. The identity and the digests are
@@ -108,10 +114,13 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 	if seen.Plan != newDigester(p).identity(p) {
 		return Summary{}, &StaleError{OtherPlan: true}
 	}
+	if seen.Digest != newDigester(p).preview(seen) {
+		return Summary{}, &StaleError{Altered: []string{"its digest is not that of what it says"}}
+	}
 	quiet := *r
 	quiet.Observe = nil
 	now, err := quiet.Preview(ctx, p)
-	if err != nil {
+	if err != nil && !onlyIrreversible(err) {
 		return Summary{Steps: p.Len(), Outcomes: now.Totals, RoundTrips: now.RoundTrips}, err
 	}
 	if altered := alterations(seen, now); len(altered) > 0 {
@@ -125,13 +134,32 @@ func (r *Runner) Apply(ctx context.Context, p *Plan, seen *Preview) (Summary, er
 	return s.run(ctx)
 }
 
+// onlyIrreversible reports whether all that failed cannot be undone: that will be so again,
+// and a preview which says so is one of what a run does.
+func onlyIrreversible(err error) bool {
+	var failed *RunError
+	if !errors.As(err, &failed) || failed.Canceled != nil || len(failed.Failed) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(failed.Failed, func(f *StepError) bool { return !irreversible(f) })
+}
+
+func irreversible(err error) bool {
+	var never *IrreversibleError
+	return errors.As(err, &never)
+}
+
 // asShown refuses a change that the preview does not have, where nothing that this run
 // has applied can be its reason.
 func (w *worker) asShown(found Diff) error {
-	if w.shown == nil || w.applied || w.touched || w.latest > 0 || len(w.shown[w.i].Awaits) > 0 {
+	if w.shown == nil || w.applied {
 		return nil
 	}
 	was := w.shown[w.i]
+	promised := was.Outcome != Failed && was.Outcome != NotReached // or it was not to do anything
+	if promised && (w.touched || w.latest > 0 || len(was.Awaits) > 0) {
+		return nil
+	}
 	known := map[string]Change{}
 	for _, c := range was.Changes {
 		c.Text, c.Hidden = "", ""
@@ -233,7 +261,9 @@ func asSaved(p *Preview) *Preview {
 
 // differences say how a step's facts differ.
 func differences(was, is StepPreview) []string {
-	if was.Outcome != is.Outcome || was.Outcome == Failed || was.Outcome == NotReached {
+	// Where Apply gets so far, what failed cannot be undone, and what was not reached comes
+	// after that.
+	if was.Outcome != is.Outcome || was.Outcome == Failed && was.Why != is.Why {
 		out := []string{fmt.Sprintf("it was %s and is %s", orNothing(string(was.Outcome)), is.Outcome)}
 		for _, c := range is.Changes {
 			out = append(out, "new: "+c.fact())
@@ -257,6 +287,9 @@ func differences(was, is StepPreview) []string {
 	}
 	if len(out) == 0 && len(was.Changes) != len(is.Changes) {
 		out = append(out, fmt.Sprintf("%d changes, and they were %d", len(is.Changes), len(was.Changes)))
+	}
+	if len(out) == 0 && !slices.EqualFunc(was.Changes, is.Changes, func(a, b Change) bool { return a.fact() == b.fact() }) {
+		out = append(out, "the same changes in another order")
 	}
 	if !reflect.DeepEqual(was.Commands, is.Commands) {
 		out = append(out, "it would run other commands")

@@ -107,13 +107,19 @@ func TestApplyOfAnAlteredPreview(t *testing.T) {
 				}
 			}
 		},
-		"change left out": func(pv *plan.Preview) { pv.Steps[0].Changes = pv.Steps[0].Changes[:1] },
-		"change doubled":  func(pv *plan.Preview) { pv.Steps[0].Changes = append(pv.Steps[0].Changes, pv.Steps[0].Changes[1]) },
-		"change altered":  func(pv *plan.Preview) { pv.Steps[0].Changes[1].Subject = "/etc/y" },
-		"commands":        func(pv *plan.Preview) { pv.Steps[0].Commands = []plan.Command{{Argv: []string{"true"}}} },
-		"why":             func(pv *plan.Preview) { pv.Steps[2].Why = "do not mind" },
-		"plan":            func(pv *plan.Preview) { pv.Plan = "x" },
-		"undescribed":     func(pv *plan.Preview) { pv.Undescribed = []plan.ID{"a"} },
+		"changes in another order": func(pv *plan.Preview) {
+			pv.Steps[0].Changes[0], pv.Steps[0].Changes[1] = pv.Steps[0].Changes[1], pv.Steps[0].Changes[0]
+		},
+		"round trips":          func(pv *plan.Preview) { pv.RoundTrips["h"]++ },
+		"round trips left out": func(pv *plan.Preview) { pv.RoundTrips = nil },
+		"digest":               func(pv *plan.Preview) { pv.Digest = "" },
+		"change left out":      func(pv *plan.Preview) { pv.Steps[0].Changes = pv.Steps[0].Changes[:1] },
+		"change doubled":       func(pv *plan.Preview) { pv.Steps[0].Changes = append(pv.Steps[0].Changes, pv.Steps[0].Changes[1]) },
+		"change altered":       func(pv *plan.Preview) { pv.Steps[0].Changes[1].Subject = "/etc/y" },
+		"commands":             func(pv *plan.Preview) { pv.Steps[0].Commands = []plan.Command{{Argv: []string{"true"}}} },
+		"why":                  func(pv *plan.Preview) { pv.Steps[2].Why = "do not mind" },
+		"plan":                 func(pv *plan.Preview) { pv.Plan = "x" },
+		"undescribed":          func(pv *plan.Preview) { pv.Undescribed = []plan.ID{"a"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			pv := fixture.Saved(t, &idle{}, p)

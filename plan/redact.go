@@ -21,7 +21,10 @@ const minSecret = 8
 // by line: where a command on a host prints one of them, because it quotes its
 // input in a complaint, output and errors hold a placeholder instead. So they do for
 // the quoted forms of Go, JSON, URLs and shells, and for base64. Lines of less than 8
-// characters are not hidden, and neither is a part of a line. Secrets are added to those that the plan has,
+// characters are not hidden, and neither is a part of a line, but at the edges of what a
+// transport has cut. What an Action returns, as an error or as a Diff, is treated as hosts'
+// output is: an error that holds a secret is replaced by a copy of its type, or, where an
+// unexported field holds it, by its text and its causes. Secrets are added to those that the plan has,
 // and stay with its steps in whatever plan these are composed into. What Content
 // holds is never shown in any case.
 func (p *Plan) WithSecrets(secrets ...quorate.Content) *Plan {
@@ -90,11 +93,76 @@ func (s *secretTexts) texts() []string {
 }
 
 // redact hides the plan's secrets in a text.
-func (p *Plan) redact(text string) string {
-	if p.secrets == nil {
+func (p *Plan) redact(text string) string { return p.secrets.redact(text) }
+
+func (s *secretTexts) redact(text string) string {
+	if s == nil {
 		return text
 	}
-	return p.secrets.replace(text)
+	return s.replace(text)
+}
+
+// leastPart is how much of a secret, in bytes, is hidden where a text was cut.
+const leastPart = 4
+
+// redactCut is redact for a text of which the beginning or the end may have been cut off, in
+// the middle of a secret: what is at its edges, or at the beginning of a line, and could be
+// the rest of one is hidden too.
+func (s *secretTexts) redactCut(text string) string {
+	if s == nil {
+		return text
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		// With what is missing the whole secret is found, whatever others are in it.
+		whole := s.before(line) + line
+		if !strings.HasSuffix(line, "\n") {
+			whole += s.after(line)
+		}
+		_, _ = out.WriteString(s.redact(whole))
+	}
+	return out.String()
+}
+
+// before is what a secret has before its rest, with which a text begins; empty if it begins
+// with none.
+func (s *secretTexts) before(text string) string {
+	if len(text) < leastPart {
+		return ""
+	}
+	found, most := "", 0
+	for _, t := range s.texts() {
+		for at := 1; at+leastPart <= len(t); at++ {
+			next := strings.Index(t[at:], text[:leastPart])
+			if next < 0 {
+				break
+			}
+			if at += next; strings.HasPrefix(text, t[at:]) && len(t)-at > most {
+				found, most = t[:at], len(t)-at
+			}
+		}
+	}
+	return found
+}
+
+// after is what a secret has after the part of it with which a text ends.
+func (s *secretTexts) after(text string) string {
+	if len(text) < leastPart {
+		return ""
+	}
+	found, most := "", 0
+	for _, t := range s.texts() {
+		for n := len(t) - 1; n >= leastPart; n-- {
+			n = strings.LastIndex(t[:n], text[len(text)-leastPart:])
+			if n < 0 {
+				break
+			}
+			if n += leastPart; n < len(t) && strings.HasSuffix(text, t[:n]) && n > most {
+				found, most = t[n:], n
+			}
+		}
+	}
+	return found
 }
 
 // keepSecrets gathers what the steps bring with them.

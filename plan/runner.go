@@ -6,12 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/plan/internal/guard"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"
@@ -76,8 +76,9 @@ const defaultParallel = 64
 // runs while somebody else has the journal (*LockedError), and when it is lost
 // to somebody else on the way the run is stopped as by ctx (*LockLostError).
 //
-// A Runner without a Transport and a missing plan are refused with a
-// *quorate.InvalidError.
+// A Runner without a Transport, a missing plan, and steps on hosts that a
+// transport.Inventory does not have are refused with a *quorate.InvalidError before any
+// host is reached. So they are by Preview and Apply.
 func (r *Runner) Run(ctx context.Context, p *Plan) (Summary, error) {
 	if err := r.problems(p); err != nil {
 		return Summary{}, err
@@ -97,7 +98,30 @@ func (r *Runner) problems(p *Plan) error {
 	if err := problems.Err("runner"); err != nil {
 		return err
 	}
+	if err := r.unknownHosts(p); err != nil {
+		return err
+	}
 	return p.describable()
+}
+
+// unknownHosts refuses steps on hosts that the transport does not have, as far as it says.
+func (r *Runner) unknownHosts(p *Plan) error {
+	inventory, ok := r.Transport.(transport.Inventory)
+	if !ok {
+		return nil
+	}
+	var problems quorate.Problems
+	asked := map[string]bool{}
+	for _, s := range p.steps {
+		if asked[s.Host] {
+			continue
+		}
+		asked[s.Host] = true
+		if err := p.guard(func() error { return inventory.Has(s.Host) }); err != nil {
+			problems.Refuse(fmt.Sprintf("steps[%s].host", s.ID), "%q is no host of the transport: %v", s.Host, err)
+		}
+	}
+	return problems.Err("runner")
 }
 
 func (r *Runner) scheduler(p *Plan) *scheduler {
@@ -114,7 +138,7 @@ func (r *Runner) scheduler(p *Plan) *scheduler {
 		passed:    map[int]bool{},
 		touchedBy: map[string]int{},
 		inbox:     make(chan message),
-		hosts:     hosts{transport: r.Transport, redact: p.redact, byName: map[string]*Host{}},
+		hosts:     hosts{transport: r.Transport, secrets: p.secrets, byName: map[string]*Host{}},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -142,7 +166,7 @@ func (r *Runner) keep(ctx context.Context, s Step, h *Host, d Diff) error {
 	marked, text := keptMark, string(s.ID)
 	var never *IrreversibleError
 	if errors.As(err, &never) {
-		marked, text = irreversibleMark, never.Reason
+		marked, text = irreversibleMark, h.secrets.redact(never.Reason)
 	} else if err != nil {
 		return err
 	}
@@ -216,7 +240,6 @@ func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	if s.BackupAs != "" {
 		started.Irreversible = s.plan.Irreversible()
 	}
-	s.observe(started)
 	for i := range s.waits {
 		host := s.plan.steps[i].Host
 		s.rest[host] = append(s.rest[host], i)
@@ -226,6 +249,13 @@ func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	returned := false
+	defer func() {
+		if !returned {
+			s.abandon(ctx, stop)
+		}
+	}()
+	s.observe(started)
 	if s.openJournal(ctx) {
 		s.start(ctx)
 	}
@@ -247,7 +277,30 @@ func (s *scheduler) run(ctx context.Context) (Summary, error) {
 	s.hosts.close()
 	summary, err := s.conclude(ctx, s.now().Sub(begin))
 	s.observe(Event{Kind: RunEnded, Elapsed: summary.Elapsed, Summary: &summary, Err: err})
+	returned = true
 	return summary, err
+}
+
+var errObserver = errors.New("the run's observer did not return")
+
+// abandon ends a run whose observer has panicked or ended this goroutine, as a test's FailNow
+// does: that goes on to the caller of Run once nothing of the run is left.
+func (s *scheduler) abandon(ctx context.Context, stop context.CancelCauseFunc) {
+	stop(errObserver)
+	for s.running > 0 {
+		if m := <-s.inbox; m.result != nil {
+			s.running--
+			s.ended[m.result.step] = m.result.outcome
+		}
+	}
+	s.hosts.close()
+	sum := Summary{Steps: s.plan.Len(), Outcomes: map[Outcome]int{}}
+	for i := range s.ended {
+		sum.Outcomes[cmp.Or(s.ended[i], NotReached)]++
+	}
+	quiet := *s.Runner
+	quiet.Observe, s.Runner = nil, &quiet
+	s.closeJournal(ctx, sum)
 }
 
 // start starts every ready step that finds a place and its locks free.
@@ -269,8 +322,8 @@ func (s *scheduler) start(ctx context.Context) {
 		w := s.worker(i)
 		go func() {
 			res := &result{}
-			defer func() { s.inbox <- message{result: res} }() // also when an Action ends its goroutine
 			w.work(ctx, res)
+			s.inbox <- message{result: res}
 		}()
 	}
 	s.ready = waiting
@@ -423,7 +476,7 @@ func (s *scheduler) judgeUnreached(ctx context.Context) {
 		if outcome != "" || !able {
 			continue
 		}
-		err := s.plan.judge(a, &s.hosts.shared)
+		err := s.plan.secrets.redactError(s.plan.guard(func() error { return a.JudgeUnreached(&s.hosts.shared) }))
 		if err == nil {
 			continue
 		}
@@ -435,17 +488,6 @@ func (s *scheduler) judgeUnreached(ctx context.Context) {
 		e.Kind, e.Outcome, e.Err = StepEnded, Failed, fault
 		s.observe(e)
 	}
-}
-
-// judge returns what an Action says of a step that was not reached; one that panics has
-// a *PanicError.
-func (p *Plan) judge(a Unreached, seen *Shared) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &PanicError{Value: p.redact(fmt.Sprint(value)), Stack: string(debug.Stack())}
-		}
-	}()
-	return a.JudgeUnreached(seen)
 }
 
 func (s *scheduler) observe(e Event) {
@@ -487,23 +529,15 @@ func (w *worker) work(ctx context.Context, res *result) {
 	timeout := cmp.Or(w.step.Timeout, defaultTimeout)
 	stepCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	returned := false
-	defer func() {
-		if value := recover(); value != nil || !returned {
-			fault := &PanicError{Value: "its goroutine was ended", Stack: string(debug.Stack())}
-			if value != nil {
-				fault.Value = w.plan.redact(fmt.Sprint(value))
-			}
-			res.outcome, res.diff, res.err = w.fault(w.phase, nil, fault)
-		}
-		res.step, res.attempt, res.elapsed, res.applied = w.i, w.attempt, w.now().Sub(begin), w.applied
-		res.unkept = w.journal.conclude(ctx, w.step, res)
-	}()
-	*res = *w.attempts(stepCtx)
+	if err := w.plan.guard(func() error { *res = *w.attempts(stepCtx); return nil }); err != nil {
+		res.outcome, res.diff, res.err = w.fault(w.phase, nil, err)
+	}
 	if res.err != nil && ctx.Err() == nil && errors.Is(stepCtx.Err(), context.DeadlineExceeded) {
 		res.err.Err = fmt.Errorf("not done within %v: %w", timeout, res.err.Err)
 	}
-	returned = true
+	res.diff = res.diff.withoutData()
+	res.step, res.attempt, res.elapsed, res.applied = w.i, w.attempt, w.now().Sub(begin), w.applied
+	res.unkept = w.journal.conclude(ctx, w.step, res)
 }
 
 func (w *worker) attempts(ctx context.Context) *result {
@@ -518,7 +552,9 @@ func (w *worker) attempts(ctx context.Context) *result {
 		if err == nil {
 			return &result{outcome: outcome, diff: diff}
 		}
-		if ctx.Err() != nil || w.attempt >= cmp.Or(retry.Attempts, 3) || !retry.If(err.Err) {
+		again := ctx.Err() == nil && w.attempt < cmp.Or(retry.Attempts, 3) && retry.If(err.Err)
+		err.Err = w.plan.secrets.redactError(err.Err)
+		if !again {
 			return &result{outcome: Failed, diff: diff, err: err}
 		}
 		w.emit(StepRetrying, func(e *Event) { e.Err = err })
@@ -539,7 +575,7 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 	h.report = func(msg string) { w.emit(StepProgress, func(e *Event) { e.Message = msg }) }
 	diff, err := w.firstCheck(ctx, h)
 	switch {
-	case err != nil && w.DryRun && w.uncertain && ctx.Err() == nil && !Transient(err):
+	case err != nil && w.DryRun && w.uncertain && ctx.Err() == nil && !Transient(err) && !irreversible(err):
 		w.preview.unknown(w.i, err)
 		return Unknown, nil, nil
 	case err != nil:
@@ -562,7 +598,7 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 	if err := w.journal.intend(ctx, w.step, w.attempt, diff); err != nil {
 		return w.fault(Recording, diff, err)
 	}
-	w.emit(StepApplying, func(e *Event) { e.Diff = diff })
+	w.emit(StepApplying, func(e *Event) { e.Diff = diff.withoutData() })
 	w.phase, w.applied = Applying, true
 	if err := w.step.Action.Apply(ctx, h, diff); err != nil {
 		return w.fault(Applying, diff, err)
@@ -573,7 +609,7 @@ func (w *worker) once(ctx context.Context) (Outcome, Diff, *StepError) {
 		return w.fault(Verifying, diff, err)
 	}
 	if len(left) > 0 {
-		return w.fault(Verifying, diff, &NotConvergedError{Left: left})
+		return w.fault(Verifying, diff, &NotConvergedError{Left: left.withoutData()})
 	}
 	return Changed, diff, nil
 }
@@ -596,11 +632,12 @@ func (w *worker) emit(k EventKind, fill func(*Event)) {
 // hosts keeps one connection a host for the length of a run.
 type hosts struct {
 	transport transport.Transport
-	redact    func(string) string
+	secrets   *secretTexts
 	mu        sync.Mutex
 	byName    map[string]*Host
 	dropped   map[string]int64 // round trips over connections that were lost
 	shared    Shared
+	closed    bool
 }
 
 // get connects on first use. Steps of one host never overlap, so two calls for
@@ -620,7 +657,7 @@ func (hs *hosts) get(ctx context.Context, name string) (*Host, error) {
 		return nil, fmt.Errorf("host %s: the transport's Dial returned neither a connection nor an error", name)
 	}
 	h = NewHost(name, conn)
-	h.redact, h.shared = hs.redact, &hs.shared
+	h.secrets, h.shared = hs.secrets, &hs.shared
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	hs.byName[name] = h
@@ -646,6 +683,10 @@ func (hs *hosts) drop(name string) {
 // close ends the connections. Nothing runs over them any more, so how the
 // closing went says nothing about the run.
 func (hs *hosts) close() {
+	if hs.closed {
+		return
+	}
+	hs.closed = true
 	for _, h := range hs.byName {
 		closeConn(h.conn)
 	}
@@ -653,10 +694,7 @@ func (hs *hosts) close() {
 
 // closeConn closes a connection that nobody needs any more. How that goes says nothing
 // about what was done over it, not even where it panics.
-func closeConn(c transport.Conn) {
-	defer func() { _ = recover() }()
-	_ = c.Close()
-}
+func closeConn(c transport.Conn) { _ = guard.Call(func() { _ = c.Close() }) }
 
 func (hs *hosts) roundTrips() map[string]int {
 	trips := map[string]int{}

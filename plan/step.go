@@ -62,7 +62,7 @@ type Retry struct {
 // point.
 type Action interface {
 	// Check reads only, and says what Apply would change. An empty Diff means
-	// that nothing is left to do.
+	// that nothing is left to do. The plan's secrets are taken out of its words.
 	Check(ctx context.Context, h *Host) (Diff, error)
 	// Apply changes what Check found to differ.
 	Apply(ctx context.Context, h *Host, d Diff) error

@@ -1,6 +1,22 @@
 package transport
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// Inventory is the ability of a Transport to say which hosts it has. A plan.Runner asks
+// one before it reaches any host, so that a step on a host that nobody has described is
+// refused at once. A decorator of a Transport that is to keep the ability implements it.
+type Inventory interface {
+	// Has returns why Dial would refuse the name itself, nil if it would not. It reaches
+	// no host and does no other I/O.
+	Has(host string) error
+}
+
+// ErrNoHost reports a name of a host that a transport does not have. Errors of an
+// Inventory, and of Dial for such a name, wrap it.
+var ErrNoHost = errors.New("no host of that name")
 
 // Wrapper is a Conn around another, such as one that counts or logs. As finds
 // the abilities of what it wraps:

@@ -217,6 +217,6 @@ func TestPreviewSchemaFields(t *testing.T) {
 	for name := range top {
 		names = append(names, name)
 	}
-	require.ElementsMatch(t, []string{"schema", "plan", "steps", "totals", "disruptive", "roundTrips"}, names)
+	require.ElementsMatch(t, []string{"schema", "plan", "steps", "totals", "disruptive", "roundTrips", "digest"}, names)
 	require.Equal(t, "quorate.dev/preview/v1", plan.PreviewSchema)
 }

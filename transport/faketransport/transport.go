@@ -37,6 +37,16 @@ func (t *Transport) Host(name string) *Host {
 	return h
 }
 
+// Has is that of transport.Inventory: it refuses every host that Host has not made.
+func (t *Transport) Has(name string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.hosts[name]; !ok {
+		return fmt.Errorf("%s: %w: make it with Host before it is dialled", name, transport.ErrNoHost)
+	}
+	return nil
+}
+
 // Dial connects to a host that Host has made; any other is Unreachable. The
 // Conn is a transport.Filer and a transport.Dialer.
 func (t *Transport) Dial(ctx context.Context, name string) (transport.Conn, error) {
@@ -47,7 +57,7 @@ func (t *Transport) Dial(ctx context.Context, name string) (transport.Conn, erro
 	h, ok := t.hosts[name]
 	t.mu.Unlock()
 	if !ok {
-		return nil, &transport.DialError{Host: name, Reason: transport.Unreachable, Err: errors.New("no such fake host"), Advice: "make it with Host before it is dialled"}
+		return nil, &transport.DialError{Host: name, Reason: transport.Unreachable, Err: transport.ErrNoHost, Advice: "make it with Host before it is dialled"}
 	}
 	c := &conn{host: h, closed: make(chan struct{})}
 	err := h.call(ctx, Op{Kind: Dial}, func(context.Context, Op) error {

@@ -12,8 +12,12 @@ import (
 // every other zero value works.
 type Config struct {
 	// Targets by the names that are passed to Dial. A name that is not among them
-	// is read by ParseTarget.
+	// is read by ParseTarget, unless OnlyTargets is set.
 	Targets map[string]Target
+	// OnlyTargets refuses to dial a name that is not among Targets, with an error that
+	// wraps transport.ErrNoHost: one that is misspelt is then no address. Jump hosts may
+	// be addresses all the same.
+	OnlyTargets bool
 	// User for targets without one; empty means root.
 	User string
 	// Jump is the way to targets without one of their own.

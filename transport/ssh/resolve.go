@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // hop is one host on the way, resolved.
@@ -44,6 +46,9 @@ func (c Config) jumps(name string) []string {
 // route returns the hops to a host, the host itself last. A jump host's own
 // Jump does not count: a chain is written out where it is used.
 func (c Config) route(name string) ([]hop, error) {
+	if _, known := c.Targets[name]; !known && c.OnlyTargets {
+		return nil, fmt.Errorf("%q is not among the targets: %w", name, transport.ErrNoHost)
+	}
 	var route []hop
 	for _, n := range append(slices.Clone(c.jumps(name)), name) {
 		h, err := c.lookup(n)

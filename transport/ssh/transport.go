@@ -70,6 +70,13 @@ func (t *state) dial(ctx context.Context, host string) (transport.Conn, error) {
 	return newConn(c, host, t.cfg.Grace), nil
 }
 
+// Has is that of transport.Inventory: it returns why a name is neither a target nor, unless
+// Config.OnlyTargets is set, an address.
+func (t *Transport) Has(host string) error {
+	_, err := t.held.Reveal().cfg.route(host)
+	return err
+}
+
 // Close ends every connection and waits until nothing of them is left. Commands
 // that still run are not ended on their hosts: end their ctx first. Close may
 // be called more than once.

@@ -209,6 +209,14 @@ func (h *hostState) judged() (right, wrong bool) {
 	return h.right, h.wrong
 }
 
+// Has is that of transport.Inventory: of the transport below, if that is one.
+func (s *Transport) Has(host string) error {
+	if below, ok := s.to.(transport.Inventory); ok {
+		return below.Has(host)
+	}
+	return nil
+}
+
 // Dial is that of the transport below.
 func (s *Transport) Dial(ctx context.Context, host string) (transport.Conn, error) {
 	through, err := s.to.Dial(ctx, host)

@@ -1,5 +1,5 @@
 // Package transporttest is the conformance suite of transports: what the
-// documentation of transport.Conn, Filer, Gatherer and Dialer promises, tried on a
+// documentation of transport.Conn, Filer, Gatherer, Dialer and Inventory promises, tried on a
 // host. The transports of Quorate pass it, and one of your own should:
 //
 //	func TestConformance(t *testing.T) {
@@ -63,6 +63,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("files", func(t *testing.T) { files(t, h) })
 	t.Run("gathering", func(t *testing.T) { gathering(t, h) })
 	t.Run("tunnels", func(t *testing.T) { tunnels(t, h) })
+	t.Run("inventory", func(t *testing.T) { inventory(t, h) })
 }
 
 // dial returns a Conn that is closed at the end of the test.

@@ -13,6 +13,13 @@ func WithoutFiler(t transport.Transport) transport.Transport { return hiding{t} 
 
 type hiding struct{ transport.Transport }
 
+func (h hiding) Has(host string) error {
+	if below, ok := h.Transport.(transport.Inventory); ok {
+		return below.Has(host)
+	}
+	return nil
+}
+
 func (h hiding) Dial(ctx context.Context, host string) (transport.Conn, error) {
 	conn, err := h.Transport.Dial(ctx, host)
 	if err != nil {

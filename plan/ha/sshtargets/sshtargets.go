@@ -46,13 +46,14 @@ func Of(c quorate.Cluster) (map[string]ssh.Target, error) {
 
 // New is ssh.New for the nodes of a cluster: what Of returns is added to
 // cfg.Targets. A target that is there already, of a jump host or of a node by its
-// name, stays. Errors are those of Of and of ssh.New; no host is contacted.
+// name, stays. No other host is dialled (ssh.Config.OnlyTargets), so that a plan with a step
+// on a host that is misspelt is refused before it runs. Errors are those of Of and of ssh.New; no host is contacted.
 func New(c quorate.Cluster, cfg ssh.Config) (*ssh.Transport, error) {
 	targets, err := Of(c)
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(targets, cfg.Targets)
-	cfg.Targets = targets
+	cfg.Targets, cfg.OnlyTargets = targets, true
 	return ssh.New(cfg)
 }
