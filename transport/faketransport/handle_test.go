@@ -1,10 +1,13 @@
 package faketransport_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -62,4 +65,28 @@ func TestHandleOnceAndNext(t *testing.T) {
 	require.Equal(t, [][]string{{"greet"}, {"greet", "you"}, {"greet", "you"}}, h.Commands("greet"))
 	require.Equal(t, [][]string{{"true"}}, hosts.Host("b").Commands())
 	require.Len(t, h.Commands(), 7, "those of scripts and the shells that ran them")
+}
+
+// What a script left running writes nowhere after Run has returned: the caller has
+// its buffer back.
+func TestBackgroundOutputAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := faketransport.New()
+		fake.Host("a").Handle(faketransport.Prefix("soon"), func(context.Context, faketransport.Invocation) error {
+			time.Sleep(time.Millisecond)
+			return nil
+		})
+		fake.Host("a").Handle(faketransport.Prefix("late"), func(ctx context.Context, in faketransport.Invocation) error {
+			time.Sleep(time.Second)
+			_, err := io.WriteString(in.Stdout, "late\n")
+			return err
+		})
+		conn, err := fake.Dial(t.Context(), "a")
+		require.NoError(t, err)
+		var kept bytes.Buffer
+		require.NoError(t, conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", "late & soon; echo first"}, Stdout: &kept}))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, "first\n", kept.String())
+		require.NoError(t, conn.Close())
+	})
 }

@@ -36,11 +36,14 @@ func (h *Host) run(ctx context.Context, cmd transport.Cmd) error {
 	input := stream.StartPump(feed, cmd.Stdin)
 	tail := stream.NewTail(transport.StderrLimit)
 	undelivered := func(err error) { end(&undeliveredError{err}) }
+	stdout, stderr := stream.NewGate(cmd.Stdout), stream.NewGate(cmd.Stderr)
 	err = h.exec(ctx, Invocation{
 		Host: h, Argv: cmd.Argv, Stdin: stdin,
-		Stdout: stream.Watch(stream.NewGate(cmd.Stdout), undelivered),
-		Stderr: stream.Watch(stream.Tee(stream.NewGate(cmd.Stderr), tail), undelivered),
+		Stdout: stream.Watch(stdout, undelivered),
+		Stderr: stream.Watch(stream.Tee(stderr, tail), undelivered),
 	})
+	stdout.Shut() // what a script left in the background may still write
+	stderr.Shut()
 	var failed *undeliveredError
 	if errors.As(context.Cause(ctx), &failed) {
 		return fmt.Errorf("%s: %w", h.name, failed)
