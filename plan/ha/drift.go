@@ -15,11 +15,12 @@ import (
 // The API is read on one control plane after another, until one answers.
 func (r *recipe) driftSteps() []plan.Step {
 	var steps []plan.Step
+	described := r.described()
 	last := plan.ID("")
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{
 			ID: StepRunning.On(n.Name), Title: "read how programs run", Host: n.Name, Alone: n.Role == quorate.Worker, Timeout: time.Minute, After: []plan.ID{StepFacts.On(n.Name)},
-			Action: survey.Look{Node: n.Name},
+			Action: described.Running(n.Name),
 		})
 	}
 	for _, n := range r.c.ControlPlanes() {
@@ -30,19 +31,19 @@ func (r *recipe) driftSteps() []plan.Step {
 		last = StepSettings.On(n.Name)
 		steps = append(steps, plan.Step{
 			ID: last, Title: "ask how the cluster is set", Host: n.Name, Timeout: time.Minute, After: after,
-			Action: survey.AskAPI{Node: n.Name, List: r.listNodes(n)},
+			Action: described.Settings(n.Name),
 		})
 	}
 	return append(steps, plan.Step{
 		ID: StepDrift, Title: "compare the cluster with the description", Host: r.first.Name,
-		After: append(r.ids(StepRunning, r.c.Nodes), last), Action: survey.Verdict{Described: r.described()},
+		After: append(r.ids(StepRunning, r.c.Nodes), last), Action: described.Verdict(),
 	})
 }
 
 // described is what a running cluster is compared with.
 func (r *recipe) described() survey.Described {
 	d := survey.Described{
-		Cluster: r.c, Init: *r.kubeadm[r.first.Name].Config.Init, EtcdUnits: map[string]string{}, Authorities: map[string]string{}, API: map[string][]string{},
+		Cluster: r.c, Init: *r.kubeadm[r.first.Name].Config.Init, EtcdUnits: map[string]string{}, Authorities: map[string]string{}, APIServers: map[string]string{},
 		VIPConfigs: map[string]quorate.Content{}, EtcdTLS: r.etcdTLS,
 	}
 	for name, files := range r.etcdFiles {
@@ -66,7 +67,7 @@ func (r *recipe) described() survey.Described {
 		}
 	}
 	for _, n := range r.c.ControlPlanes() {
-		d.API[n.Name] = r.listNodes(n)
+		d.APIServers[n.Name] = r.localURL(n)
 	}
 	return d
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
+	"github.com/quorate-dev/quorate/plan/ha/internal/readonly"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -62,14 +63,14 @@ func (j Judge) read(nodes []quorate.Node, o options) (steps []plan.Step, ids []p
 		ids = append(ids, FactsID(n.Name))
 		steps = append(steps, plan.Step{
 			ID: FactsID(n.Name), Title: "read what the host says of itself", Host: n.Name, Timeout: o.timeout,
-			Action: readFacts{judge: j, node: n, lenient: o.report != nil},
+			Action: readFacts{judge: j, node: n, lenient: o.report != nil}.action(),
 		})
 	}
 	return steps, ids
 }
 
 func (j Judge) judged(nodes []quorate.Node, o options, after []plan.ID) plan.Step {
-	return plan.Step{ID: Step, Title: "judge what was found", Host: nodes[0].Name, After: after, Action: verdict{judge: j, nodes: nodes, into: o.report}}
+	return plan.Step{ID: Step, Title: "judge what was found", Host: nodes[0].Name, After: after, Action: verdict{judge: j, nodes: nodes, into: o.report}.action()}
 }
 
 func (j Judge) steps(nodes []quorate.Node, o options) []plan.Step {
@@ -77,13 +78,13 @@ func (j Judge) steps(nodes []quorate.Node, o options) []plan.Step {
 	for i, n := range nodes {
 		steps[i].Alone = n.Role == quorate.Worker // the cluster does without it
 	}
-	steps = append(steps, plan.Step{ID: FactsStep, Title: "every host has been read", Host: nodes[0].Name, After: ids, Action: milestone{}})
+	steps = append(steps, plan.Step{ID: FactsStep, Title: "every host has been read", Host: nodes[0].Name, After: ids, Action: readonly.Action{Kind: "quorate/milestone"}})
 	ids = nil
 	for _, n := range nodes {
 		ids = append(ids, ProbeID(n.Name))
 		steps = append(steps, plan.Step{
 			ID: ProbeID(n.Name), Title: "try what is around the host", Host: n.Name, Timeout: o.timeout,
-			After: []plan.ID{FactsID(n.Name), FactsStep}, Alone: n.Role == quorate.Worker, Action: probe{judge: j, node: n, disk: o.disk, lenient: o.report != nil},
+			After: []plan.ID{FactsID(n.Name), FactsStep}, Alone: n.Role == quorate.Worker, Action: probe{judge: j, node: n, disk: o.disk, lenient: o.report != nil}.action(),
 		})
 	}
 	return append(steps, j.judged(nodes, o, ids))
@@ -152,29 +153,20 @@ func (s *survey) all(nodes []quorate.Node) ([]hostFacts, map[string]probed) {
 	return all, maps.Clone(s.probes)
 }
 
-// milestone is for a step that only comes after others.
-type milestone struct{ plan.NothingToUndo }
-
-// Check finds nothing.
-func (milestone) Check(context.Context, *plan.Host) (plan.Diff, error) { return nil, nil }
-
-// Apply is never called.
-func (milestone) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns that it is one.
-func (milestone) Describe() plan.Description { return plan.Description{Kind: "quorate/milestone"} }
-
-// readFacts reads what a host reports of itself. Its Check is all there is to it.
+// readFacts reads what a host reports of itself.
 type readFacts struct {
-	plan.NothingToUndo
 	judge Judge
 	node  quorate.Node
 	// lenient: a host that does not answer is a finding.
 	lenient bool
 }
 
-// Check finds nothing: the verdict does.
-func (a readFacts) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+func (a readFacts) action() plan.Action {
+	q := a.judge.factsQuery(a.node)
+	return readonly.Action{Kind: "quorate/preflight-facts", Inputs: q.Argv, Queries: []transport.Query{q}, Look: a.look}
+}
+
+func (a readFacts) look(ctx context.Context, h *plan.Host) error {
 	found := hostFacts{node: a.node, sent: a.judge.now()}
 	var out []byte
 	err := guarded(a.lenient, func() (err error) {
@@ -189,41 +181,31 @@ func (a readFacts) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		found.facts, err = parseFacts(ctx, out)
 	}
 	if err != nil && !a.lenient {
-		return nil, err
+		return err
 	}
 	found.away = err
 	kubernetes, _ := a.judge.ours(a.node, found.facts)
 	surveyOf(h).saw(found, !kubernetes && err == nil)
-	return nil, nil
-}
-
-// Apply is never called: Check finds nothing.
-func (readFacts) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns what is asked for.
-func (a readFacts) Describe() plan.Description {
-	return plan.Description{Kind: "quorate/preflight-facts", Inputs: []quorate.Content{plan.InputText(a.judge.factsQuery(a.node).Argv...)}}
-}
-
-// Prefetch returns the script.
-func (a readFacts) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{a.judge.factsQuery(a.node)}}
+	return nil
 }
 
 // probe has a host try its surroundings, unless every host is this cluster's.
 type probe struct {
-	plan.NothingToUndo
 	judge   Judge
 	node    quorate.Node
 	disk    bool
 	lenient bool
 }
 
-// Check finds nothing: the verdict does.
-func (a probe) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+// action describes itself by the node: what is tried follows from the description of all.
+func (a probe) action() plan.Action {
+	return readonly.Action{Kind: "quorate/preflight-probes", Inputs: []string{a.node.Name}, Look: a.look}
+}
+
+func (a probe) look(ctx context.Context, h *plan.Host) error {
 	facts, wanted := surveyOf(h).toProbe(a.node.Name)
 	if !wanted {
-		return nil, nil
+		return nil
 	}
 	var found probed
 	err := guarded(a.lenient, func() (err error) {
@@ -232,13 +214,13 @@ func (a probe) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	})
 	if err != nil && a.lenient {
 		surveyOf(h).lost(a.node.Name, err)
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	surveyOf(h).tried(a.node.Name, found)
-	return nil, nil
+	return nil
 }
 
 var errNoTunnel = errors.New("the transport ended the goroutine that opened a tunnel")
@@ -303,14 +285,6 @@ func (a probe) tunnel(ctx context.Context, h *plan.Host) (refused, lost error) {
 		return err, nil
 	}
 	return nil, err
-}
-
-// Apply is never called: Check finds nothing.
-func (probe) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns the node: what is tried follows from the description of all.
-func (a probe) Describe() plan.Description {
-	return plan.Description{Kind: "quorate/preflight-probes", Inputs: []quorate.Content{plan.InputText(a.node.Name)}}
 }
 
 // probesVars are the variables of probesScript, and the addresses and ports that
@@ -392,30 +366,38 @@ func (j Judge) measures(h hostFacts) bool {
 
 // verdict judges what was seen of nodes. It reads nothing more.
 type verdict struct {
-	plan.NothingToUndo
 	judge Judge
 	nodes []quorate.Node
 	// into takes the report, if it is set.
 	into *Report
 }
 
-// Check returns every error of every host at once in an *Error, and reports the
+// action describes itself by what is ignored.
+func (a verdict) action() plan.Action {
+	ignored := []string{"ignored"}
+	for _, c := range a.judge.Ignore {
+		ignored = append(ignored, string(c))
+	}
+	return readonly.Action{Kind: "quorate/preflight-verdict", Inputs: ignored, Look: a.look, Unreached: a.unreached}
+}
+
+// look returns every error of every host at once in an *Error, and reports the
 // rest.
-func (a verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
+func (a verdict) look(_ context.Context, h *plan.Host) error {
 	report, seen := a.report(surveyOf(h))
 	if a.unseen(surveyOf(h)) {
-		return nil, fmt.Errorf("%d of %d hosts have been read in this run", seen, len(a.nodes))
+		return fmt.Errorf("%d of %d hosts have been read in this run", seen, len(a.nodes))
 	}
 	if a.into != nil {
 		*a.into = report
-		return nil, nil
+		return nil
 	}
 	for _, f := range report.Findings {
 		if f.Severity != quorate.Refused {
 			h.Report("%s: %s", f.Severity, f)
 		}
 	}
-	return nil, report.Err()
+	return report.Err()
 }
 
 // report judges the hosts that were read, and returns how many are known of.
@@ -448,20 +430,8 @@ func (a verdict) unseen(s *survey) bool {
 	})
 }
 
-// JudgeUnreached is for a run in which some hosts could not be read.
-func (a verdict) JudgeUnreached(seen *plan.Shared) error {
+// unreached is for a run in which some hosts could not be read.
+func (a verdict) unreached(seen *plan.Shared) error {
 	report, _ := a.report(plan.SharedValue[survey](seen))
 	return report.Err()
-}
-
-// Apply is never called: Check finds nothing or fails.
-func (verdict) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns what is ignored.
-func (a verdict) Describe() plan.Description {
-	ignored := []string{"ignored"}
-	for _, c := range a.judge.Ignore {
-		ignored = append(ignored, string(c))
-	}
-	return plan.Description{Kind: "quorate/preflight-verdict", Inputs: []quorate.Content{plan.InputText(ignored...)}}
 }

@@ -35,8 +35,8 @@ type Described struct {
 	VIPConfigs map[string]quorate.Content
 	// Authorities are the public files of a control plane that its clients trust, by path.
 	Authorities map[string]string
-	// API is how the API server of each control plane is read, by kube.ListNodes.
-	API map[string][]string
+	// APIServers are the URLs of the control planes' own API servers, by their nodes.
+	APIServers map[string]string
 	// EtcdTLS is how members of etcd are read; nil if they are not.
 	EtcdTLS *tls.Config
 }

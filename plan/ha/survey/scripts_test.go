@@ -32,7 +32,7 @@ func FuzzHostState(f *testing.F) {
 	f.Add("address=192.0.2.10\nunit=etcd active\nversion=etcd etcd Version: 3.6.16\nready=ok\nleft=/etc/kubernetes/tmp/a\n/etc/kubernetes/pki/ca.crt:-----BEGIN\n")
 	f.Add("/etc/kubernetes/admin.conf:    client-certificate-data: AAAA\n\x1b[31m=\x1b\n")
 	f.Fuzz(func(t *testing.T, state string) {
-		l := look{node: quorate.Node{Name: "cp-1", Role: quorate.ControlPlane}, state: []byte(state)}
+		l := look{node: quorate.Node{Name: "cp-1", Role: quorate.ControlPlane}, state: parseState([]byte(state))}
 		h := l.host(Described{})
 		require.LessOrEqual(t, len(h.Units)+len(h.Installed)+len(h.Left)+len(h.Aside), 4*64)
 		s := Survey{Hosts: []Host{h}}

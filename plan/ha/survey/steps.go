@@ -11,6 +11,8 @@ import (
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/events"
+	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
+	"github.com/quorate-dev/quorate/plan/ha/internal/readonly"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -101,105 +103,65 @@ func (s *seen) asked() bool {
 	return s.api != nil
 }
 
-// Look reads what runs on a host.
-type Look struct {
-	plan.NothingToUndo
-	Node string
-}
-
-// Check finds nothing: the verdict does.
-func (a Look) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Ask(ctx, runningQuery())
-	if err != nil {
-		return nil, err
-	}
-	seenIn(h).host(a.Node, parseReport(out))
-	return nil, nil
-}
-
-// Apply is never called: Check finds nothing.
-func (Look) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns what is read.
-func (a Look) Describe() plan.Description {
-	return plan.Description{Kind: "quorate/running", Inputs: []quorate.Content{plan.InputText(runningQuery().Argv...)}}
-}
-
-// Prefetch returns the script.
-func (Look) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{runningQuery()}}
-}
-
-// AskAPI reads what the API says, from one control plane after another until one answers.
-type AskAPI struct {
-	plan.NothingToUndo
-	// Node is the control plane, and List how its API server is read (kube.ListNodes).
-	Node string
-	List []string
-}
-
-// Check finds nothing: the verdict does. An API server that does not answer is no error:
-// it may be what the run is to bring back.
-func (a AskAPI) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	s := seenIn(h)
-	if s.asked() || !s.of(a.Node).has(hostpath.AdminConf) {
-		return nil, nil
-	}
-	out, err := h.Run(ctx, a.List...)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		h.Report("the API server of %s does not say how the cluster is set: its hosts' files alone are compared", a.Node)
-		return nil, nil //nolint:nilerr // see above
-	}
-	s.answered(parseSettings(out))
-	return nil, nil
-}
-
-// Apply is never called: Check finds nothing.
-func (AskAPI) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
-
-// Describe returns what is read.
-func (a AskAPI) Describe() plan.Description {
-	return plan.Description{Kind: "quorate/settings", Inputs: []quorate.Content{plan.InputText(a.List...)}}
-}
-
-// Prefetch returns the question.
-func (a AskAPI) Prefetch() plan.Prefetch {
-	return plan.Prefetch{Queries: []transport.Query{{Argv: a.List, Needs: hostpath.AdminConf}}}
-}
-
-// Verdict compares what was read with the description. It reads nothing more.
-type Verdict struct {
-	plan.NothingToUndo
-	Described Described
-}
-
-// Check returns a *DriftError with every field that differs and that the run does not bring
-// about, and reports that kubeadm-config cannot be read.
-func (a Verdict) Check(_ context.Context, h *plan.Host) (plan.Diff, error) {
-	s := seenIn(h)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.api != nil && s.api.cluster == nil {
-		h.Report("the ConfigMap kubeadm-config is not compared: %s", s.api.why)
-	}
-	var refused []Difference
-	for _, d := range a.Described.compare(s.reports, s.api) {
-		if d.Class == ByOther || d.Class == Fixed {
-			refused = append(refused, d)
+// Running reads what runs on a host: the verdict judges it.
+func (d Described) Running(node string) plan.Action {
+	q := runningQuery()
+	return readonly.Action{Kind: "quorate/running", Inputs: q.Argv, Queries: []transport.Query{q}, Look: func(ctx context.Context, h *plan.Host) error {
+		out, err := h.Ask(ctx, q)
+		if err == nil {
+			seenIn(h).host(node, parseReport(out))
 		}
-	}
-	if len(refused) > 0 {
-		return nil, &DriftError{Differences: refused}
-	}
-	return nil, nil
+		return err
+	}}
 }
 
-// Apply is never called: Check finds nothing or fails.
-func (Verdict) Apply(context.Context, *plan.Host, plan.Diff) error { return nil }
+// Settings reads what the API says, from one control plane after another until one answers.
+// An API server that does not answer is no error: it may be what the run is to bring back.
+func (d Described) Settings(node string) plan.Action {
+	q := d.settingsQuery(node)
+	return readonly.Action{Kind: "quorate/settings", Inputs: q.Argv, Queries: []transport.Query{q}, Look: func(ctx context.Context, h *plan.Host) error {
+		s := seenIn(h)
+		if s.asked() || !s.of(node).has(hostpath.AdminConf) {
+			return nil
+		}
+		out, err := h.Ask(ctx, q)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			h.Report("the API server of %s does not say how the cluster is set: its hosts' files alone are compared", node)
+			return nil
+		}
+		s.answered(parseSettings(out))
+		return nil
+	}}
+}
 
-// Describe returns that it is one: what it compares follows from what other steps bring
-// about.
-func (Verdict) Describe() plan.Description { return plan.Description{Kind: "quorate/drift"} }
+// settingsQuery asks the API server of a control plane itself.
+func (d Described) settingsQuery(node string) transport.Query {
+	return transport.Query{Argv: kube.ListNodes(d.APIServers[node], d.Cluster.Version), Needs: hostpath.AdminConf}
+}
+
+// Verdict compares what was read with the description, and reads nothing more. It fails with
+// a *DriftError with every field that differs and that the run does not bring about, and
+// reports that kubeadm-config cannot be read.
+func (d Described) Verdict() plan.Action {
+	return readonly.Action{Kind: "quorate/drift", Look: func(_ context.Context, h *plan.Host) error {
+		s := seenIn(h)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.api != nil && s.api.cluster == nil {
+			h.Report("the ConfigMap kubeadm-config is not compared: %s", s.api.why)
+		}
+		var refused []Difference
+		for _, one := range d.compare(s.reports, s.api) {
+			if one.Class == ByOther || one.Class == Fixed {
+				refused = append(refused, one)
+			}
+		}
+		if len(refused) > 0 {
+			return &DriftError{Differences: refused}
+		}
+		return nil
+	}}
+}

@@ -11,8 +11,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
-	"net/netip"
 	"path"
 	"slices"
 	"strconv"
@@ -25,7 +25,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/plan/ha/internal/guard"
+	"github.com/quorate-dev/quorate/plan/ha/internal/readonly"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -33,7 +33,7 @@ import (
 type Config struct {
 	// Transport reaches the hosts. Required.
 	Transport transport.Transport
-	// Timeout bounds what one host, and then etcd, may take. Default 30 seconds.
+	// Timeout bounds what one host, and then etcd, may take. Default one minute.
 	Timeout time.Duration
 	// Now is the operator's clock. Default time.Now.
 	Now func() time.Time
@@ -201,32 +201,37 @@ var stateScript string
 
 func (d Described) stateQuery(n quorate.Node) transport.Query {
 	c := d.Cluster
-	vars := map[string]string{
-		"API_URL": "", "ETCD": c.Etcd.Binary,
+	return plan.Script(stateScript, map[string]string{
+		"API_URL": d.APIServers[n.Name], "ETCD": c.Etcd.Binary,
 		"VIP_URL": "https://" + c.Endpoint.HostPort(), "READY": quorate.ReadyPath(c.Version),
-	}
-	if n.Role == quorate.ControlPlane {
-		vars["API_URL"] = "https://" + netip.AddrPortFrom(n.Address(), uint16(c.Endpoint.APIServerPort())).String()
-	}
-	return plan.Script(stateScript, vars)
+	})
 }
 
 // look is one host's part.
 type look struct {
 	node  quorate.Node
-	conn  transport.Conn
 	err   error
-	state []byte
+	state state
 	run   report
-	list  []byte
+	api   *settings
 }
 
-const defaultTimeout = 30 * time.Second
+const (
+	defaultTimeout = time.Minute
 
-// Run surveys a cluster: one round trip to each host, side by side, and one tunnel to each
-// member of etcd, from the first control plane that can be reached. It changes nothing. A
-// host that does not answer is a finding. The error is that of a Config without a Transport,
-// or ctx's.
+	stateStep stepName = "state/"
+	etcdStep  stepName = "etcd/"
+)
+
+// stepName is what the steps of a survey begin with; the node's name follows.
+type stepName string
+
+func (s stepName) on(node string) plan.ID { return plan.ID(string(s) + node) }
+
+// Run surveys a cluster, on a plan.Runner: one round trip to each host, side by side, and one
+// tunnel to each member of etcd, from the first control plane that can be reached. It changes
+// nothing. A host that does not answer is a finding. The error is a *quorate.InvalidError of a
+// Config without a Transport, or ctx's.
 func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	if cfg.Transport == nil {
 		var problems quorate.Problems
@@ -239,29 +244,18 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	s := &Survey{}
 	looks := make([]look, len(d.Cluster.Nodes))
-	defer func() {
-		for _, l := range looks {
-			if l.conn != nil {
-				_ = guard.Do(l.conn.Close) // it has been used up
-			}
-		}
-	}()
-	const parallel = 64
-	places := make(chan struct{}, parallel)
-	var all sync.WaitGroup
-	for i, n := range d.Cluster.Nodes {
-		looks[i].node = n
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			l := &looks[i]
-			l.err = errEnded // unless gather returns
-			l.err = l.gather(ctx, cfg, d)
-		})
+	p, err := plan.New(s.steps(cfg, d, looks)...)
+	if err != nil {
+		return nil, err
 	}
-	all.Wait()
-	s := &Survey{At: cfg.Now().UTC().Truncate(time.Second), Cluster: d.Cluster.Name, Version: d.Cluster.Version.String()}
+	_, err = (&plan.Runner{Transport: unlisted{cfg.Transport}, DryRun: true}).Run(ctx, p)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.unread(d, looks, err)
+	s.At, s.Cluster, s.Version = cfg.Now().UTC().Truncate(time.Second), d.Cluster.Name, d.Cluster.Version.String()
 	reports := map[string]report{}
 	var api *settings
 	for _, l := range looks {
@@ -270,14 +264,9 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 			continue
 		}
 		reports[l.node.Name] = l.run
-		if api == nil && len(l.list) > 0 {
-			found := parseSettings(l.list)
-			api, s.API = &found, apiOf(l.node.Name, found, d.Cluster)
+		if api == nil && l.api != nil {
+			api, s.API = l.api, apiOf(l.node.Name, *l.api, d.Cluster)
 		}
-	}
-	s.etcd(ctx, cfg, d, looks)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
 	}
 	s.vip(d.Cluster)
 	s.Differences = d.compare(reports, api)
@@ -286,44 +275,130 @@ func Run(ctx context.Context, cfg Config, d Described) (*Survey, error) {
 	return s, nil
 }
 
-// errEnded is of a host whose transport has ended the goroutine that asked it.
-var errEnded = errors.New("the transport ended the goroutine that called it")
+// unlisted is a transport of which it is not asked which hosts it has: one that it has not
+// is a finding.
+type unlisted struct{ transport.Transport }
 
-// gather reads the host. A panic of the transport is an error like any other.
-func (l *look) gather(ctx context.Context, cfg Config, d Described) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
-	if l.conn, err = guard.Dial(ctx, cfg.Transport, l.node.Name); err != nil {
+// steps read each host, and then etcd from the first control plane that was reached. Each
+// step has its own part of looks, and what one fails by is found afterwards.
+func (s *Survey) steps(cfg Config, d Described, looks []look) []plan.Step {
+	var steps []plan.Step
+	var read []plan.ID
+	once := plan.Retry{Attempts: 1}
+	for i, n := range d.Cluster.Nodes {
+		looks[i].node = n
+		read = append(read, stateStep.on(n.Name))
+		queries := d.queries(n)
+		steps = append(steps, plan.Step{
+			ID: stateStep.on(n.Name), Title: "read the host", Host: n.Name, Alone: true, Timeout: cfg.Timeout, Retry: once,
+			Action: readonly.Action{Kind: "quorate/survey-state", Queries: queries, Look: func(ctx context.Context, h *plan.Host) error {
+				return looks[i].read(ctx, h, queries)
+			}},
+		})
+	}
+	if d.Cluster.Etcd.Stacked || d.EtcdTLS == nil {
+		return steps
+	}
+	for _, n := range d.Cluster.ControlPlanes() {
+		steps = append(steps, plan.Step{
+			ID: etcdStep.on(n.Name), Title: "ask etcd", Host: n.Name, After: slices.Clone(read), Alone: true, Timeout: cfg.Timeout, Retry: once,
+			Action: readonly.Action{Kind: "quorate/survey-etcd", Look: func(ctx context.Context, h *plan.Host) error {
+				if s.Etcd == nil {
+					s.Etcd = &Etcd{}
+					s.Etcd.ask(ctx, cfg, d, h)
+				}
+				return nil
+			}},
+		})
+		read = append(read, etcdStep.on(n.Name)) // one after another
+	}
+	return steps
+}
+
+// unread keeps why hosts could not be read, and why etcd could not be asked.
+func (s *Survey) unread(d Described, looks []look, err error) {
+	var failed *plan.RunError
+	if !errors.As(err, &failed) {
+		return
+	}
+	for _, f := range failed.Failed {
+		i := slices.IndexFunc(looks, func(l look) bool { return f.Step == stateStep.on(l.node.Name) })
+		if i >= 0 {
+			looks[i].err = f.Err
+			continue
+		}
+		if s.Etcd == nil || len(s.Etcd.Members) == 0 {
+			s.Etcd = &Etcd{}
+			s.Etcd.unasked(d, f.Err)
+		}
+	}
+}
+
+// queries are what a host is asked: what runs, in what state it is, and, on a control plane,
+// what its API server says.
+func (d Described) queries(n quorate.Node) []transport.Query {
+	queries := []transport.Query{runningQuery(), d.stateQuery(n)}
+	if d.APIServers[n.Name] != "" {
+		queries = append(queries, d.settingsQuery(n.Name))
+	}
+	return queries
+}
+
+// read reads the host, whose answers a Runner has asked for in one round trip.
+func (l *look) read(ctx context.Context, h *plan.Host, queries []transport.Query) error {
+	running, err := h.Ask(ctx, queries[0])
+	if err != nil {
 		return err
 	}
-	queries := []transport.Query{runningQuery(), d.stateQuery(l.node)}
-	if list := d.API[l.node.Name]; list != nil {
-		queries = append(queries, transport.Query{Argv: list, Needs: hostpath.AdminConf})
-	}
-	var got transport.Gathered
-	err = guard.Do(func() (err error) {
-		got, err = transport.GathererOf(l.conn).Gather(ctx, nil, queries)
+	out, err := h.Ask(ctx, queries[1])
+	if err != nil {
 		return err
-	})
-	var fault *plan.PanicError
-	switch {
-	case errors.As(err, &fault):
-		return fmt.Errorf("read %s by the transport: %w", l.node.Name, err)
-	case err != nil:
-		return err
-	case len(got.Answers) != len(queries):
-		return fmt.Errorf("%s: the transport returned %d answers to %d queries", l.node.Name, len(got.Answers), len(queries))
-	case !got.Answers[0].OK:
-		return fmt.Errorf("%s: the host did not answer by a POSIX shell", l.node.Name)
 	}
-	l.run, l.state = parseReport(got.Answers[0].Stdout), got.Answers[1].Stdout
-	if text := parseReport(l.state).texts[keepalivedConf]; text != "" {
+	l.run, l.state = parseReport(running), parseState(out)
+	if text := l.state.files[keepalivedConf]; text != "" {
 		l.run.texts[keepalivedConf] = text
+		delete(l.state.files, keepalivedConf)
 	}
-	if len(got.Answers) > 2 {
-		l.list = got.Answers[2].Stdout
+	if len(queries) < 3 || !l.run.has(hostpath.AdminConf) {
+		return nil
 	}
+	list, err := h.Ask(ctx, queries[2])
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil || len(list) == 0:
+		return nil //nolint:nilerr // an API server that does not answer is a finding
+	}
+	api := parseSettings(list)
+	l.api = &api
 	return nil
+}
+
+// state is what state.sh printed.
+type state struct {
+	pairs [][2]string
+	files map[string]string
+}
+
+// maxPairs bounds what is kept of one host, as maxFiles and maxText do.
+const maxPairs = 4096
+
+func parseState(out []byte) state {
+	s := state{files: map[string]string{}}
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "/") {
+			file, text, ok := strings.Cut(line, ":")
+			if _, known := s.files[file]; ok && (known || len(s.files) < maxFiles) && len(s.files[file])+len(text) < maxText {
+				s.files[file] += text + "\n"
+			}
+			continue
+		}
+		if key, value, _ := strings.Cut(line, "="); len(s.pairs) < maxPairs {
+			s.pairs = append(s.pairs, [2]string{key, termsafe.Line(value)})
+		}
+	}
+	return s
 }
 
 // host reads what its state says.
@@ -345,18 +420,9 @@ func (l *look) host(d Described) Host {
 	if !d.Cluster.Endpoint.External {
 		vip = d.Cluster.Endpoint.Address().String()
 	}
-	files := map[string]string{}
 	const most = 64
-	for line := range strings.Lines(string(l.state)) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "/") {
-			if file, text, ok := strings.Cut(line, ":"); ok && file != keepalivedConf && len(files[file])+len(text) < maxText && (files[file] != "" || len(files) < most) {
-				files[file] += text + "\n"
-			}
-			continue
-		}
-		key, value, _ := strings.Cut(line, "=")
-		value = termsafe.Line(value)
+	for _, pair := range l.state.pairs {
+		key, value := pair[0], pair[1]
 		first, rest, _ := strings.Cut(value, " ")
 		switch key {
 		case "address":
@@ -383,20 +449,10 @@ func (l *look) host(d Described) Host {
 			}
 		}
 	}
-	for _, file := range slices.Sorted(keys(files)) {
-		h.Certificates = append(h.Certificates, certificates(termsafe.Line(file), files[file])...)
+	for _, file := range slices.Sorted(maps.Keys(l.state.files)) {
+		h.Certificates = append(h.Certificates, certificates(termsafe.Line(file), l.state.files[file])...)
 	}
 	return h
-}
-
-func keys[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // certificates reads those of a file: PEM, or the lines of a kubeconfig.
@@ -451,60 +507,31 @@ func apiOf(host string, found settings, c quorate.Cluster) *API {
 	return api
 }
 
-// etcd reads every member that is described, from one control plane.
-func (s *Survey) etcd(ctx context.Context, cfg Config, d Described, looks []look) {
-	if d.Cluster.Etcd.Stacked || d.EtcdTLS == nil {
-		return
-	}
-	var via transport.Conn
-	for _, l := range looks {
-		if l.err == nil && l.node.Role == quorate.ControlPlane {
-			via = l.conn
-			break
-		}
-	}
-	if via == nil {
-		return
-	}
-	s.Etcd = &Etcd{}
-	var dial transport.Dialer
-	ok := false
-	if err := guard.Do(func() error {
-		dial, ok = transport.As[transport.Dialer](via)
-		return nil
-	}); err != nil {
-		s.Etcd.unasked(d, err)
-		return
-	}
+// ask reads every member that is described, from one control plane.
+func (e *Etcd) ask(ctx context.Context, cfg Config, d Described, h *plan.Host) {
 	var endpoints []string
 	for _, n := range d.Cluster.ControlPlanes() {
 		endpoints = append(endpoints, d.memberURL(n))
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
 	presented := &presented{}
 	config := d.EtcdTLS.Clone()
 	config.VerifyConnection = presented.note
-	if !ok {
-		s.Etcd.unasked(d, errNoTunnels)
-		return
-	}
-	client, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, TLS: config, Dial: dial.DialContext, Timeout: cfg.Timeout / 4})
+	client, err := etcdclient.New(etcdclient.Config{Endpoints: endpoints, TLS: config, Dial: h.DialContext, Timeout: cfg.Timeout / 4})
 	if err != nil {
-		s.Etcd.unknown(d, err)
+		e.unknown(d, err)
 		return
 	}
 	defer func() { _ = client.Close() }() // it has been used up
 	status, err := client.Status(ctx)
 	if err != nil {
-		s.Etcd.unknown(d, err)
+		e.unknown(d, err)
 		return
 	}
 	if why := untunnelled(status); why != nil {
-		s.Etcd.unasked(d, why)
+		e.unasked(d, why)
 		return
 	}
-	s.Etcd.read(ctx, d, client, status, presented)
+	e.read(ctx, d, client, status, presented)
 }
 
 var errNoTunnels = errors.New("the transport makes no tunnels")
