@@ -4,6 +4,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +15,17 @@ import (
 	"github.com/quorate-dev/quorate/transport"
 )
 
-// inPath is a host with another sh, and a program of the test's before its own.
-func inPath(t *testing.T, conn running, shell, name, script string) running {
+// inPath is a host with another sh, and programs of the test's before its own.
+func inPath(t *testing.T, conn running, shell string, programs map[string]string) running {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Symlink(shell, filepath.Join(dir, "sh")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil { //nolint:gosec // a program
-		t.Fatal(err)
+	for name, script := range programs {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
 	}
 	return func(ctx context.Context, cmd transport.Cmd) error {
 		cmd.Argv = append([]string{"env", "PATH=" + dir + ":" + os.Getenv("PATH")}, cmd.Argv...)
@@ -76,7 +79,7 @@ func TestStageThatLeadsElsewhere(t *testing.T) {
 					if err := os.Mkdir(theirs, 0o755); err != nil {
 						t.Fatal(err)
 					}
-					conn := inPath(t, here(t), shell, "mktemp", "#!/bin/sh\ndir=$("+mktemp+" \"$@\") || exit\nprintf '%s\\n' \"$dir\"\ncase $dir in /*) ;; *) dir=$PWD/${dir#./} ;; esac\nVAULT='"+vault+"'\n"+swap+"\n")
+					conn := inPath(t, here(t), shell, map[string]string{"mktemp": "dir=$(" + mktemp + " \"$@\") || exit\nprintf '%s\\n' \"$dir\"\ncase $dir in /*) ;; *) dir=$PWD/${dir#./} ;; esac\nVAULT='" + vault + "'\n" + swap + "\n"})
 					err := do(transport.FilesOf(conn), filepath.Join(theirs, "key"))
 					if err == nil && name == "the stage" {
 						t.Error("it was written")
@@ -96,5 +99,28 @@ func TestStageThatLeadsElsewhere(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A write that gets SIGTERM, and another while it cleans up, as from a sudo that
+// passes it on, leaves nothing behind and has written nothing.
+func TestStageAfterTwoSignals(t *testing.T) {
+	base64, rm := tier.Program(t, "base64"), tier.Program(t, "rm")
+	for _, shell := range []string{"dash", "bash"} {
+		t.Run(shell, func(t *testing.T) {
+			conn := inPath(t, here(t), tier.Program(t, shell), map[string]string{
+				"base64": "kill -TERM \"$PPID\"\nexec " + base64 + " \"$@\"\n",
+				"rm":     "case $* in *./*) kill -TERM \"$PPID\" ;; esac\nexec " + rm + " \"$@\"\n",
+			})
+			dir := t.TempDir()
+			err := transport.FilesOf(conn).Write(t.Context(), transport.File{Path: dir + "/f", Data: transport.Bytes([]byte("new"))})
+			var exit *transport.ExitError
+			if !errors.As(err, &exit) || exit.Code != 143 {
+				t.Errorf("got %v", err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left: %v, %v", left, err)
+			}
+		})
 	}
 }

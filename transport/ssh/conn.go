@@ -111,7 +111,15 @@ func (c *conn) failedError(e *execution, err error) error {
 	return fmt.Errorf("%s: its output could not be delivered: %w", c.host, err)
 }
 
+// notStarted says that the host did not run the command, unless a part of its answer has
+// come.
 func (c *conn) notStarted(e *execution, end exit, err error) error {
+	if e.frame.Stdout.HasBegun() || e.frame.Stderr.HasBegun() {
+		if err == nil {
+			err = errors.New("the host passed on one of its streams, or both as one")
+		}
+		return &transport.UnknownExitError{Host: c.host, Argv: e.cmd.Argv, Stderr: e.tail.String(), Err: err}
+	}
 	code := end.code
 	if !end.known {
 		code = -1
@@ -129,7 +137,9 @@ func (c *conn) result(e *execution, end exit, err error) error {
 	case errors.Is(err, errExecRefused):
 		return c.notStarted(e, end, err)
 	case err != nil:
-		c.client.alive(hostError{err}, c.grace)
+		if c.client.alive(hostError{err}, c.grace) {
+			return c.notStarted(e, end, errors.New("the host closed the session in place of an answer"))
+		}
 		return c.client.lostError(hostError{err})
 	}
 	if !end.known {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -36,17 +37,27 @@ const (
 	BannersEndless   Fault = "endless banners in the login"     //
 	QuestionsEndless Fault = "endless questions"                // of keyboard-interactive, alone offered
 	NeverEnough      Fault = "a login that is never enough"     // each key is accepted, and another one wanted
+	LoginDropped     Fault = "dropped after the proof"          // the user has proved to be who it is, and the connection ends
+	DropsAtOnce      Fault = "dropped after the login"          // which has succeeded
+	GarbageLater     Fault = "garbage after the login"          //
+	KeyChanges       Fault = "another key at the rekeying"      //
+	RekeyEndless     Fault = "endless rekeying"                 // everything else works
+	GlobalFlood      Fault = "a flood of global requests"       // without an end; everything else works
 	ChannelFlood     Fault = "a flood of channels"              // the server opens them without an end; everything else works
 	SessionHangs     Fault = "a hung session"                   // a request for one is not answered
 	SessionRefused   Fault = "every session refused"            //
 	CommandHangs     Fault = "a hung command"                   // a request to run one is not answered
+	CommandClosed    Fault = "a session closed at a command"    // a request to run one ends the session
 	CommandRefused   Fault = "every command refused"            //
 	CommandSilent    Fault = "a command that does not start"    // it is taken, and nothing comes of it
 	CommandReplaced  Fault = "a forced command"                 // something else answers, with status 0
+	CommandMerged    Fault = "both streams as one"              // as a gateway does that keeps a record
 	FloodBefore      Fault = "a flood before the command"       // of standard error, endless
 	FloodOfOutput    Fault = "a flood of output"                // after the command's own
 	ExitMissing      Fault = "no exit status"                   // the session ends without one
 	ExitMalformed    Fault = "a malformed exit status"          // and a flood of requests after it
+	SignalMalformed  Fault = "a malformed exit signal"          //
+	RequestFlood     Fault = "a flood of requests"              // in the session, before its exit status
 	DropsCommand     Fault = "dropped in a command"             // the connection breaks
 	HangsCommand     Fault = "hung in a command"                // the connection hangs
 	InputUnread      Fault = "unread input"                     // the command reads none and ignores signals
@@ -57,8 +68,10 @@ func Faults() []Fault {
 	return []Fault{
 		BannerMissing, ClosedAtOnce, BannerEndless, LinesEndless, BannerSlow, OtherProtocol, VersionOne, KexHangs, KexClosed,
 		KexGarbage, PacketHuge, KexReplyHangs, IgnoreEndless, NoAlgorithm, SignatureWrong, LoginHangs, LoginClosed,
-		BannersEndless, QuestionsEndless, NeverEnough, ChannelFlood, SessionHangs, SessionRefused, CommandHangs, CommandRefused,
-		CommandSilent, CommandReplaced, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, DropsCommand, HangsCommand, InputUnread,
+		BannersEndless, QuestionsEndless, NeverEnough, LoginDropped, DropsAtOnce, GarbageLater, KeyChanges, RekeyEndless, GlobalFlood,
+		ChannelFlood, SessionHangs, SessionRefused, CommandHangs, CommandClosed, CommandRefused,
+		CommandSilent, CommandReplaced, CommandMerged, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, SignalMalformed, RequestFlood,
+		DropsCommand, HangsCommand, InputUnread,
 	}
 }
 
@@ -156,12 +169,43 @@ func packet(payload []byte) []byte {
 	return append(b, make([]byte, padding)...)
 }
 
-// hostSigner is the host key, which signs something else if that is the fault.
-func (s *Server) hostSigner(key ssh.Signer) ssh.Signer {
-	if s.cfg.Fault != SignatureWrong {
-		return key
+// hostSigner is the host key, which signs something else, or becomes another one, if that is
+// the fault.
+func (s *Server) hostSigner(key, then ssh.Signer) ssh.Signer {
+	switch s.cfg.Fault {
+	case SignatureWrong:
+		return liar{key}
+	case KeyChanges:
+		return &changing{first: key, then: then}
 	}
-	return liar{key}
+	return key
+}
+
+// changing is one key until it has signed, and another one from then on.
+type changing struct {
+	first, then ssh.Signer
+
+	mu     sync.Mutex
+	signed bool
+}
+
+func (c *changing) now() ssh.Signer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.signed {
+		return c.then
+	}
+	return c.first
+}
+
+func (c *changing) PublicKey() ssh.PublicKey { return c.now().PublicKey() }
+
+func (c *changing) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	signer := c.now()
+	c.mu.Lock()
+	c.signed = true
+	c.mu.Unlock()
+	return signer.Sign(rand, data)
 }
 
 type liar struct{ ssh.Signer }
@@ -181,6 +225,13 @@ func (s *Server) breakLogin() {
 			<-s.life.Done()
 			return nil, s.life.Err()
 		}
+	case LoginDropped:
+		s.ssh.VerifiedPublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
+			s.Drop()
+			return nil, io.ErrClosedPipe
+		}
+	case KeyChanges, RekeyEndless:
+		s.ssh.RekeyThreshold = 1 // the library makes it 256 bytes
 	case LoginClosed:
 		s.ssh.PublicKeyCallback = func(m ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
 			s.Drop()
@@ -212,6 +263,24 @@ func (s *Server) breakLogin() {
 	}
 }
 
+// breakConnection breaks what the user has logged in to.
+func (s *Server) breakConnection(conn ssh.Conn, w *wire) {
+	switch s.cfg.Fault {
+	case DropsAtOnce:
+		_ = w.Close()
+	case GarbageLater:
+		endless(w, []byte("\xff\xff\xff\xffgarbage"))
+	case ChannelFlood:
+		floodChannels(conn)
+	case GlobalFlood:
+		for {
+			if _, _, err := conn.SendRequest("flood@example.com", true, make([]byte, 1024)); err != nil {
+				return
+			}
+		}
+	}
+}
+
 func floodChannels(conn ssh.Conn) {
 	for {
 		_, _, err := conn.OpenChannel("forwarded-tcpip", nil)
@@ -233,6 +302,9 @@ func (s *Server) broken(ctx context.Context, channel ssh.Channel, line string) b
 	case CommandReplaced:
 		_, _ = io.WriteString(channel, "as you wish\n")
 		status(channel, 0)
+	case CommandMerged:
+		_ = s.exec(ctx, channel, line+" 2>&1")
+		status(channel, 0)
 	case FloodBefore:
 		flood(channel.Stderr())
 	case FloodOfOutput:
@@ -246,6 +318,15 @@ func (s *Server) broken(ctx context.Context, channel ssh.Channel, line string) b
 		for range 100 {
 			_, _ = channel.SendRequest("unknown", false, nil)
 		}
+	case SignalMalformed:
+		_ = s.exec(ctx, channel, line)
+		_, _ = channel.SendRequest("exit-signal", false, []byte{0, 0, 0, 9})
+	case RequestFlood:
+		_ = s.exec(ctx, channel, line)
+		for range 10_000 {
+			_, _ = channel.SendRequest("flood@example.com", false, make([]byte, 1024))
+		}
+		status(channel, 0)
 	case DropsCommand:
 		_ = s.exec(ctx, channel, line)
 		s.Drop()

@@ -121,7 +121,15 @@ func Start(cfg Config) (*Server, error) {
 		}
 		s.ssh.AddHostKey(cert)
 	}
-	s.ssh.AddHostKey(s.hostSigner(signer))
+	other, err := orNewKey(nil)
+	if err != nil {
+		return nil, err
+	}
+	then, err := ssh.NewSignerFromSigner(other)
+	if err != nil {
+		return nil, fmt.Errorf("sshtest: host key: %w", err)
+	}
+	s.ssh.AddHostKey(s.hostSigner(signer, then))
 	if cfg.Library != nil {
 		cfg.Library(s.ssh)
 	}
@@ -312,9 +320,7 @@ func (s *Server) serve(ctx context.Context, w *wire) {
 	_ = w.SetDeadline(time.Time{})
 	var work sync.WaitGroup
 	work.Go(func() { ssh.DiscardRequests(reqs) }) // answers keepalives
-	if s.cfg.Fault == ChannelFlood {
-		work.Go(func() { floodChannels(conn) })
-	}
+	work.Go(func() { s.breakConnection(conn, w) })
 	room := make(chan struct{}, s.maxSessions)
 	for ch := range chans {
 		work.Go(func() { s.channel(ctx, ch, room) })

@@ -51,6 +51,9 @@ func (s *Server) session(ctx context.Context, ch ssh.NewChannel, leave func()) {
 		case "exec":
 			var p struct{ Line string }
 			if ok = !started && ssh.Unmarshal(req.Payload, &p) == nil && s.cfg.Fault != CommandRefused; ok {
+				if s.cfg.Fault == CommandClosed {
+					return
+				}
 				started = true
 				if s.cfg.Fault == CommandHangs {
 					work.Go(func() { defer close(ended); <-ctx.Done() })
