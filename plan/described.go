@@ -1,8 +1,8 @@
 package plan
 
 import (
+	"github.com/quorate-dev/quorate/internal/guard"
 	"github.com/quorate-dev/quorate/internal/termsafe"
-	"github.com/quorate-dev/quorate/plan/internal/guard"
 )
 
 // described is what an Action is made of, as far as it says.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quorate-dev/quorate/plan/internal/guard"
+	"github.com/quorate-dev/quorate/internal/guard"
 	"github.com/quorate-dev/quorate/transport"
 )
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/plan/internal/guard"
+	"github.com/quorate-dev/quorate/internal/guard"
 	"github.com/quorate-dev/quorate/plan/internal/keyval"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/quorate-dev/quorate/internal/guard"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 )
 
@@ -179,17 +179,16 @@ func (e *DialPanicError) Error() string {
 	return "the dialer panicked: " + termsafe.Line(e.Value)
 }
 
-// recovered makes an error of a panic: it is called on gRPC's goroutines, where a panic is
+// recovered makes an error of a panic, or of the end of the goroutine: it is called on gRPC's goroutines, where a panic is
 // the end of the process.
 func recovered(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-		defer func() {
-			if value := recover(); value != nil {
-				conn, err = nil, &DialPanicError{Value: termsafe.Cut(fmt.Sprint(value), maxPanic, "..."), Stack: string(debug.Stack())}
-			}
-		}()
-		if conn, err = dial(ctx, network, address); conn == nil && err == nil {
-			err = &DialPanicError{Value: "it returned neither a connection nor an error"}
+		fault := guard.Call(func() { conn, err = dial(ctx, network, address) })
+		switch {
+		case fault != nil:
+			return nil, &DialPanicError{Value: termsafe.Cut(fault.Value, maxPanic, "..."), Stack: fault.Stack}
+		case conn == nil && err == nil:
+			return nil, &DialPanicError{Value: "it returned neither a connection nor an error"}
 		}
 		return conn, err
 	}

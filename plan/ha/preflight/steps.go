@@ -223,8 +223,6 @@ func (a probe) look(ctx context.Context, h *plan.Host) error {
 	return nil
 }
 
-var errNoTunnel = errors.New("the transport ended the goroutine that opened a tunnel")
-
 // guarded calls f; a panic in it is an error if hosts that do not answer are findings, and
 // otherwise the Runner's to report.
 func guarded(lenient bool, f func() error) error {
@@ -240,7 +238,6 @@ func (a probe) try(ctx context.Context, h *plan.Host, facts hostFacts) (probed, 
 	var connecting sync.WaitGroup
 	if a.node.Role == quorate.ControlPlane && a.judge.wants(factTunnel) {
 		connecting.Go(func() {
-			lost = errNoTunnel // unless it returns
 			// Beyond the Runner's goroutine nobody else recovers from a panic of the transport.
 			var came error
 			if fault := guard.Do(func() error { tunnel, came = a.tunnel(ctx, h); return nil }); fault != nil {

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 
+	"github.com/quorate-dev/quorate/internal/guard"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/transport"
@@ -16,21 +16,13 @@ import (
 // maxValue bounds what is kept of a panic's value, in bytes.
 const maxValue = 4 << 10
 
-// Do calls f. A panic in it, or the end of its goroutine, is a *plan.PanicError; the latter
-// still ends the goroutine.
-func Do(f func() error) (err error) {
-	returned := false
-	defer func() {
-		if value := recover(); value != nil || !returned {
-			fault := &plan.PanicError{Value: "its goroutine was ended", Stack: string(debug.Stack())}
-			if value != nil {
-				fault.Value = termsafe.Cut(fmt.Sprint(value), maxValue, "...")
-			}
-			err = fault
-		}
-	}()
-	err = f()
-	returned = true
+// Do calls f on a goroutine of its own. A panic in it, or the end of its goroutine, is a
+// *plan.PanicError.
+func Do(f func() error) error {
+	var err error
+	if fault := guard.Call(func() { err = f() }); fault != nil {
+		return &plan.PanicError{Value: termsafe.Cut(fault.Value, maxValue, "..."), Stack: fault.Stack}
+	}
 	return err
 }
 

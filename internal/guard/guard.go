@@ -1,5 +1,5 @@
-// Package guard calls what others have handed in. It is the one place of plan and of the
-// packages below it that recovers from panics.
+// Package guard calls what others have handed in. It is the one place of the module that
+// recovers from their panics.
 package guard
 
 import (

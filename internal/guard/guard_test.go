@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/quorate-dev/quorate/plan/internal/guard"
+	"github.com/quorate-dev/quorate/internal/guard"
 )
 
 // Whatever a function does to its goroutine, its caller goes on and knows.
