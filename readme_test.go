@@ -14,24 +14,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// surroundings is what README's program takes from its environment.
-const surroundings = `var (
+// What the programs of pages take from their environment.
+var surroundings = map[string]string{
+	"README.md": `var (
 	ctx            context.Context
 	yaml           []byte
 	kubeconfig     quorate.Content
 	yourHypervisor drill.PowerBreaker
 )
-`
+`,
+	"docs/embedding.md": `var (
+	ctx                   context.Context
+	description           quorate.Cluster
+	certs                 ha.Certs
+	token, auth, password quorate.Content
+	hosts                 transport.Transport
+	journal               plan.Journal
+	observe               func(plan.Event)
+	p                     *plan.Plan
+	registry, announce    plan.Action
+)
+`,
+}
 
 var (
 	selected = regexp.MustCompile(`\b([a-z]+)\.[A-Z]`)
 	defined  = regexp.MustCompile(`(?m)^([a-z]+)(?:, ([a-z]+))? :=`)
 )
 
-// README's program is one: its blocks, in their order, compile as the body of a
+// The program of each page is one: its blocks, in their order, compile as the body of a
 // function, with every package imported that they name.
-func TestReadmesProgramCompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+func TestProgramsOfPagesCompile(t *testing.T) {
+	for page, around := range surroundings {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			compiles(t, page, around)
+		})
+	}
+}
+
+func compiles(t *testing.T, page, around string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	require.NoError(t, err)
 	body := ""
 	for _, block := range strings.Split(string(text), "```go\n")[1:] {
@@ -53,14 +77,14 @@ func TestReadmesProgramCompiles(t *testing.T) {
 		}
 	}
 	var imports []string
-	for _, m := range selected.FindAllStringSubmatch(surroundings+body, -1) {
+	for _, m := range selected.FindAllStringSubmatch(around+body, -1) {
 		if line := fmt.Sprintf("import %q\n", known[m[1]]); known[m[1]] != "" && !slices.Contains(imports, line) {
 			imports = append(imports, line)
 		}
 	}
 	require.Contains(t, imports, fmt.Sprintf("import %q\n", module+"/plan"))
-	program := filepath.Join(t.TempDir(), "readme.go")
-	source := "package readme\n\n" + strings.Join(imports, "") + "\n" + surroundings + "\nfunc program() {\n" + body + "}\n"
+	program := filepath.Join(t.TempDir(), "program.go")
+	source := "package program\n\n" + strings.Join(imports, "") + "\n" + around + "\nfunc program() {\n" + body + "}\n"
 	require.NoError(t, os.WriteFile(program, []byte(source), 0o600))
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, program).CombinedOutput()
 	require.NoError(t, err, "%s\n%s", out, source)
