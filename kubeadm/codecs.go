@@ -420,7 +420,8 @@ var (
 // conversion changes a value's form for one version of the API, and back. why is
 // what the version cannot express of it.
 type conversion struct {
-	to   func(v any, minor int) (out any, why string)
+	to func(v any, minor int) (out any, why string)
+	// from returns nil for a value that is as if it were not there.
 	from func(v any) (any, error)
 	// partial says that out is good for what the version can express.
 	partial bool
@@ -553,10 +554,13 @@ var asNoTaint = conversion{
 		return true, ""
 	},
 	from: func(v any) (any, error) {
-		if v == true {
+		switch v {
+		case true:
 			return []any{}, nil
+		case false:
+			return nil, nil // the default ones
 		}
-		return nil, misread("true")
+		return nil, misread("true or false")
 	},
 }
 

@@ -23,12 +23,16 @@ func TestMigrateReadsWhatKubeadmReads(t *testing.T) {
 	release := func(v string) string { return strings.Replace(initDoc+clusterDoc, "v1.37.0", v, 1) }
 	args := func(list string) string { return initDoc + clusterDoc + "scheduler: {extraArgs: " + list + "}\n" }
 	join := strings.Replace(joinDoc, "nodeRegistration: {name: w-1,", "nodeRegistration: {name: w-1, taints: [],", 1)
+	const v1alpha1 = "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\n"
 	for name, m := range map[string]migration{
 		"empty service range":        {text: network(`serviceSubnet: ""`), lacks: []string{"networking"}},
 		"empty domain":               {text: network(`dnsDomain: "", podSubnet: "", serviceSubnet: ""`), lacks: []string{"networking"}},
 		"null range":                 {text: network(`podSubnet: `), lacks: []string{"networking"}},
 		"range with host bits":       {text: network(`podSubnet: 10.244.3.7/16`), has: []string{"podSubnet: 10.244.3.7/16\n"}},
 		"range of two families":      {text: network(`podSubnet: "10.244.0.0/16,fd01::5/48"`), has: []string{"podSubnet: 10.244.0.0/16,fd01::5/48\n"}},
+		"range in its own form":      {text: network(`podSubnet: "10.244.0.0/16,FD85:ee78:d8a6:8607::1:0000/64"`), has: []string{"podSubnet: 10.244.0.0/16,FD85:ee78:d8a6:8607::1:0000/64\n"}},
+		"address in its own form":    {text: edited(initDoc, "192.0.2.11", "\"FD00:0::0B\""), has: []string{"advertiseAddress: FD00:0::0B\n"}},
+		"addresses of both commands": {text: edited(initDoc, "192.0.2.11", "\"FD00::B\"") + "---\n" + joinDoc + "controlPlane: {localAPIEndpoint: {advertiseAddress: \"FD00::C\"}}\n", has: []string{"advertiseAddress: FD00::B\n", "advertiseAddress: FD00::C\n"}},
 		"range with zeros":           {text: network(`serviceSubnet: 010.096.0.0/16`), has: []string{"serviceSubnet: 10.96.0.0/16\n"}},
 		"stable":                     {text: release("stable"), warned: []string{"9 ClusterConfiguration.kubernetesVersion"}},
 		"stable of a minor":          {text: release("stable-1.33"), warned: []string{"9 ClusterConfiguration.kubernetesVersion"}},
@@ -44,6 +48,12 @@ func TestMigrateReadsWhatKubeadmReads(t *testing.T) {
 		"three tokens":               {text: edited(initDoc, "cdef}]", "cdef, ttl: 1h, usages: [authentication]}, {token: bbbbbb.0123456789abcdef, description: x}, {ttl: 0s}]"), has: []string{"ttl: 1h0m0s\n  usages:\n  - authentication\n- description: x\n  token: bbbbbb.0123456789abcdef\n  ttl: 24h0m0s\n- ttl: 0s\n"}},
 		"a token that expires":       {text: edited(initDoc, "cdef}]", `cdef, expires: "2030-01-02T03:04:05Z"}]`), refused: "line 3: InitConfiguration.bootstrapTokens[0].expires: kubeadm fills in a ttl beside it, and then refuses the two"},
 		"tokens in v1alpha2":         {text: edited(oldMaster, "cdef}]", "cdef}, {token: bbbbbb.0123456789abcdef, groups: [\"system:bootstrappers:x\"]}]"), to: "v1.12.10", has: []string{"- groups:\n  - system:bootstrappers:x\n  token: bbbbbb.0123456789abcdef\n"}},
+		"DNS by a gate":              {text: oldMaster + "featureGates:\n  CoreDNS: false\n", to: "v1.30.3", warned: []string{"8 MasterConfiguration.featureGates.CoreDNS"}},
+		"a single image, at last":    {text: oldMaster + "unifiedControlPlaneImage: k8s.gcr.io/hyperkube:v1.11.10\n", to: "v1.30.3", warned: []string{"7 MasterConfiguration.unifiedControlPlaneImage"}},
+		"taints of v1alpha1":         {text: v1alpha1 + "noTaintMaster: true\n", to: "v1.11.10", has: []string{"taints: []\n"}},
+		"default ones of v1alpha1":   {text: v1alpha1 + "noTaintMaster: false\n", to: "v1.11.10", lacks: []string{"taint"}},
+		"null ones of v1alpha1":      {text: v1alpha1 + "noTaintMaster:\n", to: "v1.11.10", lacks: []string{"taint"}},
+		"text for taints, v1alpha1":  {text: v1alpha1 + "noTaintMaster: \"no\"\n", to: "v1.11.10", refused: "line 3: MasterConfiguration.noTaintMaster: want true or false"},
 		"tokens for v1alpha1":        {text: edited(oldMaster, "cdef}]", "cdef}, {token: bbbbbb.0123456789abcdef}]"), to: "v1.10.4", has: []string{"token: abcdef.0123456789abcdef\n"}, warned: []string{"5 MasterConfiguration.bootstrapTokens"}},
 		"an argument thrice":         {text: args("[{name: v, value: \"1\"}, {name: feature-gates, value: A=true}, {name: v, value: \"2\"}, {name: v, value: \"3\"}]"), has: []string{"- name: v\n    value: \"1\"\n  - name: feature-gates\n    value: A=true\n  - name: v\n    value: \"2\"\n  - name: v\n    value: \"3\"\n"}},
 		"twice, for v1beta3":         {text: args("[{name: v, value: \"1\"}, {name: v, value: \"2\"}]"), to: "v1.30.3", has: []string{"extraArgs:\n    v: \"2\"\n"}, warned: []string{"10 ClusterConfiguration.scheduler.extraArgs"}},

@@ -84,6 +84,7 @@ func Migrate(data []byte, to quorate.Version) (quorate.Content, quorate.Problems
 		r.convert(&c, from, &found)
 		found = append(found, c.outdated()...)
 		docs, a := c.encode(&found, true)
+		r.keepTexts(c, docs, a)
 		found = append(found, unreported(found, warnings(c.Problems()))...)
 		if c.Init != nil && c.Token.Len() == 0 {
 			found = slices.DeleteFunc(found, func(p quorate.Problem) bool { return p.Path == "token" }) // kubeadm makes one
@@ -226,6 +227,8 @@ type reader struct {
 	strange []*sourceDoc
 	notes   quorate.Problems
 	secrets []string
+	// texts of fields that are addresses, which can be written in more than one form.
+	texts map[textKey]string
 	// refused is why the file is not read.
 	refused quorate.Problems
 }
@@ -233,7 +236,7 @@ type reader struct {
 // read reads a file. The error is a *quorate.InvalidError.
 func (r *reader) read(data []byte) (configs []Config, err error) {
 	docs := readFile(data, &r.refused)
-	r.secrets = secretsOf(docs)
+	r.secrets, r.texts = secretsOf(docs), map[textKey]string{}
 	r.docs = map[docSet]*sourceDoc{}
 	for _, doc := range docs {
 		r.add(doc)
@@ -643,6 +646,44 @@ func (r *reader) take(c *Config, l fieldMapping, from location) {
 		if err := l.read(c, from, v); err != nil {
 			r.misread(doc, from.path, err)
 		}
+		if text, ok := v.(string); ok && inTexts(l.field) {
+			r.texts[textKey{c.Join != nil, l.field}] = text
+		}
+	}
+}
+
+// textKey is a field of the Config of kubeadm join, or of that of kubeadm init.
+type textKey struct {
+	join  bool
+	field string
+}
+
+// inTexts reports whether a field is of addresses.
+func inTexts(field string) bool {
+	return slices.Contains([]string{"init.pods", "init.services", "apiServer.address", "join.workerAddress"}, field)
+}
+
+// keepTexts writes addresses as the file has them, as kubeadm does, where nothing
+// but Quorate's form of them differs. Zeros in front of IPv4's parts are dropped,
+// which not every version takes.
+func (r *reader) keepTexts(c Config, docs documents, a api) {
+	for _, l := range fieldMappings {
+		text := r.texts[textKey{c.Join != nil, l.field}]
+		if text == "" || !inTexts(l.field) {
+			continue
+		}
+		for part := range strings.SplitSeq(text, ",") {
+			addr, _, _ := strings.Cut(part, "/")
+			if _, err := netip.ParseAddr(addr); err != nil {
+				text = ""
+			}
+		}
+		if where, why := l.location(&c, a); why == "" && !where.implied && text != "" {
+			d := where.only(c.roles(), a)
+			if _, written := peek(docs[d], where.path); written {
+				docs.set(d, where.path, text)
+			}
+		}
 	}
 }
 
@@ -656,7 +697,7 @@ func (r *reader) apiOf(doc *sourceDoc) api {
 
 func (l fieldMapping) read(c *Config, from location, v any) (err error) {
 	if from.from != nil {
-		if v, err = from.from(v); err != nil {
+		if v, err = from.from(v); err != nil || v == nil {
 			return err
 		}
 	}
@@ -759,11 +800,23 @@ func saysNothing(v any) bool {
 // located puts into problems of a Config the paths of the file, and their lines.
 func (r *reader) located(problems quorate.Problems, c Config) quorate.Problems {
 	for i, p := range problems {
-		if doc, path := r.locate(p.Path, c); doc != nil {
+		doc, path := r.locate(p.Path, c)
+		if from := madeFrom[p.Path]; doc == nil && from != "" {
+			doc, path = r.locate(from, c)
+		}
+		if doc != nil {
 			problems[i] = problemAt(doc, path, p.Severity, p.Message)
 		}
 	}
 	return problems
+}
+
+// madeFrom are the fields that convert makes others from.
+var madeFrom = map[string]string{
+	"init.dns.type":                  key("init.featureGates", coreDNSGate),
+	"init.localEtcd.imageRepository": "init.localEtcd.image",
+	"init.localEtcd.imageTag":        "init.localEtcd.image",
+	"init.useHyperKubeImage":         "init.unifiedControlPlaneImage",
 }
 
 var keyInPath = regexp.MustCompile(`\["((?:\\.|[^"\\])*)"\]`)
