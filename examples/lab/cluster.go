@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"github.com/quorate-dev/quorate"
@@ -11,6 +10,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/build"
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan/clusterfile"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 )
 
 // What is in the lab's directory beside the hosts' SSH keys: the
@@ -99,5 +99,5 @@ func writeCluster(ctx context.Context, o options, l *machines.Lab, p prepared) e
 	if err := operator.WriteImages(ctx, filepath.Join(l.Dir(), imagesFile), imagesOn(p.archives)); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(l.Dir(), clusterFile), text, 0o644)
+	return statedir.WriteFile(ctx, filepath.Join(l.Dir(), clusterFile), quorate.Public(text), 0o644)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
 	"github.com/quorate-dev/quorate/plan/drill"
 	"github.com/quorate-dev/quorate/plan/ha/sshtargets"
+	"github.com/quorate-dev/quorate/plan/ha/statedir"
 	"github.com/quorate-dev/quorate/transport/ssh"
 )
 
@@ -129,7 +130,7 @@ func drillLab(ctx context.Context, c command, out io.Writer) error {
 	if dir == "" {
 		dir = l.Dir()
 	}
-	if err := errors.Join(err, saveReport(dir, report)); err != nil {
+	if err := errors.Join(err, saveReport(context.WithoutCancel(ctx), dir, report)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(out, "\n%s: %s\n", report.Verdict, filepath.Join(dir, reportFile+".json")); err != nil {
@@ -142,7 +143,7 @@ func drillLab(ctx context.Context, c command, out io.Writer) error {
 }
 
 // saveReport writes the report as JSON and, beside it, as a page.
-func saveReport(dir string, report *drill.Report) error {
+func saveReport(ctx context.Context, dir string, report *drill.Report) error {
 	text, err := report.JSON()
 	if err != nil {
 		return err
@@ -152,7 +153,7 @@ func saveReport(dir string, report *drill.Report) error {
 		return err
 	}
 	for suffix, content := range map[string][]byte{".json": text, ".html": page.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, reportFile+suffix), content, 0o644); err != nil {
+		if err := statedir.WriteFile(ctx, filepath.Join(dir, reportFile+suffix), quorate.Public(content), 0o644); err != nil {
 			return err
 		}
 	}

@@ -68,7 +68,7 @@ func runDrill(t *testing.T, spec machines.Spec, balancer quorate.LoadBalancer, s
 		t.FailNow()
 	}
 	if dir := os.Getenv("QUORATE_DRILL_OUT"); dir != "" {
-		if err := saveReport(dir, report); err != nil {
+		if err := saveReport(t.Context(), dir, report); err != nil {
 			t.Error(err)
 		}
 	}

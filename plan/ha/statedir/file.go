@@ -61,6 +61,14 @@ func (d *disk) stage(temp string, f quorate.File, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	// Whoever has made it for us to write into can read what is written.
+	info, err := w.Stat()
+	if err != nil {
+		return err
+	}
+	if whose := foreign(info); whose != "" {
+		return fmt.Errorf("%s is in the way, and %s: remove it", d.path(temp), whose)
+	}
 	locked, err := filelock.Try(w)
 	if err == nil && locked {
 		// Whoever was faster has renamed it.

@@ -269,6 +269,15 @@ func TestWriteFileRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "y", target)
 
+	if os.Geteuid() == 0 { // who has made the temporary file reads what is written into it
+		theirs := filepath.Join(dir, ".theirs.next")
+		require.NoError(t, os.WriteFile(theirs, nil, 0o666))
+		require.NoError(t, os.Chown(theirs, 65534, 65534))
+		require.ErrorContains(t, write(filepath.Join(dir, "theirs")), "belongs to user 65534")
+		b, err := os.ReadFile(theirs)
+		require.NoError(t, err)
+		require.Empty(t, b)
+	}
 	held, err := os.OpenFile(filepath.Join(dir, ".y.next"), os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Flock(int(held.Fd()), syscall.LOCK_EX))
