@@ -76,6 +76,16 @@ var vipTroubles = map[string]trouble{
 		"2: eth0    inet 192.0.2.11/24 scope global eth0\n3: dummy0    inet 192.0.2.10/32 scope global dummy0\n", "the VIP 192.0.2.10 is on dummy0", "ip addr del"),
 	"VIP of IPv6 in no network": says(preflight.VIPInterface, quorate.Refused, "cp-1", addresses,
 		"2: eth0    inet6 2001:db8::1:0/112 scope global \n2: eth0    inet6 fe80::1/64 scope link \n", "in none of the networks of eth0", "netmask", ipv6),
+	"a worker alone": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "has the VIP 192.0.2.10, and is no control plane", "ip addr del", holding("worker-1"), nil},
+	"a worker that answers at the VIP": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "is no control plane", "describe it as a control plane", func(t *testing.T, hosts *hatest.Cluster) {
+		holding("worker-1")(t, hosts)
+		for _, name := range []string{"cp-1", "cp-2", "cp-3"} {
+			curlSays(hosts.Host(name), "192.0.2.10:6443", 7, "* connect to 192.0.2.10 port 6443 failed: Connection refused\nconnect=0.000000\n")
+		}
+	}, nil},
+	"a worker's other interface": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "is no control plane", "ip addr del", func(_ *testing.T, hosts *hatest.Cluster) {
+		hosts.Host("worker-1").Handle(addresses, faketransport.Reply("2: eth0    inet 192.0.2.14/24 scope global eth0\n5: br-lan    inet 192.0.2.10/24 scope global br-lan\n"))
+	}, nil},
 	"two holders":           {preflight.VIPHolders, quorate.Refused, []string{"cp-1", "cp-3"}, "all have the VIP 192.0.2.10", "protocol 112", holding("cp-1", "cp-3"), nil},
 	"three holders":         {preflight.VIPHolders, quorate.Refused, []string{"cp-1", "cp-2", "cp-3"}, "all have the VIP", "protocol 112", holding("cp-1", "cp-2", "cp-3"), nil},
 	"a holder and a worker": {preflight.VIPHolders, quorate.Refused, []string{"cp-2", "worker-1"}, "all have the VIP", "ip addr del", holding("cp-2", "worker-1"), nil},
@@ -127,6 +137,7 @@ var portTroubles = map[string]trouble{
 	"haproxy's port elsewhere described":              hasFile(preflight.Port, quorate.Refused, "cp-2", "/proc/net/tcp", listening("0100007F:1F90"), "127.0.0.1:8080 is in use, which haproxy needs", "8080", balanced, func(c *quorate.Cluster) { c.Endpoint.Port = 8080 }),
 	"etcd's metrics":                                  hasFile(preflight.Port, quorate.Refused, "cp-3", "/proc/net/tcp", listening("0100007F:094D"), "127.0.0.1:2381 is in use, which etcd's metrics", "2381"),
 	"the kubelet":                                     hasFile(preflight.Port, quorate.Refused, "worker-1", "/proc/net/tcp", listening("0100007F:280A"), "10250", "10250"),
+	"the kubelet's port for reading":                  hasFile(preflight.Port, quorate.Refused, "worker-1", "/proc/net/tcp", listening("00000000:280F"), "10255 is in use, which the kubelet's port for reading", "10255", func(c *quorate.Cluster) { c.Kubeadm.Kubelet = map[string]any{"readOnlyPort": 10255} }),
 	"the kubelet's health":                            hasFile(preflight.Port, quorate.Refused, "worker-1", "/proc/net/tcp", listening("0100007F:2808"), "127.0.0.1:10248 is in use, which the kubelet's health", "10248"),
 	"kube-proxy's health":                             hasFile(preflight.Port, quorate.Refused, "cp-1", "/proc/net/tcp6", listening("00000000000000000000000000000000:2810"), "[::]:10256 is in use, which kube-proxy's health", "10256"),
 	"kube-proxy's metrics":                            hasFile(preflight.Port, quorate.Refused, "cp-2", "/proc/net/tcp", listening("0100007F:2809"), "10249", "10249"),
@@ -154,6 +165,19 @@ var softwareTroubles = map[string]trouble{
 	"CRI disabled in version 3":         says(preflight.CRIPlugin, quorate.Refused, "cp-1", faketransport.Prefix("containerd"), "disabled_plugins = ['io.containerd.cri.v1.runtime']\nSystemdCgroup = true\n", "io.containerd.cri.v1.runtime", "restart containerd"),
 	"CRI's images disabled":             says(preflight.CRIPlugin, quorate.Refused, "cp-3", faketransport.Prefix("containerd"), "  disabled_plugins=['io.containerd.cri.v1.images']\nSystemdCgroup = true\n", "io.containerd.cri.v1.images", "restart containerd"),
 
+	"CRI disabled over many lines": says(preflight.CRIPlugin, quorate.Refused, "cp-1", faketransport.Prefix("containerd"), "version = 2\ndisabled_plugins = [\n  \"io.containerd.snapshotter.v1.aufs\",\n  \"io.containerd.grpc.v1.cri\", # no\n]\nSystemdCgroup = true\n", "io.containerd.grpc.v1.cri", "restart containerd"),
+	"CRI disabled by an imported file": {preflight.CRIPlugin, quorate.Refused, []string{"cp-3"}, "plugin cri", "disabled_plugins", func(t *testing.T, hosts *hatest.Cluster) {
+		h := hosts.Host("cp-3")
+		h.Handle(faketransport.Prefix("containerd"), faketransport.Fail(1, "No help topic for 'dump'\n"))
+		seed(t, h, "/etc/containerd/config.toml", "imports = [\"/etc/containerd/conf.d/*.toml\"]\n[plugins.cri.containerd.default_runtime.options]\nSystemdCgroup = true\n")
+		seed(t, h, "/etc/containerd/conf.d/docker.toml", "disabled_plugins = [\n  \"cri\"\n]\n")
+	}, nil},
+	"CRI disabled in Flatcar's file": {preflight.CRIPlugin, quorate.Refused, []string{"worker-1"}, "io.containerd.grpc.v1.cri", "disabled_plugins", func(_ *testing.T, hosts *hatest.Cluster) {
+		h := hosts.Host("worker-1")
+		h.Handle(faketransport.Prefix("systemctl", "show"), faketransport.Reply("ExecStart={ path=/usr/bin/containerd ; argv[]=/usr/bin/containerd --config ${CONTAINERD_CONFIG} ; }\nEnvironment=CONTAINERD_CONFIG=/usr/share/containerd/config.toml\n"))
+		h.Handle(faketransport.Prefix("containerd", "--config", "/usr/share/containerd/config.toml"), faketransport.Reply("disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\nSystemdCgroup = true\n"))
+	}, nil},
+
 	"sandbox image of the public registry": says(preflight.SandboxImage, quorate.Warned, "cp-2", faketransport.Prefix("containerd"), "    sandbox_image = \"registry.k8s.io/pause:3.8\"\nSystemdCgroup = true\n", "registry.k8s.io/pause:3.8, not from registry.example.org/k8s", "sandbox_image", ownImages),
 	"sandbox image of a mirror":            says(preflight.SandboxImage, quorate.Warned, "worker-1", faketransport.Prefix("containerd"), "    sandbox_image = \"mirror.example.org:5000/pause:3.8\"\nSystemdCgroup = true\n", "mirror.example.org:5000/pause:3.8", "sandbox_image"),
 	"sandbox image of containerd 2":        says(preflight.SandboxImage, quorate.Warned, "cp-1", faketransport.Prefix("containerd"), "      sandbox = 'registry.k8s.io/pause:3.10'\nSystemdCgroup = true\n", "registry.k8s.io/pause:3.10", "pinned_images.sandbox", ownImages),
@@ -162,6 +186,10 @@ var softwareTroubles = map[string]trouble{
 			hosts.Host(host).Handle(faketransport.Prefix("crio"), faketransport.Reply("pause_image = \""+image+"\"\ncgroup_manager = \"systemd\"\n"))
 		}
 	}, withCRIO},
+
+	"a later sysctl of a package": hasFile(preflight.Sysctl, quorate.Warned, "cp-3", "/usr/lib/sysctl.d/99-zz-hardening.conf", "-net.ipv4.conf.all.forwarding = 0\n", "/usr/lib/sysctl.d/99-zz-hardening.conf sets net.ipv4.ip_forward = 0", "next boot"),
+	"swap at the next boot":       hasFile(preflight.Swap, quorate.Warned, "cp-1", "/etc/fstab", "/swap.img none swap sw 0 0\n", "swap comes back at the next boot (/swap.img)", "/etc/fstab"),
+	"a worker of another cluster": hasFile(preflight.Leftovers, quorate.Refused, "worker-1", "/etc/kubernetes/pki/ca.crt", "another's\n", "/etc/kubernetes/pki/ca.crt", "kubeadm reset"),
 
 	"flannel left":     hasFile(preflight.CNI, quorate.Warned, "cp-1", "/etc/cni/net.d/10-flannel.conflist", "{}", "/etc/cni/net.d/10-flannel.conflist", "first file by name"),
 	"calico left":      hasFile(preflight.CNI, quorate.Warned, "worker-1", "/etc/cni/net.d/10-calico.conflist", "{}", "10-calico.conflist", "remove it"),
@@ -174,11 +202,19 @@ var softwareTroubles = map[string]trouble{
 	"SELinux against haproxy on its port":  selinux("cp-2", quorate.Refused, "haproxy_connect_any", "0 0\n", "setsebool", balanced, func(c *quorate.Cluster) { c.Endpoint.Port = 7443 }),
 	"SELinux against keepalived":           selinux("cp-2", quorate.Warned, "keepalived_connect_any", "0 0\n", "keepalived's check"),
 
-	"a proxy in /etc/environment":     hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/etc/environment", "HTTPS_PROXY=http://user:s3cret@192.0.2.9:3128\n", "/etc/environment sets HTTPS_PROXY, and NO_PROXY there lacks the endpoint 192.0.2.10, cp-1 192.0.2.11", "NO_PROXY"),
-	"a proxy for pods":                hasFile(preflight.Proxy, quorate.Warned, "cp-2", "/etc/environment", "http_proxy=http://192.0.2.9:3128\nno_proxy=192.0.2.0/24,10.96.0.0/12\n", "lacks pods 10.244.0.0/16", "ranges"),
-	"a proxy for some services":       hasFile(preflight.Proxy, quorate.Warned, "cp-3", "/etc/systemd/system/kubelet.service.d/proxy.conf", "[Service]\nEnvironment=\"HTTPS_PROXY=http://192.0.2.9\" \"NO_PROXY=192.0.2.0/24,10.244.0.0/16,10.96.0.0/16\"\n", "kubelet.service sets HTTPS_PROXY, and NO_PROXY there lacks services 10.96.0.0/12", "NO_PROXY"),
-	"a proxy for the VIP":             hasFile(preflight.Proxy, quorate.Warned, "worker-1", "/etc/systemd/system/containerd.service.d/http-proxy.conf", "[Service]\nEnvironment=HTTP_PROXY=http://192.0.2.9\nEnvironment=NO_PROXY=192.0.2.11,192.0.2.12,192.0.2.13,192.0.2.14,10.0.0.0/8\n", "containerd.service sets HTTP_PROXY, and NO_PROXY there lacks the endpoint 192.0.2.10", "restart"),
-	"a proxy for all units":           hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/etc/systemd/system.conf", "[Manager]\n#DefaultEnvironment=HTTP_PROXY=x NO_PROXY=*\nDefaultEnvironment=HTTP_PROXY=http://192.0.2.9\n", "systemd's DefaultEnvironment", "NO_PROXY"),
+	"a proxy in /etc/environment":                  hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/etc/environment", "HTTPS_PROXY=http://user:s3cret@192.0.2.9:3128\n", "/etc/environment sets HTTPS_PROXY, and NO_PROXY there lacks the endpoint 192.0.2.10, cp-1 192.0.2.11", "NO_PROXY"),
+	"a proxy for pods":                             hasFile(preflight.Proxy, quorate.Warned, "cp-2", "/etc/environment", "http_proxy=http://192.0.2.9:3128\nno_proxy=192.0.2.0/24,10.96.0.0/12\n", "lacks pods 10.244.0.0/16", "ranges"),
+	"a proxy for some services":                    hasFile(preflight.Proxy, quorate.Warned, "cp-3", "/etc/systemd/system/kubelet.service.d/proxy.conf", "[Service]\nEnvironment=\"HTTPS_PROXY=http://192.0.2.9\" \"NO_PROXY=192.0.2.0/24,10.244.0.0/16,10.96.0.0/16\"\n", "kubelet.service sets HTTPS_PROXY, and NO_PROXY there lacks services 10.96.0.0/12", "NO_PROXY"),
+	"a proxy for the VIP":                          hasFile(preflight.Proxy, quorate.Warned, "worker-1", "/etc/systemd/system/containerd.service.d/http-proxy.conf", "[Service]\nEnvironment=HTTP_PROXY=http://192.0.2.9\nEnvironment=NO_PROXY=192.0.2.11,192.0.2.12,192.0.2.13,192.0.2.14,10.0.0.0/8\n", "containerd.service sets HTTP_PROXY, and NO_PROXY there lacks the endpoint 192.0.2.10", "restart"),
+	"a proxy for all units":                        hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/etc/systemd/system.conf", "[Manager]\n#DefaultEnvironment=HTTP_PROXY=x NO_PROXY=*\nDefaultEnvironment=HTTP_PROXY=http://192.0.2.9\n", "systemd's DefaultEnvironment", "NO_PROXY"),
+	"a proxy in Debian's arguments of the kubelet": hasFile(preflight.Proxy, quorate.Warned, "cp-2", "/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--v=2\nHTTPS_PROXY=http://192.0.2.9\n", "kubelet.service sets HTTPS_PROXY, and NO_PROXY there lacks the endpoint", "NO_PROXY"),
+	"a proxy in RHEL's arguments of the kubelet":   hasFile(preflight.Proxy, quorate.Warned, "worker-1", "/etc/sysconfig/kubelet", "HTTP_PROXY=http://192.0.2.9\nNO_PROXY=192.0.2.0/24\n", "lacks pods 10.244.0.0/16, services 10.96.0.0/12", "NO_PROXY"),
+	"a proxy in a package's drop-in":               hasFile(preflight.Proxy, quorate.Warned, "cp-3", "/usr/lib/systemd/system/containerd.service.d/50-proxy.conf", "[Service]\nEnvironment=HTTP_PROXY=http://192.0.2.9\n", "containerd.service sets HTTP_PROXY", "restart"),
+	"a proxy for all units until the next boot":    hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/run/systemd/system.conf.d/10.conf", "[Manager]\nDefaultEnvironment=\"HTTPS_PROXY=http://192.0.2.9\"\n", "systemd's DefaultEnvironment sets HTTPS_PROXY", "NO_PROXY"),
+	"a proxy in a file that a unit names": {preflight.Proxy, quorate.Warned, []string{"cp-2"}, "containerd.service sets HTTPS_PROXY", "NO_PROXY", func(t *testing.T, hosts *hatest.Cluster) {
+		seed(t, hosts.Host("cp-2"), "/etc/systemd/system/containerd.service.d/env.conf", "[Service]\nEnvironmentFile=-/etc/proxy.env\n")
+		seed(t, hosts.Host("cp-2"), "/etc/proxy.env", "https_proxy=http://192.0.2.9\n")
+	}, nil},
 	"a proxy for the endpoint's name": hasFile(preflight.Proxy, quorate.Warned, "cp-1", "/etc/environment", "https_proxy=http://192.0.2.9\n"+strings.ToLower("NO_PROXY=.example.com,192.0.2.0/24,10.244.0.0/16,10.96.0.0/12\n"), "lacks the endpoint lb.example.org", "NO_PROXY", outside),
 
 	"br_netfilter not loaded":      bridge("cp-2", "", "br_netfilter is not loaded", "modprobe", minor29),
@@ -189,6 +225,11 @@ var softwareTroubles = map[string]trouble{
 		return tr
 	}(),
 
+	"the endpoint is another host's on two": {preflight.Endpoint, quorate.Warned, []string{"cp-1", "cp-3"}, "lb.example.org is 198.51.100.10 on the first host and 203.0.113.7 on the second", "DNS", func(_ *testing.T, hosts *hatest.Cluster) {
+		for host, at := range map[string]string{"cp-1": "198.51.100.10", "cp-2": "198.51.100.10", "cp-3": "203.0.113.7", "worker-1": "198.51.100.10"} {
+			hosts.Host(host).Handle(faketransport.Prefix("getent"), faketransport.Reply(at+" STREAM lb\n"))
+		}
+	}, outside},
 	"the endpoint does not resolve":        says(preflight.Endpoint, quorate.Refused, "worker-1", faketransport.Prefix("getent"), "", "lb.example.org does not resolve", "DNS", outside),
 	"the endpoint is the host itself":      says(preflight.Endpoint, quorate.Refused, "cp-1", faketransport.Prefix("getent"), "127.0.1.1 STREAM lb.example.org\n127.0.1.1 DGRAM\n", "resolves to 127.0.1.1", "/etc/hosts", outside),
 	"the endpoint is the IPv6 host itself": says(preflight.Endpoint, quorate.Refused, "cp-2", faketransport.Prefix("getent"), "::1 STREAM lb.example.org\n198.51.100.10 STREAM\n", "resolves to ::1", "/etc/hosts", outside),
@@ -265,6 +306,25 @@ func TestPreflightOfHostsThatAreFine(t *testing.T) {
 			seed(t, h, "/etc/environment", "HTTPS_PROXY=http://192.0.2.9\n"+goodProxy)
 			seed(t, h, "/etc/systemd/system/containerd.service.d/10.conf", "[Service]\nEnvironment=\"HTTPS_PROXY=http://192.0.2.9\"\n")
 			seed(t, h, "/etc/systemd/system/containerd.service.d/20.conf", "[Service]\nEnvironment=\""+strings.TrimSpace(goodProxy)+"\"\n")
+		}},
+		"a proxy in a drop-in that another takes the place of": {nil, func(t *testing.T, h *faketransport.Host) {
+			seed(t, h, "/usr/lib/systemd/system/kubelet.service.d/proxy.conf", "[Service]\nEnvironment=HTTPS_PROXY=http://192.0.2.9\n")
+			seed(t, h, "/etc/systemd/system/kubelet.service.d/proxy.conf", "[Service]\n")
+		}},
+		"a proxy of a unit, spared by systemd's own": {nil, func(t *testing.T, h *faketransport.Host) {
+			seed(t, h, "/etc/default/kubelet", "HTTPS_PROXY=http://192.0.2.9\n")
+			seed(t, h, "/etc/systemd/system.conf.d/no.conf", "[Manager]\nDefaultEnvironment=\""+strings.TrimSpace(goodProxy)+"\"\n")
+		}},
+		"no proxy in the kubelet's arguments": {nil, func(t *testing.T, h *faketransport.Host) {
+			seed(t, h, "/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--node-ip=192.0.2.12\n")
+			seed(t, h, "/etc/sysconfig/kubelet", "# HTTPS_PROXY=http://192.0.2.9\nKUBELET_EXTRA_ARGS=\n")
+		}},
+		"plugins of containerd that are disabled and not needed": {nil, func(_ *testing.T, h *faketransport.Host) {
+			h.Handle(faketransport.Prefix("containerd"), faketransport.Reply("disabled_plugins = [\n  \"io.containerd.snapshotter.v1.aufs\",\n  # \"io.containerd.grpc.v1.cri\",\n]\nSystemdCgroup = true\n"))
+		}},
+		"an earlier sysctl of a package, and swap that is mounted by hand": {nil, func(t *testing.T, h *faketransport.Host) {
+			seed(t, h, "/usr/lib/sysctl.d/50-default.conf", "net.ipv4.ip_forward = 0\n")
+			seed(t, h, "/etc/fstab", "/dev/sdb none swap noauto 0 0\n")
 		}},
 		"a proxy that spares everything": {nil, func(t *testing.T, h *faketransport.Host) {
 			seed(t, h, "/etc/environment", "HTTPS_PROXY=http://192.0.2.9\nNO_PROXY=*\n")

@@ -181,11 +181,18 @@ func systemChecks() []Check {
 			}),
 		},
 		{
-			Name: Swap, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factSwap}, ownership...),
-			Finds: "Swap is on, unless `kubelet.failSwapOn` is false",
+			Name: Swap, Severities: []quorate.Severity{quorate.Refused, quorate.Warned}, Lenient: true, needs: append([]fact{factSwap, factSwapAtBoot}, ownership...),
+			Finds: "Swap is on, unless `kubelet.failSwapOn` is false; or is off, and comes back by /etc/fstab (warning)",
 			judge: each(func(v view, h hostFacts) []plan.Finding {
-				if fail, set := v.Cluster.Kubeadm.Kubelet["failSwapOn"].(bool); len(h.facts.swaps) == 0 || set && !fail {
+				if fail, set := v.Cluster.Kubeadm.Kubelet["failSwapOn"].(bool); set && !fail {
 					return nil
+				}
+				if len(h.facts.swaps) == 0 {
+					if len(h.facts.swapsAtBoot) == 0 {
+						return nil
+					}
+					return one(quorate.Warned, "swap comes back at the next boot ("+strings.Join(h.facts.swapsAtBoot, " ")+"), and then the kubelet does not start",
+						"take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false")
 				}
 				return one(v.start(h), "swap is on ("+strings.Join(h.facts.swaps, " ")+"), with which the kubelet does not start",
 					"swapoff -a and take it out of /etc/fstab, or set kubeadm.kubelet.failSwapOn to false")
@@ -193,7 +200,7 @@ func systemChecks() []Check {
 		},
 		{
 			Name: Sysctl, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factSysctl},
-			Finds: "A line in /etc/sysctl.conf or a later file of /etc/sysctl.d that undoes a setting of the recipe at the next boot",
+			Finds: "A line in /etc/sysctl.conf, or in a later file by name of /etc/sysctl.d, /run/sysctl.d, /usr/local/lib/sysctl.d or /usr/lib/sysctl.d, that undoes a setting of the recipe at the next boot",
 			judge: each(sysctls),
 		},
 		{
@@ -208,9 +215,9 @@ func systemChecks() []Check {
 			judge: each(selinux),
 		},
 		{
-			Name: Proxy, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factProxy},
-			Finds: "Variables of proxies that also send what is for the endpoint, nodes, pods or services to the proxy: in /etc/environment, in systemd's DefaultEnvironment, or in drop-ins of the kubelet and container runtimes",
-			Notes: "NO_PROXY is read as Go programs read it: addresses, ranges, names and what they end with, `*`. Lines that go on with a backslash, and files that EnvironmentFile names, are not read. The proxies' own addresses, which may hold passwords, are not kept.",
+			Name: Proxy, Severities: []quorate.Severity{quorate.Warned}, needs: []fact{factProxy, factEnvFile},
+			Finds: "Variables of proxies that also send what is for the endpoint, nodes, pods or services to the proxy: in the environment of commands, in /etc/environment, in systemd's DefaultEnvironment, in units and drop-ins of the kubelet and container runtimes wherever systemd reads them, in files that these name by EnvironmentFile, in /etc/default/kubelet and /etc/sysconfig/kubelet",
+			Notes: "NO_PROXY is read as Go programs read it: addresses, ranges, names and what they end with, `*`. A unit has systemd's DefaultEnvironment beside its own, and a file takes the place of those of its name in later directories, as systemd has it. Values that go on in another line are not read. The proxies' own addresses, which may hold passwords, are not kept.",
 			judge: each(proxy),
 		},
 	}
@@ -223,7 +230,7 @@ func sysctls(v view, h hostFacts) []plan.Finding {
 	var found []plan.Finding
 	for _, want := range hostsetup.KernelOf(v.Cluster).Settings {
 		for _, line := range h.facts.sysctls {
-			later := line.file > hostpath.Sysctl || line.file == "/etc/sysctl.conf"
+			later := path.Base(line.file) > path.Base(hostpath.Sysctl) || line.file == "/etc/sysctl.conf"
 			if line.key == want.Key && line.value != want.Value && later {
 				found = append(found, finding(quorate.Warned, fmt.Sprintf("%s sets %s = %s and is read after %s", line.file, line.key, line.value, hostpath.Sysctl),
 					"take the line out: it undoes "+want.Key+" = "+want.Value+" at the next boot"))

@@ -47,10 +47,10 @@ func networkChecks() []Check {
 			judge: paths,
 		},
 		{
-			Name: Endpoint, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factEndpoint},
-			Finds: "An external endpoint that does not resolve on a host, resolves to the host itself, or that the host has no route to",
+			Name: Endpoint, Severities: []quorate.Severity{quorate.Refused, quorate.Warned, quorate.Unchecked}, needs: []fact{factEndpoint},
+			Finds: "An external endpoint that does not resolve on a host, resolves to the host itself, or that the host has no route to; or that hosts resolve to addresses of which they have none in common (warning)",
 			Notes: "Asked of `getent ahosts` and `ip route get`. Whether something answers there is not tried: before there are API servers, load balancers do as they like.",
-			judge: each(endpoint),
+			judge: func(v view) []plan.Finding { return append(each(endpoint)(v), disagreement(v)...) },
 		},
 	}
 }
@@ -82,6 +82,42 @@ func endpoint(v view, h hostFacts) []plan.Finding {
 		return one(quorate.Refused, "there is no route to "+name+" ("+strings.Join(unrouted, " ")+")", "give the host a route to it")
 	}
 	return nil
+}
+
+// disagreement finds two hosts that take the endpoint's name for different addresses.
+func disagreement(v view) []plan.Finding {
+	name := v.Cluster.Endpoint.Host
+	if !v.Cluster.Endpoint.External || v.Cluster.Endpoint.Address().IsValid() {
+		return nil
+	}
+	var first string
+	var addresses []netip.Addr
+	var found []plan.Finding
+	v.probedHosts(func(h hostFacts, p probed) {
+		var own []netip.Addr
+		for _, e := range p.endpoint {
+			if e.addr.IsValid() && !e.addr.IsLoopback() && !e.addr.IsUnspecified() {
+				own = append(own, e.addr)
+			}
+		}
+		switch {
+		case len(own) == 0 || len(found) > 0: // which is a finding
+		case first == "":
+			first, addresses = h.node.Name, own
+		case !slices.ContainsFunc(own, func(a netip.Addr) bool { return slices.Contains(addresses, a) }):
+			found = append(found, finding(quorate.Warned, fmt.Sprintf("%s is %s on the first host and %s on the second", name, addrList(addresses), addrList(own)),
+				"correct /etc/hosts or DNS, unless both lead to the same load balancer", first, h.node.Name))
+		}
+	})
+	return found
+}
+
+func addrList(addrs []netip.Addr) string {
+	var words []string
+	for _, a := range addrs {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func tunnel(v view, h hostFacts) []plan.Finding {
@@ -188,7 +224,7 @@ func vipChecks() []Check {
 	return []Check{
 		{
 			Name: VIP, Severities: []quorate.Severity{quorate.Refused, quorate.Unchecked}, needs: []fact{factVIP, factNeighbour, factAddress},
-			Finds: "Something answers at the VIP, and no control plane of the cluster has it",
+			Finds: "Something answers at the VIP, and no host of the cluster has it",
 			Notes: "The connection makes each control plane ask its neighbours who has the address; who has it must answer that, whatever its " +
 				"firewall does. What the host had cached of that one address is forgotten first. An address beyond a router answers only by TCP.",
 			judge: vipTaken,
@@ -201,20 +237,18 @@ func vipChecks() []Check {
 		},
 		{
 			Name: VIPHolders, Severities: []quorate.Severity{quorate.Refused}, Lenient: true, needs: append([]fact{factAddress}, ownership...),
-			Finds: "Several hosts have the VIP",
+			Finds: "Several hosts have the VIP, or one that is no control plane",
 			judge: func(v view) []plan.Finding {
-				var names []string
-				for _, h := range v.hosts {
-					if vip := vipAddress(v.Cluster); vip.IsValid() && h.facts.holds(vip) {
-						names = append(names, h.node.Name)
-					}
-				}
-				if len(names) < 2 {
-					return nil
-				}
+				names := v.holders()
 				s := quorate.Refused
 				if !v.fresh(v.hosts) {
 					s = quorate.Warned // a run may be what mends it
+				}
+				switch len(names) {
+				case 0:
+					return nil
+				case 1:
+					return v.stranger(s, names[0])
 				}
 				return []plan.Finding{finding(s, "these hosts all have the VIP "+vipAddress(v.Cluster).String(),
 					"let VRRP (protocol 112) through between control planes, see that keepalived uses one interface, and take the address from who has it for another reason (ip addr del)", names...)}
@@ -275,15 +309,24 @@ func interfaceOfVIP(v view, h hostFacts) []plan.Finding {
 	return nil
 }
 
-// holders are the hosts that may have the VIP and have it.
+// holders are the hosts that have the VIP, whether they may or not.
 func (v view) holders() []string {
 	var names []string
 	for _, h := range v.hosts {
-		if vipInterface(v.Cluster, h.node) != "" && h.facts.holds(vipAddress(v.Cluster)) {
+		if vip := vipAddress(v.Cluster); vip.IsValid() && h.facts.holds(vip) {
 			names = append(names, h.node.Name)
 		}
 	}
 	return names
+}
+
+// stranger finds the one holder of the VIP that no keepalived has made one.
+func (v view) stranger(s quorate.Severity, name string) []plan.Finding {
+	if n, _ := v.Cluster.Node(name); n.Role == quorate.ControlPlane {
+		return nil
+	}
+	return []plan.Finding{finding(s, "the host has the VIP "+vipAddress(v.Cluster).String()+", and is no control plane",
+		"take the address from it (ip addr del), and out of its network's configuration; or describe it as a control plane", name)}
 }
 
 func vipTaken(v view) []plan.Finding {
@@ -301,7 +344,7 @@ func vipTaken(v view) []plan.Finding {
 	vip := vipAddress(v.Cluster).String()
 	switch {
 	case len(answered) > 0 && v.complete(): // a host that was not read may be the one that has it
-		return []plan.Finding{finding(quorate.Refused, "something on the network already has the VIP "+vip+", and no control plane does",
+		return []plan.Finding{finding(quorate.Refused, "something on the network already has the VIP "+vip+", and no host of the cluster does",
 			"choose an address that is free, or take it from whatever has it", answered...)}
 	case len(untried) > 0 && len(answered) == 0:
 		return []plan.Finding{finding(quorate.Unchecked, "not checked: neither bash and timeout nor curl on the host", "make sure that nothing has the VIP "+vip, untried...)}

@@ -61,7 +61,8 @@ func runtimeChecks() []Check {
 		},
 		{
 			Name: CRIPlugin, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factDisabled},
-			Finds: "containerd's CRI plugin is disabled, as in the configuration of Docker's packages",
+			Finds: "containerd's CRI plugin is disabled, as in the configuration of Docker's packages, by whichever of its names, in the file that systemd starts containerd with or in one that it imports",
+			Notes: "Asked of `containerd config dump`, or read from the files where containerd cannot dump them.",
 			judge: each(func(v view, h hostFacts) []plan.Finding {
 				for _, plugin := range v.probes[h.node.Name].disabled {
 					if slices.Contains(criPlugins, plugin) {
@@ -125,7 +126,7 @@ func leftoverChecks() []Check {
 	return []Check{
 		{
 			Name: Leftovers, Severities: []quorate.Severity{quorate.Refused}, needs: append([]fact{factLeft}, ownership...),
-			Finds: "kubeconfigs, static pods or data of etcd that another cluster has left",
+			Finds: "kubeconfigs, static pods, an authority or data of etcd that another cluster has left",
 			judge: each(func(v view, h hostFacts) []plan.Finding {
 				kubernetes, member := v.ours(h.node, h.facts)
 				var left []string
@@ -137,6 +138,9 @@ func leftoverChecks() []Check {
 					if !of {
 						left = append(left, path)
 					}
+				}
+				if _, there := h.facts.texts[KubernetesCA]; there && !kubernetes && len(v.Authorities[h.node.Name][KubernetesCA]) > 0 {
+					left = append(left, KubernetesCA)
 				}
 				if len(left) == 0 {
 					return nil
@@ -196,6 +200,7 @@ func (v view) uses(n quorate.Node) []use {
 	uses := []use{
 		{port: number(c.Kubeadm.Kubelet["port"], 10250), by: "the kubelet needs"},
 		{port: number(c.Kubeadm.Kubelet["healthzPort"], 10248), by: "the kubelet's health needs", at: local},
+		{port: number(c.Kubeadm.Kubelet["readOnlyPort"], 0), by: "the kubelet's port for reading needs"},
 		{port: portOf(c.Kubeadm.KubeProxy["healthzBindAddress"], 10256), by: "kube-proxy's health needs"},
 		{port: portOf(c.Kubeadm.KubeProxy["metricsBindAddress"], 10249), by: "kube-proxy's metrics need", at: local},
 	}

@@ -1,9 +1,11 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/hex"
+	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -42,6 +44,8 @@ const (
 	factSELinux     fact = "selinux"
 	factSEBool      fact = "sebool"
 	factProxy       fact = "proxy"
+	factEnvFile     fact = "env-file"
+	factSwapAtBoot  fact = "swap-at-boot"
 	factFile        fact = "file"
 	factText        fact = "text"
 )
@@ -72,7 +76,8 @@ type factSheet struct {
 	listening []netip.AddrPort
 	// memoryKiB is the kernel's MemTotal.
 	memoryKiB int64
-	swaps     []string
+	// swaps are on now, swapsAtBoot at the next boot.
+	swaps, swapsAtBoot []string
 	// texts, by path, of the files that say whose the host is.
 	texts map[string]string
 	// left are paths that a cluster leaves behind.
@@ -97,6 +102,8 @@ type factSheet struct {
 	// proxies are variables of proxies, by what has them.
 	proxies map[string]proxies
 
+	// assigned are lines that the proxies are read from.
+	assigned []assignment
 	// reading is what the parser is in the middle of.
 	reading *strings.Builder
 	builds  map[string]*strings.Builder
@@ -116,6 +123,9 @@ type proxies struct {
 	// none is what NO_PROXY has.
 	none []string
 }
+
+// assignment is a line of a file, or of a file that a unit names, that may be about proxies.
+type assignment struct{ source, file, line string }
 
 // sysctlLine is one line of a file of kernel settings.
 type sysctlLine struct{ file, key, value string }
@@ -167,7 +177,16 @@ var factReaders = map[fact]func(f *factSheet, value string){
 			f.booleans[words[0]] = words[1] == "1"
 		}
 	},
-	factProxy: func(f *factSheet, value string) { readProxy(f.proxies, value) },
+	factProxy: func(f *factSheet, value string) {
+		file, line, _ := strings.Cut(value, " ")
+		add(&f.assigned, assignment{sourceOf(file), file, line})
+	},
+	factEnvFile: func(f *factSheet, value string) {
+		unit, rest, _ := strings.Cut(value, " ")
+		file, line, _ := strings.Cut(rest, " ")
+		add(&f.assigned, assignment{unit, file, line})
+	},
+	factSwapAtBoot: func(f *factSheet, value string) { add(&f.swapsAtBoot, value) },
 	factFile: func(f *factSheet, value string) {
 		if f.reading = f.builds[value]; f.reading == nil && len(f.builds) < mostFiles {
 			f.reading = &strings.Builder{}
@@ -226,7 +245,7 @@ var factsScript string
 // leaves out: a host that prints other things is no reason to fail. The error is
 // ctx's.
 func parseFacts(ctx context.Context, out []byte) (factSheet, error) {
-	f := factSheet{texts: map[string]string{}, bridge: map[string]string{}, booleans: map[string]bool{}, proxies: map[string]proxies{}, builds: map[string]*strings.Builder{}}
+	f := factSheet{texts: map[string]string{}, bridge: map[string]string{}, booleans: map[string]bool{}, builds: map[string]*strings.Builder{}}
 	err := lines(ctx, out, func(key fact, value string) {
 		if key != factText {
 			value = strings.TrimSpace(value)
@@ -238,7 +257,8 @@ func parseFacts(ctx context.Context, out []byte) (factSheet, error) {
 	for path, text := range f.builds {
 		f.texts[path] = text.String()
 	}
-	f.reading, f.builds = nil, nil
+	f.proxies = proxiesOf(f.assigned)
+	f.reading, f.builds, f.assigned = nil, nil, nil
 	return f, err
 }
 
@@ -273,11 +293,17 @@ func parseListener(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), true
 }
 
+// sysctlAliases are other names of a setting: the kernel writes through from one to the other.
+var sysctlAliases = map[string]string{"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+
 // parseSysctlLine reads "FILE KEY = VALUE", by sysctl.d(5) with slashes or dots.
 func parseSysctlLine(s string) (sysctlLine, bool) {
 	file, line, _ := strings.Cut(s, " ")
 	key, value, ok := strings.Cut(line, "=")
-	key = strings.ReplaceAll(strings.TrimSpace(key), "/", ".")
+	key = strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(key), "-"), "/", ".")
+	if alias, ok := sysctlAliases[key]; ok {
+		key = alias
+	}
 	return sysctlLine{file, key, strings.TrimSpace(value)}, ok && file != "" && key != ""
 }
 
@@ -294,48 +320,124 @@ func parseNetwork(s string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, a.BitLen()), true
 }
 
-// readProxy reads "FILE LINE", a line of /etc/environment or of systemd's settings
-// that assigns a variable of proxies, or several.
-func readProxy(all map[string]proxies, s string) {
-	file, line, _ := strings.Cut(s, " ")
-	line = strings.TrimSpace(line)
+// The sources of variables that are no unit's own.
+const (
+	fromEnvironment = "/etc/environment"
+	fromCommands    = "the environment of commands"
+	fromManager     = "systemd's DefaultEnvironment"
+	fromAllUnits    = "service.d, for all units,"
+)
+
+// sourceOf names what has a file.
+func sourceOf(file string) string {
+	switch dir, base := path.Split(file); {
+	case file == "environment":
+		return fromCommands
+	case path.Base(dir) == "service.d":
+		return fromAllUnits
+	case strings.HasSuffix(path.Base(dir), ".service.d"):
+		return strings.TrimSuffix(path.Base(dir), ".d")
+	case strings.HasSuffix(base, ".service"):
+		return base
+	case strings.Contains(file, "/systemd/system.conf"):
+		return fromManager
+	}
+	return file
+}
+
+// rank is the order in which systemd reads what a unit has: the unit, drop-ins by name
+// wherever they are, and then the files that these name.
+func (a assignment) rank() (int, string) {
+	switch {
+	case strings.HasSuffix(path.Dir(a.file), ".d"):
+		return 1, path.Base(a.file)
+	case strings.HasSuffix(a.source, ".service") && !strings.HasSuffix(a.file, ".service"):
+		return 2, ""
+	}
+	return 0, ""
+}
+
+// proxiesOf reads what each source has of proxies. A unit has what systemd hands to all
+// of them, unless it says otherwise itself.
+func proxiesOf(lines []assignment) map[string]proxies {
+	slices.SortStableFunc(lines, func(a, b assignment) int {
+		rankA, nameA := a.rank()
+		rankB, nameB := b.rank()
+		return cmp.Or(cmp.Compare(rankA, rankB), cmp.Compare(nameA, nameB))
+	})
+	all := map[string]proxies{}
+	read := func(of func(source string) bool, from proxies) {
+		for _, a := range lines {
+			if !of(a.source) {
+				continue
+			}
+			p, known := all[a.source]
+			if !known && len(all) >= mostFiles {
+				continue
+			}
+			if !known {
+				p = from.clone()
+			}
+			all[a.source] = a.read(p)
+		}
+	}
+	units := func(s string) bool { return strings.HasSuffix(s, ".service") }
+	read(func(s string) bool { return !units(s) && s != fromAllUnits }, proxies{})
+	read(func(s string) bool { return s == fromAllUnits }, all[fromManager])
+	base, ok := all[fromAllUnits]
+	if !ok {
+		base = all[fromManager]
+	}
+	read(units, base)
+	if all[fromCommands].equal(all[fromEnvironment]) {
+		delete(all, fromCommands) // PAM has read that file
+	}
+	maps.DeleteFunc(all, func(_ string, p proxies) bool { return p.equal(proxies{}) })
+	return all
+}
+
+func (p proxies) clone() proxies { return proxies{slices.Clone(p.set), slices.Clone(p.none)} }
+
+func (p proxies) equal(q proxies) bool {
+	return slices.Equal(slices.Sorted(slices.Values(p.set)), slices.Sorted(slices.Values(q.set))) && slices.Equal(p.none, q.none)
+}
+
+// read returns what is so after a line that assigns a variable of proxies, or several.
+func (a assignment) read(p proxies) proxies {
+	line := strings.TrimSpace(a.line)
 	if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
-		return
+		return p
 	}
-	source := file
-	if dir := path.Dir(file); strings.HasSuffix(dir, ".service.d") {
-		source = strings.TrimSuffix(path.Base(dir), ".d")
-	} else if strings.HasPrefix(file, "/etc/systemd/") {
-		source = "systemd's DefaultEnvironment"
+	if key, value, _ := strings.Cut(line, "="); strings.TrimSpace(key) == "Environment" && strings.TrimSpace(value) == "" {
+		return proxies{} // systemd forgets what was before
 	}
-	if _, ok := all[source]; !ok && len(all) >= mostFiles {
-		return
+	for _, key := range []string{"DefaultEnvironment", "Environment"} {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			line = strings.TrimPrefix(strings.TrimSpace(rest), "=")
+		}
 	}
-	for _, key := range []string{"DefaultEnvironment=", "Environment=", "export "} {
-		line = strings.TrimPrefix(line, key)
-	}
-	assignments := []string{line}
-	if source != "/etc/environment" {
+	assignments := []string{strings.TrimPrefix(line, "export ")}
+	if rank, _ := a.rank(); rank < 2 && a.source != fromEnvironment && a.source != fromCommands {
 		assignments = words(line)
 	}
-	p := all[source]
 	for _, a := range assignments {
 		name, value, ok := strings.Cut(a, "=")
 		name, value = strings.ToUpper(strings.Trim(name, " \t\"'")), strings.Trim(value, " \t\"'")
 		switch {
-		case !ok || value == "":
+		case !ok:
 		case name == "NO_PROXY":
-			p.none = p.none[:0:0]
+			p.none = nil
 			for _, word := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
 				add(&p.none, word)
 			}
-		case name == "HTTP_PROXY" || name == "HTTPS_PROXY":
-			if !slices.Contains(p.set, name) {
-				p.set = append(p.set, name)
-			}
+		case name != "HTTP_PROXY" && name != "HTTPS_PROXY":
+		case value == "":
+			p.set = slices.DeleteFunc(slices.Clone(p.set), func(s string) bool { return s == name })
+		case !slices.Contains(p.set, name):
+			p.set = append(slices.Clip(p.set), name)
 		}
 	}
-	all[source] = p
+	return p
 }
 
 // words splits a line as systemd does: at spaces outside of quotes.

@@ -62,7 +62,16 @@ if [ -r /proc/swaps ]; then
 		case "$file" in /*) echo "swap=$file" ;; esac
 	done </proc/swaps
 fi
-for f in /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/manifests/*.yaml; do
+if [ -r /etc/fstab ]; then
+	while read -r what _ kind options _; do
+		case "$what,$kind,$options" in
+		'#'* | *noauto*) ;;
+		*,swap,*) echo "swap-at-boot=$what" ;;
+		esac
+	done </etc/fstab
+fi
+for f in /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/controller-manager.conf /etc/kubernetes/scheduler.conf \
+	/etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/manifests/*; do
 	[ ! -e "$f" ] || echo "left=$f"
 done
 for f in /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist /etc/cni/net.d/*.json; do
@@ -81,20 +90,72 @@ if [ -r /sys/fs/selinux/enforce ]; then
 		[ ! -r "/sys/fs/selinux/booleans/$f" ] || echo "sebool=$f $(cat "/sys/fs/selinux/booleans/$f")"
 	done
 fi
-for f in /etc/environment /etc/systemd/system.conf /etc/systemd/system.conf.d/*.conf \
-	/etc/systemd/system/containerd.service.d/*.conf /etc/systemd/system/crio.service.d/*.conf \
-	/etc/systemd/system/docker.service.d/*.conf /etc/systemd/system/kubelet.service.d/*.conf; do
-	[ -r "$f" ] || continue
-	grep -i '_proxy *=' "$f" | while IFS= read -r line; do echo "proxy=$f $line"; done
+# What this command, and so kubeadm, has in its own environment, wherever that is from.
+for v in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+	eval "value=\${$v:-}"
+	[ -z "$value" ] || printf 'proxy=environment %s=%s\n' "$v" "$value"
 done
+# topmost DIRS FILE NAME: a file takes the place of those of its name in later directories
+topmost() {
+	for d in $1; do
+		[ "$d/$3" != "$2" ] || return 0
+		if [ -e "$d/$3" ] || [ -L "$d/$3" ]; then return 1; fi
+	done
+}
+# proxies UNIT FILE: lines about proxies, and those of the files that it names
+proxies() {
+	grep -i -E '_proxy *=|^ *Environment(File)? *=' "$2" | while IFS= read -r line; do
+		case "$line" in
+		*EnvironmentFile*=*)
+			for word in ${line#*=}; do
+				word=${word#[\"\']}
+				word=${word#-}
+				for e in ${word%[\"\']}; do environment "$1" "$e"; done
+			done
+			;;
+		*) echo "proxy=$2 $line" ;;
+		esac
+	done
+}
+environment() {
+	[ -f "$2" ] && [ -r "$2" ] || return 0
+	grep -i '_proxy *=' "$2" | while IFS= read -r line; do echo "env-file=$1 $2 $line"; done
+}
+[ ! -r /etc/environment ] || grep -i '_proxy *=' /etc/environment | while IFS= read -r line; do echo "proxy=/etc/environment $line"; done
+dirs="/etc/systemd /run/systemd /usr/local/lib/systemd /usr/lib/systemd /lib/systemd"
+for dir in $dirs; do
+	for f in "$dir"/system.conf "$dir"/system.conf.d/*.conf; do
+		[ -r "$f" ] && topmost "$dirs" "$f" "${f#"$dir"/}" && proxies system.conf "$f"
+	done
+done
+dirs="/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system"
+for dir in $dirs; do
+	for f in "$dir"/service.d/*.conf; do
+		[ -r "$f" ] && topmost "$dirs" "$f" "${f#"$dir"/}" && proxies service "$f"
+	done
+	for unit in kubelet containerd crio docker cri-docker; do
+		for f in "$dir/$unit.service" "$dir/$unit.service.d"/*.conf; do
+			[ -r "$f" ] && topmost "$dirs" "$f" "${f#"$dir"/}" && proxies "$unit.service" "$f"
+		done
+	done
+done
+# Where packages have the kubelet's unit, which the recipe may yet bring, look for more.
+for f in /etc/default/kubelet /etc/sysconfig/kubelet; do environment kubelet.service "$f"; done
 for f in "$DATA_DIR"/member/*; do # an empty directory is no data
 	[ ! -e "$f" ] || { echo "left=$DATA_DIR/member"; break; }
 done
-for f in /etc/sysctl.d/*.conf /etc/sysctl.conf; do
-	[ -r "$f" ] || continue
-	while read -r line || [ -n "$line" ]; do
-		case "$line" in net*forward*) echo "sysctl=$f $line" ;; esac
-	done <"$f"
+dirs="/etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /lib/sysctl.d"
+for dir in $dirs; do
+	for f in "$dir"/*.conf; do
+		if [ ! -r "$f" ] || ! topmost "$dirs" "$f" "${f##*/}"; then continue; fi
+		# A shell reads byte by byte.
+		grep 'net.*forward' "$f" | while read -r line; do
+			case "$line" in net* | -net*) echo "sysctl=$f $line" ;; esac
+		done
+	done
+done
+[ ! -r /etc/sysctl.conf ] || grep 'net.*forward' /etc/sysctl.conf | while read -r line; do
+	case "$line" in net* | -net*) echo "sysctl=/etc/sysctl.conf $line" ;; esac
 done
 for f in "$@"; do
 	[ -r "$f" ] || continue

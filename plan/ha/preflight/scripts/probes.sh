@@ -62,24 +62,86 @@ speak() {
 	# shellcheck disable=SC2086 # addresses are words
 	perl -e "$SPEAK_PERL" "$SPEAK_FROM" "$SPEAK_SECONDS" "$VIP_INTERFACE" "$VRID" $SPEAK_TO 2>/dev/null
 }
+# lists KEY FACT: the values of a list of TOML, which may go on for many lines
+lists() {
+	open=
+	while IFS= read -r line || [ -n "$line" ]; do
+		line=${line%%#*}
+		case "$open,$line" in
+		,*"$1"*=*) open="${line#*=} " ;;
+		,*) continue ;;
+		*) open="$open$line " ;;
+		esac
+		case "$open" in *]*)
+			printf '%s=%s\n' "$2" "$open"
+			open=
+			;;
+		esac
+	done
+}
+# containerd_config sets config: of the file that systemd starts containerd with, and of
+# those that it imports. A containerd that cannot dump it has its files read.
+containerd_config() {
+	file=/etc/containerd/config.toml
+	unit=$(systemctl show --property=ExecStart --property=Environment containerd.service 2>/dev/null)
+	before=
+	for word in $(echo "$unit" | grep '^ExecStart='); do
+		case "$before,$word" in
+		*,--config=* | *,-config=*) file=${word#*=} ;;
+		--config,* | -config,* | -c,*) file=$word ;;
+		esac
+		before=$word
+	done
+	case "$file" in "\$"*) # a variable of the unit's own
+		name=${file#"\$"}
+		name=${name#"{"}
+		name=${name%"}"}
+		for word in $(echo "$unit" | grep '^Environment='); do
+			word=${word#Environment=}
+			case "$word" in "$name"=*) file=${word#*=} ;; esac
+		done
+		;;
+	esac
+	if config=$(containerd --config "$file" config dump 2>/dev/null) && [ -n "$config" ]; then return 0; fi
+	config=
+	[ -r "$file" ] || return 0
+	config=$(cat "$file")
+	imports=$(echo "$config" | lists imports "")
+	old=$IFS
+	IFS=" =,[]\"'
+"
+	for word in $imports; do
+		case "$word" in "") continue ;; /*) ;; *) word=${file%/*}/$word ;; esac
+		IFS=$old
+		for more in $word; do
+			[ ! -r "$more" ] || config="$config
+$(cat "$more")"
+		done
+	done
+	IFS=$old
+}
 runtime() {
 	driver=unknown
 	case "$RUNTIME" in
 	docker) driver=$(docker info --format '{{.CgroupDriver}}' 2>/dev/null) || driver=unknown ;;
 	containerd)
-		if config=$(containerd config dump 2>/dev/null); then
+		containerd_config
+		if [ -n "$config" ]; then
 			driver=cgroupfs
 			if echo "$config" | grep -q '^ *SystemdCgroup *= *true'; then driver=systemd; fi
-			echo "$config" | grep -E '^ *(disabled_plugins|sandbox_image|sandbox) *=' | while IFS='=' read -r key value; do
-				case "$key" in *disabled_plugins*) printf 'disabled=%s\n' "$value" ;; *) printf 'sandbox=%s\n' "$value" ;; esac
-			done
+			echo "$config" | lists disabled_plugins disabled
+			echo "$config" | grep -E '^ *(sandbox_image|sandbox) *=' | while IFS='=' read -r _ value; do printf 'sandbox=%s\n' "$value"; done
 		fi
 		;;
 	crio)
+		# What is as by default is shown as a comment.
 		if config=$(crio config 2>/dev/null); then
 			driver=systemd
 			if echo "$config" | grep -q '^ *cgroup_manager *= *"cgroupfs"'; then driver=cgroupfs; fi
-			echo "$config" | grep -E '^ *pause_image *=' | while IFS='=' read -r _ value; do printf 'sandbox=%s\n' "$value"; done
+			{
+				echo "$config" | grep -E '^ *pause_image *='
+				echo "$config" | grep -E '^ *# *pause_image *='
+			} | while IFS='=' read -r _ value; do printf 'sandbox=%s\n' "$value"; done
 		fi
 		;;
 	esac
