@@ -236,8 +236,9 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/internal/kube":      {"", "plan", "transport", "kubeadm"},
 		"plan/ha/internal/certcheck": {"", "kubeadm"},
 		"plan/ha/internal/members":   {"", "plan", "plan/events", "transport", "etcd", "etcd/etcdclient"},
-		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/guard", "plan/ha/internal/readonly", "plan/ha/internal/hostsetup", "transport", "etcd"},
-		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/kube", "plan/ha/internal/readonly", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
+		"plan/ha/internal/addresses": {},
+		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/guard", "plan/ha/internal/readonly", "plan/ha/internal/hostsetup", "transport", "etcd"},
+		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/kube", "plan/ha/internal/readonly", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
 		"plan/ha": {
 			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/guard", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
 			"transport", "kubeadm", "etcd", "vip",

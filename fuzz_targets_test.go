@@ -18,7 +18,7 @@ import (
 var fuzzedBy = map[string]string{
 	"kubeadm/ParseAll": "FuzzParse", "kubeadm/read": "FuzzParse", "kubeadm/readFile": "FuzzParse", "kubeadm/parseAddr": "FuzzParse", "kubeadm/parsePrefix": "FuzzParse",
 	"plan/ha/preflight/parseTime": "FuzzParseFacts", "plan/ha/preflight/parseListener": "FuzzParseFacts", "plan/ha/preflight/parseSysctlLine": "FuzzParseFacts",
-	"plan/ha/preflight/parseNetwork": "FuzzParseFacts", "plan/ha/preflight/parsePath": "FuzzParseProbes", "plan/ha/preflight/parseDD": "FuzzParseProbes",
+	"plan/ha/preflight/parsePath": "FuzzParseProbes", "plan/ha/preflight/parseDD": "FuzzParseProbes",
 	"plan/events/parseEvent": "FuzzDecodeEvents", "plan/journal/ParseRecord": "FuzzParseRecord",
 	"plan/clusterfile/Parse": "FuzzLoad", "plan/clusterfile/read": "FuzzLoad",
 	"pki/parsePair": "FuzzParseAuthority", "pki/parseCerts": "FuzzParseAuthority", "pki/parseKey": "FuzzParseAuthority",

@@ -280,14 +280,14 @@ func interfaceOfVIP(v view, h hostFacts) []plan.Finding {
 	for _, a := range h.facts.addresses {
 		switch {
 		case a.Addr() == vip:
-			if a.device != device {
-				strays = append(strays, a.device)
+			if a.Device != device {
+				strays = append(strays, a.Device)
 			}
 			continue
 		case own(a.Addr()):
-			carriers = append(carriers, a.device)
+			carriers = append(carriers, a.Device)
 		}
-		if a.device == device && a.Addr().Is4() == vip.Is4() {
+		if a.Device == device && a.Addr().Is4() == vip.Is4() {
 			networks = append(networks, a.Masked().String())
 			within = within || a.Masked().Contains(vip)
 		}

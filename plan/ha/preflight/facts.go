@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 )
 
 // fact names one thing that a host reports, as the scripts print it: "KEY=VALUE".
@@ -64,7 +66,7 @@ type factSheet struct {
 	machineID string
 	// productUUID is the firmware's, in lower case.
 	productUUID string
-	addresses   []ownAddress
+	addresses   []addresses.Own
 	// missing are the commands that the recipe needs and the host lacks.
 	missing []string
 	// iface says whether the VIP's interface is there, runtime whether the
@@ -109,12 +111,6 @@ type factSheet struct {
 	builds  map[string]*strings.Builder
 }
 
-// ownAddress is an address of a host's, with its network, and its interface.
-type ownAddress struct {
-	device string
-	netip.Prefix
-}
-
 // proxies are what environment variables say of proxies. Their own addresses may hold
 // passwords, and are not kept.
 type proxies struct {
@@ -140,9 +136,8 @@ var factReaders = map[fact]func(f *factSheet, value string){
 	factProductUUID: func(f *factSheet, value string) { f.productUUID = strings.ToLower(value) },
 	factMark:        func(f *factSheet, value string) { f.mark = value },
 	factAddress: func(f *factSheet, value string) {
-		device, address, _ := strings.Cut(value, " ")
-		if a, ok := parseNetwork(address); ok {
-			add(&f.addresses, ownAddress{device, a})
+		if a, ok := addresses.Parse(value); ok {
+			add(&f.addresses, a)
 		}
 	},
 	factMissing:   func(f *factSheet, value string) { add(&f.missing, value) },
@@ -239,7 +234,9 @@ func lines(ctx context.Context, out []byte, do func(key fact, value string)) err
 // first: what follows takes some.
 //
 //go:embed scripts/facts.sh
-var factsScript string
+var factsFile string
+
+var factsScript = addresses.Into(factsFile)
 
 // parseFacts reads what factsScript prints. What it does not understand, it
 // leaves out: a host that prints other things is no reason to fail. The error is
@@ -305,19 +302,6 @@ func parseSysctlLine(s string) (sysctlLine, bool) {
 		key = alias
 	}
 	return sysctlLine{file, key, strings.TrimSpace(value)}, ok && file != "" && key != ""
-}
-
-// parseNetwork reads an address with the length of its network, or one without, as
-// ip shows the address of a point-to-point link.
-func parseNetwork(s string) (netip.Prefix, bool) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p, true
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(a, a.BitLen()), true
 }
 
 // The sources of variables that are no unit's own.

@@ -22,6 +22,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 	"github.com/quorate-dev/quorate/plan/internal/shelltest"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -31,7 +32,7 @@ var compareFacts = cmp.Options{
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.AllowUnexported(factSheet{}, sysctlLine{}, probed{}, proxies{}, resolved{}),
-	cmp.Comparer(func(a, b ownAddress) bool { return a == b }),
+	cmp.Comparer(func(a, b addresses.Own) bool { return a == b }),
 }
 
 // judged is what one check finds.
@@ -97,7 +98,7 @@ and what nobody asked for
 	want := factSheet{
 		uid: "0", init: "systemd", hostname: "cp-1", time: time.Unix(1700000000, 7), precision: time.Nanosecond,
 		machineID: "0123", productUUID: "4c4c-ab", mark: "done", iface: "yes", missing: []string{"ip"},
-		addresses: []ownAddress{{"eth0", netip.MustParsePrefix("192.0.2.11/24")}, {"tun0", netip.MustParsePrefix("192.0.2.99/32")}},
+		addresses: []addresses.Own{{Device: "eth0", Prefix: netip.MustParsePrefix("192.0.2.11/24")}, {Device: "tun0", Prefix: netip.MustParsePrefix("192.0.2.99/32")}},
 		bridge:    map[string]string{"iptables": "1"}, enforcing: true, booleans: map[string]bool{"haproxy_connect_any": false},
 		searchPath: []string{"/usr/bin", "/bin"}, hidden: []string{"/usr/local/bin/kubeadm"}, shell: "/bin/bash", cni: []string{"/etc/cni/net.d/10-flannel.conflist"},
 		proxies: map[string]proxies{

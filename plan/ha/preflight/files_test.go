@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"maps"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -238,21 +237,4 @@ func TestFilesOfAHost(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Interfaces as ip names them: what is behind an @ is no name, and a busybox's ip says the same.
-func TestAddressesOfAHost(t *testing.T) {
-	const said = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n" +
-		"2: eth0@if7    inet 192.0.2.11/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever\n" +
-		"2: eth0    inet 192.0.2.10/32 scope global secondary eth0:vip\n3: wg0    inet 198.51.100.1 peer 198.51.100.2/32 scope global wg0\n" +
-		"4: bond0.12@bond0    inet6 2001:db8::1/64 scope global dynamic mngtmpaddr\n"
-	onHost(t, factsScript, nil, map[string]string{"ip": "cat <<'X'\n" + said + "X", "systemctl": "exit 0"}, factsVars, func(t *testing.T, out []byte) {
-		p := netip.MustParsePrefix
-		want := []ownAddress{
-			{"lo", p("127.0.0.1/8")}, {"eth0", p("192.0.2.11/24")}, {"eth0", p("192.0.2.10/32")}, {"wg0", p("198.51.100.1/32")}, {"bond0.12", p("2001:db8::1/64")},
-		}
-		if got := readAs(t, parseFacts, out).addresses; !slices.Equal(got, want) {
-			t.Errorf("%v\n%s", got, out)
-		}
-	})
 }

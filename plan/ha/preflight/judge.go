@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-dev/quorate/etcd"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 	"github.com/quorate-dev/quorate/transport"
 )
 
@@ -134,7 +135,7 @@ type hostFacts struct {
 
 // holds reports whether the host has an address.
 func (f factSheet) holds(a netip.Addr) bool {
-	return slices.ContainsFunc(f.addresses, func(p ownAddress) bool { return p.Addr() == a })
+	return slices.ContainsFunc(f.addresses, func(p addresses.Own) bool { return p.Addr() == a })
 }
 
 func (f factSheet) addressList() string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/tier"
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 )
 
 // Two hosts that did not certainly try at the same time say nothing of the way
@@ -38,8 +39,8 @@ func TestVRRPOverlap(t *testing.T) {
 	} {
 		v := view{Judge: Judge{Cluster: c}, probes: map[string]probed{}}
 		for i, n := range c.Nodes {
-			own := ownAddress{"eth0", netip.PrefixFrom(n.Address(), 24)}
-			v.hosts = append(v.hosts, hostFacts{node: n, facts: factSheet{addresses: []ownAddress{own}}})
+			own := addresses.Own{Device: "eth0", Prefix: netip.PrefixFrom(n.Address(), 24)}
+			v.hosts = append(v.hosts, hostFacts{node: n, facts: factSheet{addresses: []addresses.Own{own}}})
 			v.probes[n.Name] = probed{raw: true, sent: at(tt.sent[i]), received: at(tt.received[i])}
 		}
 		found := vrrp(v)

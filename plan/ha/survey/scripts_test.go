@@ -29,7 +29,7 @@ func TestRunningInDash(t *testing.T) {
 // Whatever a host says of its state, nothing panics, what is kept is bounded, and no control
 // character is in it.
 func FuzzHostState(f *testing.F) {
-	f.Add("address=192.0.2.10\nunit=etcd active\nversion=etcd etcd Version: 3.6.16\nready=ok\nleft=/etc/kubernetes/tmp/a\n/etc/kubernetes/pki/ca.crt:-----BEGIN\n")
+	f.Add("address=eth0 192.0.2.10/32\nunit=etcd active\nversion=etcd etcd Version: 3.6.16\nready=ok\nleft=/etc/kubernetes/tmp/a\n/etc/kubernetes/pki/ca.crt:-----BEGIN\n")
 	f.Add("/etc/kubernetes/admin.conf:    client-certificate-data: AAAA\n\x1b[31m=\x1b\n")
 	f.Fuzz(func(t *testing.T, state string) {
 		l := look{node: quorate.Node{Name: "cp-1", Role: quorate.ControlPlane}, state: parseState([]byte(state))}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"path"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 	"github.com/quorate-dev/quorate/plan/ha/internal/readonly"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -201,7 +203,7 @@ var stateScript string
 
 func (d Described) stateQuery(n quorate.Node) transport.Query {
 	c := d.Cluster
-	return plan.Script(stateScript, map[string]string{
+	return plan.Script(addresses.Into(stateScript), map[string]string{
 		"API_URL": d.APIServers[n.Name], "ETCD": c.Etcd.Binary,
 		"VIP_URL": "https://" + c.Endpoint.HostPort(), "READY": quorate.ReadyPath(c.Version),
 	})
@@ -416,9 +418,9 @@ func (l *look) host(d Described) Host {
 			h.Running[name] = termsafe.Line(tag)
 		}
 	}
-	vip := ""
+	var vip netip.Addr
 	if !d.Cluster.Endpoint.External {
-		vip = d.Cluster.Endpoint.Address().String()
+		vip = d.Cluster.Endpoint.Address()
 	}
 	const most = 64
 	for _, pair := range l.state.pairs {
@@ -426,7 +428,9 @@ func (l *look) host(d Described) Host {
 		first, rest, _ := strings.Cut(value, " ")
 		switch key {
 		case "address":
-			h.HoldsVIP = h.HoldsVIP || value == vip && vip != ""
+			if o, ok := addresses.Parse(value); ok {
+				h.HoldsVIP = h.HoldsVIP || o.Addr() == vip
+			}
 		case "unit":
 			if len(h.Units) < most && rest != "" {
 				h.Units[first] = rest

@@ -18,6 +18,7 @@ import (
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/addresses"
 	"github.com/quorate-dev/quorate/plan/internal/poll"
 	"github.com/quorate-dev/quorate/transport"
 )
@@ -67,8 +68,9 @@ const silent = "no answer"
 const maxLines = 4096
 
 // parse reads what the script printed.
-func parse(out []byte) view {
+func parse(vip netip.Addr, out []byte) view {
 	v := view{answer: silent}
+	var own []addresses.Own
 	lines := 0
 	for line := range strings.Lines(string(out)) {
 		if lines++; lines > maxLines {
@@ -77,9 +79,9 @@ func parse(out []byte) view {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		value = termsafe.Line(value)
 		switch key {
-		case "held":
-			if !slices.Contains(v.held, value) {
-				v.held = append(v.held, value)
+		case "address":
+			if o, ok := addresses.Parse(value); ok {
+				own = append(own, o)
 			}
 		case "mac":
 			if !slices.Contains(v.macs, value) {
@@ -93,6 +95,7 @@ func parse(out []byte) view {
 			v.neighbour = cmp.Or(v.neighbour, value)
 		}
 	}
+	v.held = addresses.Devices(own, vip)
 	return v
 }
 
@@ -115,7 +118,9 @@ func (s *views) saw(node string, v view) {
 const authorityFile = "/etc/kubernetes/pki/ca.crt"
 
 //go:embed scripts/vipholder.sh
-var script string
+var scriptFile string
+
+var script = addresses.Into(scriptFile)
 
 // Look reads what one control plane sees of the VIP, and waits until somebody
 // holds it.
@@ -137,7 +142,7 @@ func (l Look) read(ctx context.Context, h *plan.Host) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := parse(out)
+	v := parse(l.VIP, out)
 	plan.SharedValue[views](h.Shared()).saw(h.Name, v)
 	return v, nil
 }

@@ -137,7 +137,7 @@ func newRealHosts(t *testing.T, keepalived, iface string) *realHosts {
 func (h *realHosts) view(t *testing.T, host string) view {
 	t.Helper()
 	q := plan.Script(script, map[string]string{"VIP": h.vip.String(), "URL": "http://" + h.vip.String() + ":6443/readyz", "CA": "/dev/null"})
-	return parse([]byte(h.inside(t, host, q.Argv[0], q.Argv[1:]...)))
+	return parse(h.vip, []byte(h.inside(t, host, q.Argv[0], q.Argv[1:]...)))
 }
 
 // settles waits until the verdict is this one, empty for none.

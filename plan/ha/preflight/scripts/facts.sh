@@ -15,7 +15,7 @@ echo "hostname=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/nu
 echo "machine-id=$(cat /etc/machine-id 2>/dev/null)"
 echo "product-uuid=$(cat /sys/class/dmi/id/product_uuid 2>/dev/null)"
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-ip -o addr show 2>/dev/null | while read -r _ device _ address _; do echo "address=${device%%@*} $address"; done
+addresses
 for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || echo "missing=$c"; done
 if [ -n "$VIP_INTERFACE" ]; then
 	ip link show dev "$VIP_INTERFACE" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"

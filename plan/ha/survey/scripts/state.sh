@@ -6,7 +6,7 @@
 #   ETCD      the path of etcd's program
 LC_ALL=C
 export LC_ALL
-ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "address=${address%/*}"; done
+addresses
 for u in containerd etcd haproxy keepalived kubelet; do echo "unit=$u $(systemctl is-active "$u.service" 2>/dev/null)"; done
 echo "version=kubelet $(kubelet --version 2>/dev/null)"
 echo "version=kubeadm $(kubeadm version -o short 2>/dev/null)"
