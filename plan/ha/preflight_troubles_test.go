@@ -76,6 +76,10 @@ var vipTroubles = map[string]trouble{
 		"2: eth0    inet 192.0.2.11/24 scope global eth0\n3: dummy0    inet 192.0.2.10/32 scope global dummy0\n", "the VIP 192.0.2.10 is on dummy0", "ip addr del"),
 	"VIP of IPv6 in no network": says(preflight.VIPInterface, quorate.Refused, "cp-1", addresses,
 		"2: eth0    inet6 2001:db8::1:0/112 scope global \n2: eth0    inet6 fe80::1/64 scope link \n", "in none of the networks of eth0", "netmask", ipv6),
+	"an interface without a carrier": says(preflight.Interface, quorate.Refused, "cp-2", faketransport.Prefix("ip", "link", "show", "dev"),
+		"2: eth0: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc mq state DOWN mode DEFAULT group default qlen 1000\n", "eth0 is down", "ip link set up"),
+	"a bond's interface that is not set up": says(preflight.Interface, quorate.Refused, "cp-1", faketransport.Prefix("ip", "link", "show", "dev"),
+		"4: eth0@bond0: <BROADCAST,MULTICAST,UP,M-DOWN> mtu 1500 qdisc noqueue state LOWERLAYERDOWN\n", "eth0 is down", "ip link set up"),
 	"a worker alone": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "has the VIP 192.0.2.10, and is no control plane", "ip addr del", holding("worker-1"), nil},
 	"a worker that answers at the VIP": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "is no control plane", "describe it as a control plane", func(t *testing.T, hosts *hatest.Cluster) {
 		holding("worker-1")(t, hosts)

@@ -108,9 +108,14 @@ func hostChecks() []Check {
 		},
 		{
 			Name: Interface, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factInterface},
-			Finds: "The VIP's interface missing on a control plane",
+			Finds: "The VIP's interface missing on a control plane, or down: without a carrier or not set up",
 			judge: each(func(v view, h hostFacts) []plan.Finding {
-				if h.facts.iface != "no" {
+				switch h.facts.iface {
+				case "down":
+					return one(quorate.Refused, "the interface "+vipInterface(v.Cluster, h.node)+" is down, where keepalived cannot hold the VIP",
+						"connect it and set it up (ip link set up), or set the node's interface to the one that shall carry the VIP")
+				case "no":
+				default:
 					return nil
 				}
 				return one(quorate.Refused, "no interface "+vipInterface(v.Cluster, h.node),

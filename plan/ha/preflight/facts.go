@@ -70,7 +70,8 @@ type factSheet struct {
 	// missing are the commands that the recipe needs and the host lacks.
 	missing []string
 	// iface says whether the VIP's interface is there, runtime whether the
-	// container runtime is: "yes" or "no", empty if it was not asked.
+	// container runtime is: "yes" or "no", empty if it was not asked. An interface may
+	// be "down".
 	iface, runtime string
 	// cgroup is the version of the hierarchy: "v1", "v2".
 	cgroup string

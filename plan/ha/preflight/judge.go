@@ -135,7 +135,7 @@ type hostFacts struct {
 
 // holds reports whether the host has an address.
 func (f factSheet) holds(a netip.Addr) bool {
-	return slices.ContainsFunc(f.addresses, func(p addresses.Own) bool { return p.Addr() == a })
+	return len(addresses.Devices(f.addresses, a)) > 0
 }
 
 func (f factSheet) addressList() string {

@@ -18,7 +18,14 @@ echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
 addresses
 for c in ip systemctl; do command -v "$c" >/dev/null 2>&1 || echo "missing=$c"; done
 if [ -n "$VIP_INTERFACE" ]; then
-	ip link show dev "$VIP_INTERFACE" >/dev/null 2>&1 && echo "interface=yes" || echo "interface=no"
+	if ! link=$(ip link show dev "$VIP_INTERFACE" 2>/dev/null); then
+		echo "interface=no"
+	else
+		case "$link" in
+		*NO-CARRIER* | *"state DOWN"* | *"state LOWERLAYERDOWN"*) echo "interface=down" ;;
+		*) echo "interface=yes" ;;
+		esac
+	fi
 fi
 echo "search-path=$PATH"
 for c in kubeadm kubelet kubectl keepalived haproxy containerd ctr crio docker curl ip systemctl sysctl; do
