@@ -315,6 +315,7 @@ func TestContradictions(t *testing.T) {
 		{"nodes[1].interface", `"lo" is the host's loopback interface`, func(c *cluster) { c.Nodes[1].Interface = "lo" }},
 		{"nodes[2].interface", "the pod network's", func(c *cluster) { c.Nodes[2].Interface = "docker0" }},
 		{"endpoint.vip.interface", "altname", func(c *cluster) { c.Endpoint.VIP.Interface = "enxaabbccddeeff0011" }},
+		{"nodes[2].interface", "altname", func(c *cluster) { c.Nodes[2].Interface = "enp0s31f6u1u2c2i1" }},
 		{"nodes[0].interface", "altname", func(c *cluster) { c.Nodes[0].Interface = "ens-of-the-first-slot" }},
 	} {
 		c := three()

@@ -80,6 +80,8 @@ var vipTroubles = map[string]trouble{
 		"2: eth0: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc mq state DOWN mode DEFAULT group default qlen 1000\n", "eth0 is down", "ip link set up"),
 	"a bond's interface that is not set up": says(preflight.Interface, quorate.Refused, "cp-1", faketransport.Prefix("ip", "link", "show", "dev"),
 		"4: eth0@bond0: <BROADCAST,MULTICAST,UP,M-DOWN> mtu 1500 qdisc noqueue state LOWERLAYERDOWN\n", "eth0 is down", "ip link set up"),
+	"an alternative name": says(preflight.Interface, quorate.Refused, "cp-3", faketransport.Prefix("ip", "link", "show", "dev"),
+		"2: enp1s0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 state UP mode DEFAULT\n    altname eth0\n", "eth0 is an alternative name of the interface enp1s0", "to enp1s0"),
 	"a worker alone": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "has the VIP 192.0.2.10, and is no control plane", "ip addr del", holding("worker-1"), nil},
 	"a worker that answers at the VIP": {preflight.VIPHolders, quorate.Refused, []string{"worker-1"}, "is no control plane", "describe it as a control plane", func(t *testing.T, hosts *hatest.Cluster) {
 		holding("worker-1")(t, hosts)

@@ -108,15 +108,18 @@ func hostChecks() []Check {
 		},
 		{
 			Name: Interface, Severities: []quorate.Severity{quorate.Refused}, needs: []fact{factInterface},
-			Finds: "The VIP's interface missing on a control plane, or down: without a carrier or not set up",
+			Finds: "The VIP's interface missing on a control plane, or down (without a carrier or not set up), or described by an alternative name",
 			judge: each(func(v view, h hostFacts) []plan.Finding {
-				switch h.facts.iface {
+				switch own := h.facts.iface; own {
 				case "down":
 					return one(quorate.Refused, "the interface "+vipInterface(v.Cluster, h.node)+" is down, where keepalived cannot hold the VIP",
 						"connect it and set it up (ip link set up), or set the node's interface to the one that shall carry the VIP")
+				case "yes", "":
+					return nil
 				case "no":
 				default:
-					return nil
+					return one(quorate.Refused, vipInterface(v.Cluster, h.node)+" is an alternative name of the interface "+own+", which keepalived does not look for",
+						"set endpoint.vip.interface or the node's interface to "+own)
 				}
 				return one(quorate.Refused, "no interface "+vipInterface(v.Cluster, h.node),
 					"set endpoint.vip.interface or the node's interface to the one that shall carry the VIP")

@@ -71,7 +71,7 @@ type factSheet struct {
 	missing []string
 	// iface says whether the VIP's interface is there, runtime whether the
 	// container runtime is: "yes" or "no", empty if it was not asked. An interface may
-	// be "down".
+	// be "down", or have its own name here if it was asked for by an alternative one.
 	iface, runtime string
 	// cgroup is the version of the hierarchy: "v1", "v2".
 	cgroup string

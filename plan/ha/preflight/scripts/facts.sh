@@ -21,9 +21,13 @@ if [ -n "$VIP_INTERFACE" ]; then
 	if ! link=$(ip link show dev "$VIP_INTERFACE" 2>/dev/null); then
 		echo "interface=no"
 	else
-		case "$link" in
-		*NO-CARRIER* | *"state DOWN"* | *"state LOWERLAYERDOWN"*) echo "interface=down" ;;
-		*) echo "interface=yes" ;;
+		# "2: eth0@if7: <...", also if it was asked for by an alternative name
+		name=${link#*: }
+		name=${name%%:*}
+		case "${name%%@*},$link" in
+		"$VIP_INTERFACE,"*NO-CARRIER* | "$VIP_INTERFACE,"*"state DOWN"* | "$VIP_INTERFACE,"*"state LOWERLAYERDOWN"*) echo "interface=down" ;;
+		"$VIP_INTERFACE,"* | ,*) echo "interface=yes" ;;
+		*) echo "interface=${name%%@*}" ;;
 		esac
 	fi
 fi
