@@ -181,6 +181,7 @@ func (r renamed) Dial(ctx context.Context, name string) (transport.Conn, error) 
 // class says: it brings the other value about and then finds nothing to do, or refuses with
 // the field's path before it has changed anything on any host.
 func TestEveryFieldIsBroughtAboutOrRefused(t *testing.T) {
+	t.Parallel()
 	all := leaves(reflect.TypeFor[quorate.Cluster](), "")
 	require.Equal(t, slices.Sorted(slices.Values(all)), slices.Sorted(maps.Keys(changes)), "a field without a change, or the other way round")
 	cfg := config(t, described())

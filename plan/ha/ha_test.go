@@ -452,6 +452,7 @@ func TestEtcdWaitsForEveryControlPlane(t *testing.T) {
 // planes initialise one after another until 1.11, and join from 1.12 on; labels,
 // taints and what kubectl can do are those of the time.
 func TestCreateInEveryEra(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		minor      int
 		others     string // what kubeadm does on control planes but the first

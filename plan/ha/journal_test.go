@@ -41,6 +41,7 @@ func TestFingerprintsIgnoreSecrets(t *testing.T) {
 // No record shows a secret, of runs that succeed and of runs that fail while
 // hosts print the secrets that they received.
 func TestRecordsHideSecrets(t *testing.T) {
+	t.Parallel()
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)

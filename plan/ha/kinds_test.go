@@ -16,6 +16,7 @@ import (
 
 // Every Action of every plan says of what kind it is, one kind each.
 func TestActionsDeclareTheirKinds(t *testing.T) {
+	t.Parallel()
 	kinds := map[string]string{} // the Go type of each
 	look := func(p *plan.Plan, err error) {
 		t.Helper()

@@ -42,6 +42,7 @@ func created(t *testing.T) (ha.Config, *hatest.Cluster, *plan.Plan) {
 // A setting with which etcd does not start stops at the first member, which runs again with
 // its old unit; the others are not touched.
 func TestEtcdStopsAtTheFirstBadMember(t *testing.T) {
+	t.Parallel()
 	bubble.Test(t, func(t *testing.T) {
 		cfg, hosts, _ := created(t)
 		unit, err := hosts.Host("cp-1").File("/etc/systemd/system/etcd.service")

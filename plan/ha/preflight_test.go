@@ -578,6 +578,7 @@ func TestCreateStopsAtPreflight(t *testing.T) {
 // A host that does not answer, which stops a run, hides nothing of what the others
 // reported; one that is sound adds nothing.
 func TestPreflightWithAnUnreachableHost(t *testing.T) {
+	t.Parallel()
 	for _, swap := range []bool{true, false} {
 		c := hafixture.Three()
 		hosts := soundHosts(t, c)

@@ -197,6 +197,7 @@ func TestDiffOfAFile(t *testing.T) {
 
 // A preview of hosts that fail is still a preview, with the failure in it.
 func TestFailedPreview(t *testing.T) {
+	t.Parallel()
 	_, hosts, p := previewed(t)
 	hosts.Host("cp-2").SetDown(true)
 	runner := plan.Runner{Transport: hosts}

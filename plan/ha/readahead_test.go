@@ -156,6 +156,7 @@ func filesOf(t require.TestingT, hosts *hatest.Cluster) string {
 // A converged run takes one round trip a host wherever programs come from, also
 // by the procedures of old releases, through the shell and through sudo.
 func TestRoundTripsOfAConvergedRun(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*ha.Config){
 		"present":  func(*ha.Config) {},
 		"stacked":  func(c *ha.Config) { c.Cluster.Etcd.Stacked = true },

@@ -71,6 +71,7 @@ func TestResetAndRejoinOfANode(t *testing.T) {
 // A member that leads etcd hands over before it leaves: to that of the control
 // plane through which the reset is done. Where it cannot, it leaves all the same.
 func TestRemovalOfTheLeader(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		options ha.ResetConfig
 		cut     bool // the leader cannot be reached
@@ -166,6 +167,7 @@ func resetAndBack(t *testing.T, c quorate.Cluster, o ha.ResetConfig) {
 
 // haproxy goes with its control plane.
 func TestResetOfHAProxy(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]ha.ResetConfig{
 		"some":  {Nodes: []string{"cp-1"}, Data: ha.RemoveData},
 		"whole": {WholeCluster: true},
@@ -176,6 +178,7 @@ func TestResetOfHAProxy(t *testing.T) {
 
 // The whole cluster is reset to hosts on which the recipe makes a new one.
 func TestResetAndCreate(t *testing.T) {
+	t.Parallel()
 	for _, minor := range []int{10, 15, 37} {
 		c := hafixture.Three()
 		c.Name, c.Version = "", quorate.Version{Major: 1, Minor: minor, Patch: 2}
@@ -187,6 +190,7 @@ func TestResetAndCreate(t *testing.T) {
 
 // What cannot be meant is refused before any host is touched.
 func TestResetRefuses(t *testing.T) {
+	t.Parallel()
 	for want, o := range map[string]ha.ResetConfig{
 		"nodes: name the nodes to reset, or set WholeCluster": {},
 		"and not both": {Nodes: []string{"cp-1"}, WholeCluster: true},
@@ -281,6 +285,7 @@ func TestRemovalOfAMemberThatIsDown(t *testing.T) {
 // A host that has lost its disk takes its place again, as a new member; not while
 // the others could not do without the old one.
 func TestLostDisk(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, hafixture.Three())
 	create, err := planFor(cfg)
 	require.NoError(t, err)

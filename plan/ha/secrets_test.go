@@ -328,6 +328,7 @@ func (t traces) assertErrors(tb testing.TB, name string, err error) {
 // No run shows a secret: dry, real, repeated, over files that somebody has
 // changed.
 func TestRunsHideSecrets(t *testing.T) {
+	t.Parallel()
 	cfg := secretConfig(t, hafixture.Three())
 	all := secretsOf(t, cfg)
 	hosts := fakeCluster(t, cfg.Cluster)

@@ -111,6 +111,7 @@ func TestStepIDs(t *testing.T) {
 // A program's own steps are undone with the run that did them. A reset makes a plan of
 // its own: what is to go by it is composed into that one.
 func TestOwnStepsInRollbackAndReset(t *testing.T) {
+	t.Parallel()
 	c := hafixture.Three()
 	hosts := fakeCluster(t, c)
 	described, err := ha.New(t.Context(), config(t, c))

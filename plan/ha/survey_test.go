@@ -110,6 +110,7 @@ func TestSurveyOfASoundCluster(t *testing.T) {
 
 // What has happened to a cluster is found, and what to do is said by verb; nothing else is.
 func TestSurveyFindings(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		happen func(t *testing.T, hosts *hatest.Cluster, cfg *ha.Config)
 		check  plan.Check

@@ -252,6 +252,7 @@ func TestCrashSweepOfADrift(t *testing.T) {
 // TestCrashSweepOfAReset does the same with nodes that leave, with the whole
 // cluster, and with one that comes back: quorum is kept in between, whatever fails.
 func TestCrashSweepOfAReset(t *testing.T) {
+	t.Parallel()
 	cfg := sweepConfig(t)
 	create, err := planFor(cfg)
 	require.NoError(t, err)

@@ -56,12 +56,15 @@ func renewals(events []plan.Event) []string {
 	return out
 }
 
-// inEveryEra runs a test with the cluster of three in each version from 1.since on, at
-// the beginning of a clock of its own.
+// inEveryEra runs a test with the cluster of three in versions from 1.since on, at the
+// beginning of a clock of its own: in each in "make sweep", and in some elsewhere.
 func inEveryEra(t *testing.T, since int, test func(t *testing.T, c quorate.Cluster, hosts *hatest.Cluster, cfg ha.Config)) {
 	t.Helper()
-	step := 1
-	if tier.Race { // to which one era is like another
+	step := 4
+	switch {
+	case tier.Sweep():
+		step = 1
+	case tier.Race: // to which one era is like another
 		step = 9
 	}
 	for minor := since; minor <= 37; minor += step {
@@ -173,6 +176,7 @@ func TestRerunWithARenewedToken(t *testing.T) {
 
 // A token that is valid is left alone as long as it is valid for long enough.
 func TestTokenRenewal(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name      string
 		ttl, wait time.Duration
@@ -209,6 +213,7 @@ func TestTokenRenewal(t *testing.T) {
 // A dry run says that the token would be renewed, by which commands, and shows
 // nothing of it; a run that is cut off on the way leaves it to the next one.
 func TestPreviewOfATokenRenewal(t *testing.T) {
+	t.Parallel()
 	bubble.Test(t, func(t *testing.T) {
 		c := hafixture.Three()
 		hosts := fakeCluster(t, c)
