@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/kubeadm"
@@ -293,5 +294,16 @@ marker: true
 	}
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A file of a megabyte of one key has no error of megabytes.
+func TestParseBoundsItsProblems(t *testing.T) {
+	version, err := quorate.ParseVersion("1.30.0")
+	require.NoError(t, err)
+	for _, key := range []string{"nodes: []\n", "? a\n"} {
+		_, _, err := kubeadm.Parse([]byte("apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n"+strings.Repeat(key, 90_000)), version)
+		require.ErrorContains(t, err, "more keys are there twice")
+		require.Less(t, len(err.Error()), 16<<10)
 	}
 }

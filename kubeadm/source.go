@@ -131,6 +131,9 @@ func invalidUTF8(data []byte) int {
 	return line
 }
 
+// maxTwice is how many keys of a document are reported to be there twice.
+const maxTwice = 100
+
 // read reads a document, and what is in it if it is a ConfigMap.
 func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 	refuse := func(line int, format string, args ...any) {
@@ -153,13 +156,14 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 	doc := &sourceDoc{name: r.name, line: r.line, lines: map[string]int{}}
 	doc.apiVersion, _ = object["apiVersion"].(string)
 	doc.kind, _ = object["kind"].(string)
-	twice := false
+	twice := 0
 	if root != nil {
 		doc.line = r.lineOf(root)
 		walkNodes(root, "", func(path string, key *yamlnode.Node, first *yamlnode.Node) {
 			if first != nil {
-				twice = true
-				refuse(r.lineOf(key), "%s is there twice, first in line %d", describeKey(key.Value), r.lineOf(first))
+				if twice++; twice <= maxTwice {
+					refuse(r.lineOf(key), "%s is there twice, first in line %d", describeKey(key.Value), r.lineOf(first))
+				}
 				return
 			}
 			doc.lines[path] = r.lineOf(key)
@@ -169,13 +173,16 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 			}
 		})
 	}
-	if !twice {
+	if twice > maxTwice {
+		refuse(r.line, "and %d more keys are there twice", twice-maxTwice)
+	}
+	if twice == 0 {
 		if _, err := yaml.YAMLToJSONStrict(r.parsed()); err != nil {
 			refuse(r.errorLine(err), "a key is there twice")
 			return nil
 		}
 	}
-	if twice {
+	if twice > 0 {
 		return nil
 	}
 	if path := replaced(object, ""); path != "" && bytes.Contains(r.text, []byte("binary")) {
