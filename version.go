@@ -32,8 +32,9 @@ func ParseVersion(s string) (Version, error) {
 	return Version{Major: n[0], Minor: n[1], Patch: n[2], Pre: m[4]}, nil
 }
 
-// MustVersion is ParseVersion for constants of a program: it panics where
-// ParseVersion returns an error.
+// MustVersion is ParseVersion for constants of a program, as regexp.MustCompile is for
+// patterns: it panics with the error that ParseVersion returns. It is the one function of
+// this module that panics by design; never call it with what somebody else has written.
 func MustVersion(s string) Version {
 	v, err := ParseVersion(s)
 	if err != nil {

@@ -126,3 +126,21 @@ func FuzzDuration(f *testing.F) {
 		}
 	})
 }
+
+// MustVersion is ParseVersion, and panics with its error.
+func TestMustVersion(t *testing.T) {
+	if v := quorate.MustVersion("v1.37.2"); v != (quorate.Version{Major: 1, Minor: 37, Patch: 2}) {
+		t.Errorf("MustVersion reads v1.37.2 as %v", v)
+	}
+	for _, bad := range []string{"", "1.37", "latest"} {
+		_, want := quorate.ParseVersion(bad)
+		func() {
+			defer func() {
+				if got, ok := recover().(error); !ok || want == nil || got.Error() != want.Error() {
+					t.Errorf("MustVersion(%q) panics with %v, and ParseVersion returns %v", bad, got, want)
+				}
+			}()
+			quorate.MustVersion(bad)
+		}()
+	}
+}

@@ -14,13 +14,13 @@ import (
 	"github.com/quorate-dev/quorate/internal/syntax"
 )
 
-// Check finds what kubeadm and the components it configures would trip over in
+// Problems finds what kubeadm and the components it configures would trip over in
 // a description whose forms Cluster.Problems accepts, by the description's
 // field paths. Most of it kubeadm itself accepts, also in `kubeadm config
 // validate`, and it fails on a host later or is silently without effect:
 // unknown preflight checks and feature gates, cgroup drivers, proxy modes,
 // fields of the kubelet, arguments that Quorate sets itself. Nodes runs both.
-func Check(c quorate.Cluster) quorate.Problems {
+func Problems(c quorate.Cluster) quorate.Problems {
 	c = c.WithDefaults()
 	if apiFor(c.Version) == 0 {
 		// Cluster.Problems refuses the version; the rest is judged by the newest.

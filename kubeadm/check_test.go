@@ -186,7 +186,7 @@ func TestCheck(t *testing.T) {
 			}
 			c.Kubeadm = test.kubeadm
 			var got []string
-			for _, p := range kubeadm.Check(c) {
+			for _, p := range kubeadm.Problems(c) {
 				got = append(got, p.String())
 			}
 			// Messages may go on after what is wanted of them.

@@ -52,11 +52,11 @@ func ExampleNodes() {
 
 // What kubeadm would accept and a host would not is refused before any host is
 // touched, by the description's own field names.
-func ExampleCheck() {
+func ExampleProblems() {
 	c := threeControlPlanes()
 	c.Kubeadm.IgnorePreflightErrors = []string{"NumCPUs"}
 	c.Kubeadm.Kubelet = map[string]any{"cgroupdriver": "systemd"}
-	for _, p := range kubeadm.Check(c) {
+	for _, p := range kubeadm.Problems(c) {
 		fmt.Println(p)
 	}
 	// Output:

@@ -52,7 +52,7 @@ func TestDescribedExtrasByVersion(t *testing.T) {
 				t.Fatalf("the description is refused for its form: %v", p)
 			}
 			var got []string
-			for _, p := range kubeadm.Check(c).Only(quorate.Refused) {
+			for _, p := range kubeadm.Problems(c).Only(quorate.Refused) {
 				got = append(got, p.Path)
 				if !strings.Contains(p.Message, "cannot express it") {
 					t.Errorf("%s", p)
@@ -116,11 +116,11 @@ func withoutExtra(c *quorate.Cluster, path string) {
 func TestDescribedVolumesAreSeen(t *testing.T) {
 	c := eraCluster(t, "1.37.2", false)
 	describeExtras(&c)
-	if p := kubeadm.Check(c); len(p) != 0 {
+	if p := kubeadm.Problems(c); len(p) != 0 {
 		t.Errorf("%v", p)
 	}
 	c.Kubeadm.APIServerVolumes = nil
-	p := kubeadm.Check(c)
+	p := kubeadm.Problems(c)
 	if len(p) != 1 || p[0].Path != `kubeadm.apiServerArgs["audit-policy-file"]` || !strings.Contains(p[0].Message, "kubeadm.apiServerVolumes") {
 		t.Errorf("%v", p)
 	}

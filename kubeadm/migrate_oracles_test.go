@@ -306,7 +306,7 @@ func (m *migrator) sources(t *testing.T) (versions []quorate.Version) {
 	for _, v := range []quorate.Version{own, {Major: 1, Minor: own.Minor - 1}} {
 		c := cluster(t, 3, 1, v4)
 		c.Version, c.Kubeadm.APIVersion = v, m.from
-		if problems := kubeadm.Check(c); !slices.ContainsFunc(problems, func(p quorate.Problem) bool { return p.Path == "kubeadm.apiVersion" }) {
+		if problems := kubeadm.Problems(c); !slices.ContainsFunc(problems, func(p quorate.Problem) bool { return p.Path == "kubeadm.apiVersion" }) {
 			versions = append(versions, v)
 		}
 	}

@@ -42,7 +42,7 @@ var _ quorate.Artifact = Node{}
 func Nodes(c quorate.Cluster, s Secrets) ([]Node, error) {
 	c = c.WithDefaults()
 	problems := c.Problems()
-	problems = append(problems, unreported(problems, slices.Concat(Check(c), checkSecrets(c, s)))...)
+	problems = append(problems, unreported(problems, slices.Concat(Problems(c), checkSecrets(c, s)))...)
 	if err := problems.Err("kubeadm configuration"); err != nil {
 		return nil, err
 	}

@@ -41,11 +41,11 @@ func (e *FileError) Unwrap() error { return e.Err }
 var ownerName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$`)
 
 // Validate reports everything that is wrong with a file before any host is
-// asked: the path as CheckPath does, mode bits beyond 0777, an owner or group
+// asked: the path as ValidatePath does, mode bits beyond 0777, an owner or group
 // that is no name. Every Filer refuses such a file.
 func (f File) Validate() error {
 	var errs []error
-	if err := CheckPath(f.Path); err != nil {
+	if err := ValidatePath(f.Path); err != nil {
 		errs = append(errs, err)
 	}
 	if f.Mode&^0o777 != 0 {
@@ -59,8 +59,8 @@ func (f File) Validate() error {
 	return errors.Join(errs...)
 }
 
-// CheckPath refuses a path that is not absolute and clean, or holds a NUL.
-func CheckPath(p string) error {
+// ValidatePath refuses a path that is not absolute and clean, or holds a NUL.
+func ValidatePath(p string) error {
 	switch {
 	case !strings.HasPrefix(p, "/"):
 		return fmt.Errorf("%q: the path is not absolute", p)
@@ -72,11 +72,11 @@ func CheckPath(p string) error {
 	return nil
 }
 
-// checkPaths is CheckPath for all of them, as a *FileError.
+// checkPaths is ValidatePath for all of them, as a *FileError.
 func checkPaths(op string, paths ...string) error {
 	var errs []error
 	for _, p := range paths {
-		if err := CheckPath(p); err != nil {
+		if err := ValidatePath(p); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -115,7 +115,7 @@ func checkQueries(paths []string, queries []Query) error {
 		return err
 	}
 	for _, q := range queries {
-		if err := CheckArgv(q.Argv); err != nil {
+		if err := ValidateArgv(q.Argv); err != nil {
 			return fmt.Errorf("a query: %w", err)
 		}
 		if strings.ContainsRune(q.Needs, 0) {

@@ -15,9 +15,9 @@ const OutputLimit = 1 << 20
 // was set for it. Errors wrap it.
 var ErrTooLarge = errors.New("larger than the limit")
 
-// CheckArgv refuses an argument vector that no host can be handed: one without
+// ValidateArgv refuses an argument vector that no host can be handed: one without
 // a program, or with a NUL in a word. Every Conn of this module does so.
-func CheckArgv(argv []string) error {
+func ValidateArgv(argv []string) error {
 	if len(argv) == 0 {
 		return errors.New("a command without a program")
 	}

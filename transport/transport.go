@@ -18,7 +18,7 @@ type Transport interface {
 // Conn is a connection to one host, safe for concurrent use. Whoever wraps one
 // reads Wrapper. Package transporttest checks what an implementation has to keep to:
 //
-//   - Argv arrives as it is, each byte of each word; CheckArgv refuses what no host
+//   - Argv arrives as it is, each byte of each word; ValidateArgv refuses what no host
 //     takes. A program that is not there is exit status 127.
 //   - Stdout and Stderr hold what the command printed, whole, and nothing else: no
 //     greeting of a login shell, no prompt. A host that answered and did not run

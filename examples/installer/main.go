@@ -440,7 +440,7 @@ func readPreview(path string) (*plan.Preview, error) {
 
 // warnings are what works and is unlikely to be wanted.
 func warnings(c quorate.Cluster) quorate.Problems {
-	return slices.Concat(c.Problems(), kubeadm.Check(c)).Only(quorate.Warned)
+	return slices.Concat(c.Problems(), kubeadm.Problems(c)).Only(quorate.Warned)
 }
 
 func (o options) prerequisites() (software.Source, error) {

@@ -51,7 +51,7 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 	infos := make([]transport.FileInfo, 0, len(paths))
 	err := c.do(ctx, fileOp(Stat, paths...), func(context.Context, Op) error {
 		for _, p := range paths {
-			if err := transport.CheckPath(p); err != nil {
+			if err := transport.ValidatePath(p); err != nil {
 				return c.fileError(Stat, "", err)
 			}
 			info, err := c.host.fs().FileInfo(p)
@@ -102,7 +102,7 @@ func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 }
 
 func (c *conn) read(path string, limit int64) ([]byte, error) {
-	if err := transport.CheckPath(path); err != nil {
+	if err := transport.ValidatePath(path); err != nil {
 		return nil, err
 	}
 	data, err := c.host.fs().ReadFile(path)
@@ -185,7 +185,7 @@ func (c *conn) stage(ctx context.Context, f transport.File, r io.Reader) (placem
 func (c *conn) Remove(ctx context.Context, paths ...string) error {
 	return c.do(ctx, fileOp(Remove, paths...), func(context.Context, Op) error {
 		for _, p := range paths {
-			if err := transport.CheckPath(p); err != nil {
+			if err := transport.ValidatePath(p); err != nil {
 				return c.fileError(Remove, "", err)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 // Run implements transport.Conn.
 func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
-	if err := transport.CheckArgv(cmd.Argv); err != nil {
+	if err := transport.ValidateArgv(cmd.Argv); err != nil {
 		return fmt.Errorf("%s: %w", c.host.name, err)
 	}
 	return c.do(ctx, Op{Kind: Run, Argv: cmd.Argv}, func(ctx context.Context, _ Op) error {

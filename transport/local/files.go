@@ -37,7 +37,7 @@ func (c *conn) Stat(ctx context.Context, paths ...string) ([]transport.FileInfo,
 
 func stat(ctx context.Context, p string) (transport.FileInfo, error) {
 	info := transport.FileInfo{Path: p}
-	if err := transport.CheckPath(p); err != nil {
+	if err := transport.ValidatePath(p); err != nil {
 		return info, err
 	}
 	st, err := os.Stat(p)
@@ -94,7 +94,7 @@ func (c *conn) ReadAll(ctx context.Context, limit int64, paths ...string) ([]tra
 }
 
 func read(ctx context.Context, p string, limit int64) ([]byte, error) {
-	if err := transport.CheckPath(p); err != nil {
+	if err := transport.ValidatePath(p); err != nil {
 		return nil, err
 	}
 	st, err := os.Stat(p)
@@ -173,7 +173,7 @@ func (c *conn) Remove(ctx context.Context, paths ...string) error {
 		return err
 	}
 	for _, p := range paths {
-		if err := transport.CheckPath(p); err != nil {
+		if err := transport.ValidatePath(p); err != nil {
 			return c.fileError("remove", "", err)
 		}
 	}

@@ -76,7 +76,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
-	if err := transport.CheckArgv(cmd.Argv); err != nil {
+	if err := transport.ValidateArgv(cmd.Argv); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	tail := stream.NewTail(transport.StderrLimit)

@@ -63,7 +63,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	if err := c.usable(ctx); err != nil {
 		return err
 	}
-	if err := transport.CheckArgv(cmd.Argv); err != nil {
+	if err := transport.ValidateArgv(cmd.Argv); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	if err := c.client.enter(ctx, c.closed); err != nil {

@@ -267,7 +267,7 @@ var (
 // ended through sudo too: its processes take no signal from the user who called
 // sudo.
 func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
-	if err := transport.CheckArgv(cmd.Argv); err != nil {
+	if err := transport.ValidateArgv(cmd.Argv); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	mark, err := frame.NewMark(c.cfg.Rand)

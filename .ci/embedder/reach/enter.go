@@ -59,7 +59,7 @@ func (c *entered) Run(ctx context.Context, cmd transport.Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
-	if err := transport.CheckArgv(cmd.Argv); err != nil {
+	if err := transport.ValidateArgv(cmd.Argv); err != nil {
 		return fmt.Errorf("%s: %w", c.host, err)
 	}
 	argv := append(c.Words(c.host), cmd.Argv...)

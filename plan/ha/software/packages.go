@@ -80,7 +80,7 @@ func (p Packages) problems() quorate.Problems {
 	var problems quorate.Problems
 	files := func(field string, files []quorate.File) {
 		for i, f := range files {
-			if err := transport.CheckPath(f.Path); err != nil {
+			if err := transport.ValidatePath(f.Path); err != nil {
 				problems.Refuse(fmt.Sprintf("%s[%d].path", field, i), "%v", err)
 			}
 		}

@@ -146,7 +146,7 @@ func (f Payload) problems(problems *quorate.Problems, at string, seen map[string
 }
 
 func (f Payload) pathProblems(problems *quorate.Problems, at string, seen map[string]string) {
-	if err := transport.CheckPath(f.Path); err != nil {
+	if err := transport.ValidatePath(f.Path); err != nil {
 		problems.Refuse(at+".path", "%v", err)
 	} else if first, twice := seen[f.Path]; twice {
 		problems.Refuse(at+".path", "%s is that of %s too", f.Path, first)
