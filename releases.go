@@ -86,6 +86,8 @@ const (
 	// ControlPlaneLabelled: control planes have the label
 	// node-role.kubernetes.io/control-plane.
 	ControlPlaneLabelled
+	// CoreDNSOnly: kubeadm refuses kube-dns.
+	CoreDNSOnly
 	// DualStackUnasked: two families need no feature gate.
 	DualStackUnasked
 	// ServiceRangesChecked: kubeadm refuses service ranges that the API server does.
@@ -163,6 +165,7 @@ var facts = [...]factRow{
 	KubectlDiff:             {"KubectlDiff", kubernetesMajor, 18, 0, "kubectl: pkg/cmd/diff"},
 	DualStackServices:       {"DualStackServices", kubernetesMajor, 20, 0, "KEP 563, second form of the API"},
 	ControlPlaneLabelled:    {"ControlPlaneLabelled", kubernetesMajor, 20, 0, "kubeadm: constants.LabelNodeRoleControlPlane; KEP 2067"},
+	CoreDNSOnly:             {"CoreDNSOnly", kubernetesMajor, 21, 0, "kubeadm: apis/kubeadm/validation, ValidateDNS"},
 	DualStackUnasked:        {"DualStackUnasked", kubernetesMajor, 21, 0, "kubeadm: features.IPv6DualStack on by default"},
 	ServiceRangesChecked:    {"ServiceRangesChecked", kubernetesMajor, 22, 0, "kubeadm: apis/kubeadm/validation, ValidateServiceSubnetSize"},
 	CRISocketURL:            {"CRISocketURL", kubernetesMajor, 24, 0, "kubeadm: constants_unix.go, DefaultDockerCRISocket and its followers"},

@@ -49,6 +49,10 @@ func (c Config) faults() quorate.Problems {
 		p.Refuse("apiServer", "init makes a control plane: set its address and port")
 	}
 	c.Init.faults(&p, c.Version)
+	// Later versions of the API have no field for it, which is said elsewhere.
+	if a, _ := chooseAPI(c.APIVersion, c.Version); a <= v1beta2 && c.Init.DNS.Type == kubeDNS && c.Version.Has(quorate.CoreDNSOnly) {
+		p.Refuse("init.dns.type", "kubeadm runs kube-dns no more, %s: leave it out", quorate.CoreDNSOnly.When())
+	}
 	return p
 }
 

@@ -504,12 +504,24 @@ func (r *reader) oldTokens(c *Config, join *sourceDoc) {
 			c.Join.TLSBootstrapToken = both
 		}
 	}
-	if c.Join.File != "" {
-		if c.Join.TLSBootstrapToken.Len() == 0 {
-			c.Join.TLSBootstrapToken = both
-		}
-		c.Token = quorate.Content{}
+	if c.Join.File == "" {
+		return
 	}
+	if c.Join.TLSBootstrapToken.Len() == 0 {
+		c.Join.TLSBootstrapToken = both
+	}
+	c.Token = quorate.Content{}
+	idle := func(set bool, name string) {
+		if set {
+			r.warn(join, name, "is without effect beside discoveryFile: it is left out")
+		}
+	}
+	j := c.Join
+	idle(discovery.Len() > 0, "discoveryToken")
+	idle(j.Endpoint != "", "discoveryTokenAPIServers")
+	idle(len(j.CAHashes) > 0, "discoveryTokenCACertHashes")
+	idle(j.UnsafeSkipCAVerification, "discoveryTokenUnsafeSkipCAVerification")
+	j.Endpoint, j.OtherEndpoints, j.CAHashes, j.UnsafeSkipCAVerification = "", nil, nil, false
 }
 
 // dropImpliedInit drops what the file says just as kubeadm fills it in, which files
