@@ -239,8 +239,10 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/internal/addresses": {},
 		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/guard", "plan/ha/internal/readonly", "plan/ha/internal/hostsetup", "transport", "etcd"},
 		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/kube", "plan/ha/internal/readonly", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
+		"plan/ha/internal/roll":      {"", "plan", "transport"},
+		"plan/ha/internal/settings":  {"", "plan", "plan/events", "plan/ha/internal/kube", "plan/ha/survey", "transport", "kubeadm"},
 		"plan/ha": {
-			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/guard", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members",
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/guard", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members", "plan/ha/internal/roll", "plan/ha/internal/settings",
 			"transport", "kubeadm", "etcd", "vip",
 		},
 		"plan/filejournal": {"plan", "plan/journal"},

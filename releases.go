@@ -76,6 +76,8 @@ const (
 	// SecureProbes: kubeadm's probes of controller manager and scheduler ask their
 	// secure ports.
 	SecureProbes
+	// ServingCertReload: the API server reads its certificate again by itself.
+	ServingCertReload
 	// SparseComponentConfig: kubeadm writes of the kubelet's and kube-proxy's documents
 	// what its configuration and it itself set, and no defaults.
 	SparseComponentConfig
@@ -161,6 +163,7 @@ var facts = [...]factRow{
 	Readyz:                  {"Readyz", kubernetesMajor, 16, 0, "apiserver: pkg/server/healthz; KEP 1693"},
 	TwoRanges:               {"TwoRanges", kubernetesMajor, 16, 0, "kubeadm: apis/kubeadm/validation, ValidateIPNetFromString"},
 	SecureProbes:            {"SecureProbes", kubernetesMajor, 17, 0, "kubeadm: phases/controlplane/manifests.go; kubernetes/kubernetes#85043"},
+	ServingCertReload:       {"ServingCertReload", kubernetesMajor, 17, 0, "apiserver: pkg/server/dynamiccertificates; kubernetes/kubernetes#83580"},
 	SparseComponentConfig:   {"SparseComponentConfig", kubernetesMajor, 21, 0, "kubeadm: componentconfigs/kubelet.go, kubeproxy.go; 1.21 at the latest"},
 	KubectlDiff:             {"KubectlDiff", kubernetesMajor, 18, 0, "kubectl: pkg/cmd/diff"},
 	DualStackServices:       {"DualStackServices", kubernetesMajor, 20, 0, "KEP 563, second form of the API"},

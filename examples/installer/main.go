@@ -24,6 +24,11 @@
 //	go run ./examples/installer -cluster cluster.yaml -reset cp-2
 //	go run ./examples/installer -cluster cluster.yaml -reset-cluster
 //
+// Settings of a cluster that runs are changed in the description, and brought about one control
+// plane after another (docs/settings.md):
+//
+//	go run ./examples/installer -cluster cluster.yaml -reconfigure
+//
 // What a run does is undone if it had a name:
 //
 //	go run ./examples/installer -cluster cluster.yaml -keep monday
@@ -90,6 +95,7 @@ type options struct {
 	install, images, apply     string
 	journal, events            string
 	reset                      list
+	reconfigure                bool
 	resetCluster, removeData   bool
 	keep, rollback             string
 	save                       list
@@ -118,6 +124,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.apply, "apply", "", "do what this `file` of -save says, or nothing if that no longer holds")
 	f.StringVar(&o.journal, "journal", "", "keep what was done in this `file`, or \"none\" (default: journal.jsonl in the state directory)")
 	f.StringVar(&o.events, "events", "", "write what happens to this `file`, as JSON Lines (docs/events.md)")
+	f.BoolVar(&o.reconfigure, "reconfigure", false, "bring a cluster that runs to the described settings: arguments of components, kubelets, kube-proxy, certificates' names, labels and taints (docs/settings.md)")
 	f.Var(&o.reset, "reset", "take this `node` out of the cluster, back to a clean host; may be repeated")
 	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
 	f.BoolVar(&o.removeData, "remove-data", false, "with -reset or -reset-cluster, remove etcd's data and the hosts' keys too, which are kept aside otherwise")
@@ -142,7 +149,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.preflight && (o.dryRun || o.apply != "") {
 		return o, errors.New("-preflight excludes -dry-run and -apply")
 	}
-	if o.status && (o.preflight || o.dryRun || o.apply != "" || o.resets() || o.rollback != "" || o.keep != "") {
+	if o.reconfigure && (o.preflight || o.resets()) {
+		return o, errors.New("-reconfigure goes with neither -preflight nor -reset nor -reset-cluster")
+	}
+	if o.status && (o.reconfigure || o.preflight || o.dryRun || o.apply != "" || o.resets() || o.rollback != "" || o.keep != "") {
 		return o, errors.New("-status goes with no flag that changes anything, nor with -preflight or -dry-run")
 	}
 	if o.dryRun && o.apply != "" {
@@ -179,11 +189,15 @@ func (o options) plan(ctx context.Context, cfg ha.Config) (*plan.Plan, error) {
 		return nil, err
 	}
 	if !o.resets() {
-		create, err := cluster.Plan()
-		if err != nil || o.rollback == "" {
-			return create, err
+		verb := cluster.Plan
+		if o.reconfigure {
+			verb = func() (*plan.Plan, error) { return cluster.PlanReconfigure(ha.ReconfigureConfig{}) }
 		}
-		return plan.Rollback(create, o.rollback)
+		made, err := verb()
+		if err != nil || o.rollback == "" {
+			return made, err
+		}
+		return plan.Rollback(made, o.rollback)
 	}
 	reset := ha.ResetConfig{Nodes: o.reset, WholeCluster: o.resetCluster}
 	if o.removeData {

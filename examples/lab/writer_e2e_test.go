@@ -33,6 +33,7 @@ type writer struct {
 	mu      sync.Mutex
 	last    time.Time // when the last write that succeeded had been answered
 	longest time.Duration
+	written int
 	failed  int
 	why     map[string]int
 }
@@ -112,6 +113,7 @@ func (w *writer) note(ctx context.Context, err error) {
 	case err == nil:
 		w.longest = max(w.longest, now.Sub(w.last))
 		w.last = now
+		w.written++
 	case ctx.Err() == nil:
 		w.failed++
 		text := err.Error()
@@ -132,6 +134,13 @@ func (w *writer) outage() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return max(w.longest, time.Since(w.last))
+}
+
+// acknowledged is how many writes succeeded since it was started.
+func (w *writer) acknowledged() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written
 }
 
 func (w *writer) String() string {

@@ -16,6 +16,10 @@ const (
 	// ControllerManagerConf is the controller manager's kubeconfig.
 	ControllerManagerConf = Kubernetes + "/controller-manager.conf"
 
+	// Aside is where a change of settings keeps the files that were before, on the file
+	// system of Manifests, until the change has come to its end.
+	Aside = Kubernetes + "/quorate-aside"
+
 	KubernetesPKI           = Kubernetes + "/pki"
 	KubernetesCA            = KubernetesPKI + "/ca.crt"
 	EtcdCAOfAPIServer       = KubernetesPKI + "/etcd/ca.crt"

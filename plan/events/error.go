@@ -88,8 +88,8 @@ const (
 	// KindQuorum is a *ha.QuorumError, a member of etcd that the others could not do
 	// without: Tried, Do, and what was wrong with the others.
 	KindQuorum Kind = "quorum"
-	// KindRestart is a *ha.RestartError, a member of etcd that did not come back with its new
-	// files: Tried, Do, and why.
+	// KindRestart is a *ha.RestartError, a member of etcd, or a *ha.ComponentError, a component or a
+	// kubelet, that did not come back with its new files: Tried, Do, and why.
 	KindRestart Kind = "restart"
 	// KindIrreversible is an *plan.IrreversibleError: Step cannot be undone, for Reason.
 	KindIrreversible Kind = "irreversible"

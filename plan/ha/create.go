@@ -346,10 +346,14 @@ func (r *recipe) clusterSteps() []plan.Step {
 			ID: StepUntaint, Title: "let pods run on control planes", Host: host, After: all, Action: kube.Untaint{Nodes: names, Taints: quorate.ControlPlaneTaints(r.c.Version), List: list},
 		})
 	}
-	return append(steps, plan.Step{
-		ID: StepReady, Title: "wait until every node is Ready", Host: host, Timeout: 6 * time.Minute,
-		After: slices.Concat(after, all), Action: kube.Ready{Cluster: r.c, List: list},
-	})
+	return append(steps, r.readyStep(slices.Concat(after, all)))
+}
+
+func (r *recipe) readyStep(after []plan.ID) plan.Step {
+	return plan.Step{
+		ID: StepReady, Title: "wait until every node is Ready", Host: r.first.Name, Timeout: 6 * time.Minute,
+		After: after, Action: kube.Ready{Cluster: r.c, List: r.listNodes(r.first)},
+	}
 }
 
 // bootstrapToken is nil if nobody joins.

@@ -36,7 +36,7 @@ func (r *recipe) driftSteps() []plan.Step {
 	}
 	return append(steps, plan.Step{
 		ID: StepDrift, Title: "compare the cluster with the description", Host: r.first.Name,
-		After: append(r.ids(StepRunning, r.c.Nodes), last), Action: described.Verdict(),
+		After: append(r.ids(StepRunning, r.c.Nodes), last), Action: described.Verdict(""),
 	})
 }
 

@@ -3,6 +3,7 @@ package ha
 import (
 	"github.com/quorate-dev/quorate/plan/ha/internal/holder"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
+	"github.com/quorate-dev/quorate/plan/ha/internal/settings"
 )
 
 // QuorumError refuses to take a member out of etcd, because those that would be
@@ -18,3 +19,8 @@ type VIPError = holder.Error
 // RestartError reports that a member of etcd did not come back with its new files. The others
 // were not restarted.
 type RestartError = members.RestartError
+
+// ComponentError reports that a component, or a kubelet, did not come back with its new settings
+// on the first host where they were tried (PlanReconfigure). It runs with its old ones again,
+// unless Back says why not, and no other host was touched after it.
+type ComponentError = settings.ComponentError

@@ -43,6 +43,7 @@ func TestActionsDeclareTheirKinds(t *testing.T) {
 			p, err := planFor(cfg)
 			look(p, err)
 			look(plan.Rollback(p, "run"))
+			look(reconfigureFor(cfg))
 			look(resetFor(cfg, ha.ResetConfig{Nodes: []string{"cp-2", "worker-1"}}))
 		}
 	}

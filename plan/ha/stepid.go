@@ -19,6 +19,10 @@ const (
 	StepReady plan.ID = "ready"
 	// StepVIPHolder sees that one host holds the VIP; not with an external endpoint.
 	StepVIPHolder plan.ID = "vip-holder"
+	// StepNodeObjects, StepKubeProxy and StepUpload are PlanReconfigure's.
+	StepNodeObjects plan.ID = "node-objects"
+	StepKubeProxy   plan.ID = "kube-proxy"
+	StepUpload      plan.ID = "upload"
 	// StepSurvivors is PlanReset's, where a cluster goes on: it can do without the nodes that leave.
 	StepSurvivors plan.ID = "survivors"
 )
@@ -46,6 +50,14 @@ const (
 	StepInit    NodeStep = "init"
 	StepJoin    NodeStep = "join"
 	StepVIPLook NodeStep = "vip-look"
+
+	// Those of PlanReconfigure: each control plane has both steps of a roll, and the VIP's
+	// holder does its work in the second.
+	StepServingCert      NodeStep = "serving-cert"
+	StepControlPlane     NodeStep = "control-plane"
+	StepControlPlaneLast NodeStep = "control-plane-last"
+	StepKubelet          NodeStep = "kubelet"
+	StepKubeletLast      NodeStep = "kubelet-last"
 
 	StepVIPLeave     NodeStep = "vip-leave"
 	StepCordon       NodeStep = "cordon"

@@ -95,6 +95,10 @@ func TestStepIDs(t *testing.T) {
 			look(c, p, err)
 			p, err = resetFor(cfg, ha.ResetConfig{WholeCluster: true})
 			look(c, p, err)
+			if minor == 37 {
+				p, err = reconfigureFor(cfg)
+				look(c, p, err)
+			}
 
 			described, err := ha.New(t.Context(), cfg)
 			require.NoError(t, err)

@@ -142,10 +142,10 @@ func TestSurveyFindings(t *testing.T) {
 			edit("/etc/kubernetes/manifests/kube-apiserver.yaml", func(f *transport.File) {
 				f.Data = transport.Bytes(bytes.ReplaceAll(f.Data.Bytes(), []byte("--shutdown-delay-duration=6s"), []byte("--shutdown-delay-duration=0s")))
 			})(t, hosts, "cp-2")
-		}, survey.Drift, "endpoint.vip.fall (file on cp-2)", "by hand"},
+		}, survey.Drift, "endpoint.vip.fall (file on cp-2)", survey.Reconfigure},
 		"an argument by hand, in the API": {func(_ *testing.T, hosts *hatest.Cluster, _ *ha.Config) {
 			hosts.EditConfigMap("kubeadm-config", "ClusterConfiguration", func(s string) string { return strings.ReplaceAll(s, "value: 6s", "value: 0s") })
-		}, survey.Drift, "endpoint.vip.fall (api)", "by hand"},
+		}, survey.Drift, "endpoint.vip.fall (api)", survey.Reconfigure},
 		"no kubeadm-config": {func(_ *testing.T, hosts *hatest.Cluster, _ *ha.Config) {
 			hosts.EditConfigMap("kubeadm-config", "ClusterConfiguration", func(string) string { return "apiVersion: [\n" })
 		}, survey.Drift, "the ConfigMap kubeadm-config cannot be read", "by hand"},
@@ -154,7 +154,7 @@ func TestSurveyFindings(t *testing.T) {
 		}, survey.Drift, `nodes.name (api): nothing is described, "worker worker-1" runs`, "reset"},
 		"another quota": {func(_ *testing.T, _ *hatest.Cluster, cfg *ha.Config) {
 			cfg.Cluster.Kubeadm.Kubelet = map[string]any{"maxPods": 50}
-		}, survey.Drift, `kubeadm.kubelet[maxPods]`, "by hand"},
+		}, survey.Drift, `kubeadm.kubelet[maxPods]`, survey.Reconfigure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hosts, cfg := surveyed(t)

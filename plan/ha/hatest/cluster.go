@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,8 @@ type Cluster struct {
 	holder string
 	// configMaps are kubeadm's, by name and key.
 	configMaps map[string]map[string]string
+	// refused are texts that programs do not start with, see RefuseSetting.
+	refused map[string]refusal
 }
 
 // node is a registered node; it is silent when its kubelet is.
@@ -71,6 +74,9 @@ type host struct {
 	asleep []transport.File
 	sysctl map[string]string
 	images map[string]bool
+	// pods are the static pods that the kubelet has seen, starts how often programs were started.
+	pods   map[string]*pod
+	starts map[string]int
 }
 
 // New makes the hosts that a description names, booted, with every program
@@ -139,6 +145,7 @@ func (c *Cluster) add(n quorate.Node) error {
 	h := &host{
 		Host: c.Host(n.Name), cluster: c, node: n,
 		units: map[string]*unit{}, versions: map[string]string{}, sysctl: map[string]string{}, images: map[string]bool{},
+		pods: map[string]*pod{}, starts: map[string]int{},
 	}
 	c.hosts[n.Name] = h
 	for _, name := range []string{"containerd.service", "docker.service", "kubelet.service", "keepalived.service", "haproxy.service"} {
@@ -152,6 +159,9 @@ func (c *Cluster) add(n quorate.Node) error {
 	h.script("kubeadm", h.kubeadm)
 	h.script("kubectl", h.kubectl)
 	h.script("curl", h.curl)
+	for _, name := range staticPods {
+		h.script("/proc/"+strconv.Itoa(slices.Index(processes, name))+"/exe", h.parsesFlags(name))
+	}
 	driver := "systemd"
 	if given, ok := c.c.Kubeadm.Kubelet["cgroupDriver"].(string); ok {
 		driver = given
@@ -175,7 +185,7 @@ func (h *host) script(program string, run func(in faketransport.Invocation, args
 		buffered := in
 		buffered.Stdout, buffered.Stderr = &stdout, &stderr
 		h.cluster.mu.Lock()
-		err := func() error { defer h.cluster.mu.Unlock(); return run(buffered, in.Argv[1:]) }()
+		err := func() error { defer h.cluster.mu.Unlock(); h.syncPods(); return run(buffered, in.Argv[1:]) }()
 		_, outErr := stdout.WriteTo(in.Stdout)
 		_, errErr := stderr.WriteTo(in.Stderr)
 		return cmp.Or(err, outErr, errErr)

@@ -24,6 +24,9 @@ func (h *host) kubeadm(in faketransport.Invocation, args []string) error {
 	case "version":
 		return say(in, "%s\n", h.version("kubeadm"))
 	case "init":
+		if len(args) > 4 && args[1] == "phase" {
+			return h.kubeadmPhase(in, args)
+		}
 		return h.kubeadmInit(in, args)
 	case "join":
 		return h.kubeadmJoin(in, args)
@@ -153,6 +156,7 @@ func (h *host) kubeadmReset() {
 	h.Delete("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env")
 	for _, name := range processes[2:6] {
 		_ = h.process(name) // ending one never fails
+		delete(h.pods, name)
 	}
 	h.unit("kubelet.service").active = false
 	if n := h.cluster.nodes[h.node.Name]; n != nil {
@@ -175,6 +179,7 @@ func (h *host) register(r kubeadm.Registration, tainted bool) error {
 	}
 	u := h.unit("kubelet.service")
 	u.active, u.with = true, h.filesOf("kubelet.service")
+	h.syncPods()
 	return nil
 }
 
@@ -225,6 +230,16 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 	case strings.HasPrefix(line, "delete node "):
 		delete(h.cluster.nodes, args[2])
 		return nil
+	case strings.HasPrefix(line, "get configmap ") && strings.HasSuffix(line, " -o json"):
+		return h.getConfigMap(in, args[2])
+	case line == "replace -f -":
+		return h.replaceConfigMap(in)
+	case strings.HasPrefix(line, "label node "):
+		return h.label(in, args[2], args[4:])
+	case strings.HasPrefix(line, "taint node "):
+		return h.taint(in, args[2], args[4:])
+	case line == "rollout restart daemonset/kube-proxy" || strings.HasPrefix(line, "rollout status daemonset/kube-proxy"):
+		return nil
 	case args[0] == "taint":
 		args = slices.DeleteFunc(args, func(a string) bool { return a == "--overwrite" })
 		for _, name := range args[2 : len(args)-1] {
@@ -253,7 +268,7 @@ func (h *host) sayCordoned(in faketransport.Invocation, name string) error {
 // has come to the end with, over an etcd that can act.
 func (h *host) serves() bool {
 	c := h.cluster
-	return c.initialised && h.has("/etc/kubernetes/manifests/kube-apiserver.yaml") && h.running("kubelet.service") && h.answers() &&
+	return c.initialised && h.has("/etc/kubernetes/manifests/kube-apiserver.yaml") && !h.crashed("kube-apiserver") && h.running("kubelet.service") && h.answers() &&
 		(c.c.Etcd.Stacked || c.hasQuorum())
 }
 
@@ -276,6 +291,12 @@ func (h *host) curl(in faketransport.Invocation, args []string) error {
 	target, err := url.Parse(args[len(args)-1])
 	if err != nil {
 		return faketransport.Exit(3)
+	}
+	if slices.Contains(args, "--connect-to") {
+		return h.presents(args, target)
+	}
+	if target.Hostname() == "127.0.0.1" {
+		return h.wellOnLoopback(in, target.Port())
 	}
 	for _, n := range h.cluster.c.Nodes {
 		other := h.cluster.hosts[n.Name]

@@ -89,7 +89,7 @@ const etcdProcess = "/proc/6/"
 // isProcess reports whether a file is of a process that process has made.
 func isProcess(path string) bool {
 	dir, name := filepath.Split(path)
-	return (name == "comm" || name == "cmdline") && dir != "/proc/1/"
+	return (name == "comm" || name == "cmdline" || name == "stat") && dir != "/proc/1/"
 }
 
 // complaint is what a unit that did not start has printed.

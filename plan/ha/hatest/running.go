@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,15 +25,23 @@ import (
 
 // upload keeps the documents of an init in ConfigMaps, as kubeadm does.
 func (h *host) upload(in faketransport.Invocation, args []string) error {
-	f, err := h.File(config(args))
+	text, err := h.configOf(in, args)
 	if err != nil {
-		return fail(in, "[ERROR] unable to read config from %q", config(args))
+		return err
 	}
-	uploaded := map[string]map[string]string{}
-	for _, text := range strings.Split(string(f.Data.Bytes()), "\n---\n") {
+	h.cluster.configMaps, err = h.documents(in, text)
+	return err
+}
+
+// documents are the ConfigMaps that kubeadm makes of its configuration.
+func (h *host) documents(in faketransport.Invocation, config []byte) (map[string]map[string]string, error) {
+	uploaded := map[string]map[string]string{"kube-proxy": {
+		"config.conf": "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n", "kubeconfig.conf": "simulated\n",
+	}}
+	for _, text := range strings.Split(string(config), "\n---\n") {
 		var doc map[string]any
 		if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
-			return fail(in, "[ERROR] %q: %v", config(args), err)
+			return nil, fail(in, "[ERROR] %v", err)
 		}
 		switch kind, _ := doc["kind"].(string); kind {
 		case "ClusterConfiguration", "MasterConfiguration":
@@ -41,7 +50,7 @@ func (h *host) upload(in faketransport.Invocation, args []string) error {
 			}
 			public, err := yaml.Marshal(doc)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			uploaded["kubeadm-config"] = map[string]string{kind: string(public)}
 		case "KubeletConfiguration":
@@ -54,8 +63,7 @@ func (h *host) upload(in faketransport.Invocation, args []string) error {
 			uploaded["kube-proxy"] = map[string]string{"config.conf": text, "kubeconfig.conf": "simulated\n"}
 		}
 	}
-	h.cluster.configMaps = uploaded
-	return nil
+	return uploaded, nil
 }
 
 // EditConfigMap changes one text of kubeadm's ConfigMaps, as somebody with kubectl does:
@@ -78,12 +86,22 @@ func (c *Cluster) clusterConfig() (kubeadm.Init, error) {
 	return *cfg.Init, nil
 }
 
-// writeManifests writes the static pods of a control plane, and has them run.
+// writeManifests writes the static pods of a control plane, and its API server's certificate.
 func (h *host) writeManifests() error {
 	i, err := h.cluster.clusterConfig()
 	if err != nil {
 		return err
 	}
+	for _, name := range staticPods {
+		if err := h.writeManifest(name, i); err != nil {
+			return err
+		}
+	}
+	return h.issue(i)
+}
+
+// writeManifest writes one, which the kubelet then runs.
+func (h *host) writeManifest(only string, i kubeadm.Init) error {
 	c := h.cluster.c
 	var ranges []string
 	for _, p := range i.Services {
@@ -100,6 +118,9 @@ func (h *host) writeManifests() error {
 		"kube-controller-manager": {kubeadm.Args{{Name: "leader-elect", Value: "true"}}, i.ControllerManager},
 		"kube-scheduler":          {kubeadm.Args{{Name: "leader-elect", Value: "true"}}, i.Scheduler},
 	} {
+		if name != only {
+			continue
+		}
 		args := component.own
 		for _, a := range component.Args {
 			args = args.With(a.Name, a.Value)
@@ -131,9 +152,6 @@ func (h *host) writeManifests() error {
 		if err := h.put(hostpath.Manifests+"/"+name+".yaml", text); err != nil {
 			return err
 		}
-		if err := h.process(name, argv...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -147,11 +165,10 @@ func (h *host) writeKubelet(r kubeadm.Registration) error {
 			}
 		}
 	}
-	argv := []string{"--container-runtime-endpoint=" + r.CRISocket}
-	if err := h.put("/var/lib/kubelet/kubeadm-flags.env", fmt.Appendf(nil, "KUBELET_KUBEADM_ARGS=%q\n", argv[0])); err != nil {
+	if err := h.put("/var/lib/kubelet/kubeadm-flags.env", fmt.Appendf(nil, "KUBELET_KUBEADM_ARGS=%q\n", "--container-runtime-endpoint="+r.CRISocket)); err != nil {
 		return err
 	}
-	return h.process("kubelet", append([]string{"/usr/bin/kubelet", "--config=" + hostpath.KubeletConfig}, argv...)...)
+	return h.kubeletProcess()
 }
 
 // processes are what hosts run, by the numbers that they have here.
@@ -161,8 +178,13 @@ var processes = []string{"", "", "kubelet", "kube-apiserver", "kube-controller-m
 func (h *host) process(name string, argv ...string) error {
 	dir := "/proc/" + strconv.Itoa(slices.Index(processes, name))
 	if len(argv) == 0 {
-		h.Delete(dir+"/comm", dir+"/cmdline")
+		h.Delete(dir+"/comm", dir+"/cmdline", dir+"/stat")
 		return nil
+	}
+	h.starts[name]++
+	stat := fmt.Sprintf("%s (%s) S%s %d 0\n", path.Base(dir), name, strings.Repeat(" 0", 18), 1000+h.starts[name])
+	if err := h.put(dir+"/stat", []byte(stat)); err != nil {
+		return err
 	}
 	const commLen = 15
 	if err := h.put(dir+"/comm", []byte(name[:min(len(name), commLen)]+"\n")); err != nil {

@@ -217,6 +217,9 @@ func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
 	}
 	u.active, u.with, u.ready = true, h.filesOf(name), false
 	if name == "kubelet.service" {
+		if err := h.kubeletProcess(); err != nil {
+			return err
+		}
 		if n := h.cluster.nodes[h.node.Name]; n != nil {
 			n.kubelet, n.silent = h.version("kubelet"), false
 		}

@@ -38,11 +38,11 @@ func (c *Cluster) cleanTokens() {
 
 // readConfig is what kubeadm reads by --config.
 func (h *host) readConfig(in faketransport.Invocation, args []string) (kubeadm.Config, error) {
-	f, err := h.File(config(args))
+	text, err := h.configOf(in, args)
 	if err != nil {
-		return kubeadm.Config{}, fail(in, "[ERROR] unable to read config from %q", config(args))
+		return kubeadm.Config{}, err
 	}
-	c, _, err := kubeadm.Parse(f.Data.Bytes(), h.cluster.c.Version)
+	c, _, err := kubeadm.Parse(text, h.cluster.c.Version)
 	if err != nil {
 		return c, fail(in, "[ERROR] %q: %v", config(args), err)
 	}

@@ -45,6 +45,10 @@ type Described struct {
 type comparison struct {
 	d     Described
 	found []Difference
+	// stored is what kubeadm keeps of its configuration, nil if nobody knows; regenerated
+	// reports whether kubeadm has just written a file from the description.
+	stored      *kubeadm.Init
+	regenerated func(what string) bool
 }
 
 func (c *comparison) add(path string, store Store, host, described, running string) {
@@ -435,7 +439,7 @@ func (c *comparison) taints(path string, want, run []quorate.Taint) {
 	text := func(all []quorate.Taint) string {
 		var words []string
 		for _, t := range all {
-			if !strings.HasPrefix(t.Key, "node.kubernetes.io/") && !strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/") {
+			if !OwnTaint(t) {
 				words = append(words, t.Key+"="+t.Value+":"+t.Effect)
 			}
 		}
@@ -443,6 +447,11 @@ func (c *comparison) taints(path string, want, run []quorate.Taint) {
 		return strings.Join(words, " ")
 	}
 	c.same(path, InAPI, "", text(want), text(run))
+}
+
+// OwnTaint reports whether the cluster itself says by a taint how a node is.
+func OwnTaint(t quorate.Taint) bool {
+	return strings.HasPrefix(t.Key, "node.kubernetes.io/") || strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/")
 }
 
 // host compares the files and processes of one host.
@@ -499,6 +508,11 @@ func (c *comparison) staticPod(n quorate.Node, r report, one component) {
 				c.arg(one.field, a.Name, at.store, n.Name, strings.Join(want, " "), strings.Join(run, " "))
 			}
 		}
+		for _, a := range c.gone(one).Args {
+			if run := at.args.Values(a.Name); slices.Contains(run, a.Value) {
+				c.arg(one.field, a.Name, at.store, n.Name, "", strings.Join(run, " "))
+			}
+		}
 		if one.name != apiServer {
 			continue
 		}
@@ -511,6 +525,16 @@ func (c *comparison) staticPod(n quorate.Node, r report, one component) {
 			if run, set := at.args.Value(flag); set && !given {
 				c.same(want[0], at.store, n.Name, want[1], run)
 			}
+		}
+	}
+	for _, v := range c.gone(one).Volumes {
+		if _, mounted := pod.volumes[v.Name]; mounted {
+			c.add(one.field+"Volumes["+v.Name+"]", InFile, n.Name, "", volume(pod.volumes, v.Name))
+		}
+	}
+	for _, e := range c.gone(one).Env {
+		if _, set := pod.env[e.Name]; set {
+			c.add(one.field+"Env["+e.Name+"]", InFile, n.Name, "", someValue)
 		}
 	}
 	for _, v := range one.Volumes {
@@ -529,6 +553,32 @@ func (c *comparison) staticPod(n quorate.Node, r report, one component) {
 			c.same("kubeadm.imageRepository", InFile, n.Name, own.Kubeadm.ImageRepository, repository)
 		}
 	}
+}
+
+// gone is what kubeadm-config has of a component that is no longer described. What kubeadm has
+// written from the description since is kubeadm's own.
+func (c *comparison) gone(one component) kubeadm.Component {
+	var out kubeadm.Component
+	if c.stored == nil || c.regenerated(one.name) {
+		return out
+	}
+	stored := map[string]kubeadm.Component{apiServer: c.stored.APIServer, controllerManager: c.stored.ControllerManager, scheduler: c.stored.Scheduler}[one.name]
+	for _, a := range stored.Args {
+		if len(one.Args.Values(a.Name)) == 0 {
+			out.Args = append(out.Args, a)
+		}
+	}
+	for _, v := range stored.Volumes {
+		if !slices.ContainsFunc(one.Volumes, func(o quorate.Volume) bool { return o.Name == v.Name }) {
+			out.Volumes = append(out.Volumes, v)
+		}
+	}
+	for _, e := range stored.Env {
+		if !slices.ContainsFunc(one.Env, func(o kubeadm.EnvVar) bool { return o.Name == e.Name }) {
+			out.Env = append(out.Env, e)
+		}
+	}
+	return out
 }
 
 func (c *comparison) path(n quorate.Node, field string) string {

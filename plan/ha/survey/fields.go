@@ -30,6 +30,16 @@ type Field struct {
 	Class Class
 	// Do says how to come to the other value; empty for ByRun and Unstored.
 	Do string
+	// Verb is the other verb that brings it about, Reconfigure or empty.
+	Verb string
+}
+
+// Reconfigure is the verb of ha.Cluster.PlanReconfigure, in a Field and a Next.
+const Reconfigure = "reconfigure"
+
+// reconfigured is a field that ha.Cluster.PlanReconfigure brings about.
+func reconfigured(path string) Field {
+	return Field{Path: path, Class: ByOther, Verb: Reconfigure, Do: "reconfigure the cluster (PlanReconfigure), or describe what runs; then run again"}
 }
 
 const (
@@ -45,45 +55,54 @@ const (
 // field is refused, where it is, before anything is done to any host.
 func Fields() []Field {
 	return []Field{
-		{"name", Fixed, rebuild},
-		{"version", ByOther, "upgrade with kubeadm upgrade, one minor at a time, control planes one after another, or describe the version that runs; then run again"},
-		{"endpoint.host", Fixed, "certificates, kubelets and every kubeconfig name it: " + rebuild},
-		{"endpoint.port", Fixed, "kubelets and every kubeconfig name it: " + rebuild},
-		{"endpoint.external", Fixed, "keepalived and a load balancer of your own would both answer: describe what runs"},
-		{"endpoint.loadBalancer", Fixed, "the API servers' port changes with it: describe what runs"},
-		{"endpoint.vip.checkInterval", ByOther, shutdownDelay},
-		{"endpoint.vip.checkTimeout", ByOther, shutdownDelay},
-		{"endpoint.vip.fall", ByOther, shutdownDelay},
-		{"endpoint.vip", ByRun, ""},
-		{"pods", Fixed, "pods have addresses of it: " + rebuild},
-		{"services", Fixed, "Services have addresses of it: " + rebuild},
-		{"dnsDomain", Fixed, "every pod that runs resolves by it: " + rebuild},
-		{"nodes.name", ByOther, "a node under another name is another node: " + leaves},
-		{"nodes.role", ByOther, newHosts},
-		{"nodes.addresses", ByOther, newHosts},
-		{"nodes.ssh", Unstored, ""},
-		{"nodes.interface", ByRun, ""},
-		{"nodes.labels", ByOther, "kubectl label node, or describe what it has; then run again"},
-		{"nodes.taints", ByOther, "kubectl taint node, or describe what it has; then run again"},
-		{"nodes", ByOther, leaves},
-		{"allowEvenControlPlanes", Unstored, ""},
-		{"etcd.stacked", Fixed, "the data is where it is: " + rebuild},
-		{"etcd.plainHTTP", Fixed, "members and API servers reach each other by it: " + rebuild},
-		{"etcd.version", ByOther, "upgrade etcd on the hosts, one member after another, one minor at a time; then run again"},
-		{"etcd.dataDir", Fixed, "every member would start empty: describe the directory that holds the data, or mount the other disk there"},
-		{"etcd.clientPort", Fixed, "API servers ask there: " + rebuild},
-		{"etcd.peerPort", Fixed, "members know each other by it: " + rebuild},
-		{"etcd", ByRun, ""},
-		{"kubeadm.apiVersion", Unstored, ""},
-		{"kubeadm.ignorePreflightErrors", Unstored, ""},
-		{"kubeadm.timeouts", Unstored, ""},
-		{"kubeadm.criSocket", ByOther, "drain the node, " + newHosts},
-		{"kubeadm", ByOther, byKubeadm},
+		{"name", Fixed, rebuild, ""},
+		{"version", ByOther, "upgrade with kubeadm upgrade, one minor at a time, control planes one after another, or describe the version that runs; then run again", ""},
+		{"endpoint.host", Fixed, "certificates, kubelets and every kubeconfig name it: " + rebuild, ""},
+		{"endpoint.port", Fixed, "kubelets and every kubeconfig name it: " + rebuild, ""},
+		{"endpoint.external", Fixed, "keepalived and a load balancer of your own would both answer: describe what runs", ""},
+		{"endpoint.loadBalancer", Fixed, "the API servers' port changes with it: describe what runs", ""},
+		reconfigured("endpoint.vip.checkInterval"),
+		reconfigured("endpoint.vip.checkTimeout"),
+		reconfigured("endpoint.vip.fall"),
+		{"endpoint.vip", ByRun, "", ""},
+		{"pods", Fixed, "pods have addresses of it: " + rebuild, ""},
+		{"services", Fixed, "Services have addresses of it: " + rebuild, ""},
+		{"dnsDomain", Fixed, "every pod that runs resolves by it: " + rebuild, ""},
+		{"nodes.name", ByOther, "a node under another name is another node: " + leaves, ""},
+		{"nodes.role", ByOther, newHosts, ""},
+		{"nodes.addresses", ByOther, newHosts, ""},
+		{"nodes.ssh", Unstored, "", ""},
+		{"nodes.interface", ByRun, "", ""},
+		reconfigured("nodes.labels"),
+		reconfigured("nodes.taints"),
+		{"nodes", ByOther, leaves, ""},
+		{"allowEvenControlPlanes", Unstored, "", ""},
+		{"etcd.stacked", Fixed, "the data is where it is: " + rebuild, ""},
+		{"etcd.plainHTTP", Fixed, "members and API servers reach each other by it: " + rebuild, ""},
+		{"etcd.version", ByOther, "upgrade etcd on the hosts, one member after another, one minor at a time; then run again", ""},
+		{"etcd.dataDir", Fixed, "every member would start empty: describe the directory that holds the data, or mount the other disk there", ""},
+		{"etcd.clientPort", Fixed, "API servers ask there: " + rebuild, ""},
+		{"etcd.peerPort", Fixed, "members know each other by it: " + rebuild, ""},
+		{"etcd", ByRun, "", ""},
+		{"kubeadm.apiVersion", Unstored, "", ""},
+		{"kubeadm.ignorePreflightErrors", Unstored, "", ""},
+		{"kubeadm.timeouts", Unstored, "", ""},
+		{"kubeadm.criSocket", ByOther, "drain the node, " + newHosts, ""},
+		reconfigured("kubeadm.certSANs"),
+		reconfigured("kubeadm.apiServerArgs"),
+		reconfigured("kubeadm.controllerManagerArgs"),
+		reconfigured("kubeadm.schedulerArgs"),
+		reconfigured("kubeadm.apiServerVolumes"),
+		reconfigured("kubeadm.controllerManagerVolumes"),
+		reconfigured("kubeadm.schedulerVolumes"),
+		reconfigured("kubeadm.apiServerEnv"),
+		reconfigured("kubeadm.controllerManagerEnv"),
+		reconfigured("kubeadm.schedulerEnv"),
+		reconfigured("kubeadm.kubelet"),
+		reconfigured("kubeadm.kubeProxy"),
+		{"kubeadm", ByOther, byKubeadm, ""},
 	}
 }
-
-const shutdownDelay = "API servers serve for that long after they are stopped, by their argument shutdown-delay-duration: " +
-	"change that argument by kubeadm's own procedure, or keep it by naming it in kubeadm.apiServerArgs; then run again"
 
 // FieldOf returns the field that a path is of: the longest that it is at or below. Indices
 // and keys are left out: "nodes[2].labels" is of "nodes.labels".

@@ -63,6 +63,9 @@ func (s *Survey) judge(c quorate.Cluster) {
 		case Fixed:
 			verb = "description"
 		}
+		if field, _ := FieldOf(d.Path); d.Class == ByOther && field.Verb != "" {
+			verb = field.Verb
+		}
 		if d.Path == "nodes.name" {
 			verb = "reset"
 		}
@@ -72,7 +75,7 @@ func (s *Survey) judge(c quorate.Cluster) {
 }
 
 func verbRank(verb string) int {
-	return slices.Index([]string{"host", "create", "reset", "by hand", "description"}, verb)
+	return slices.Index([]string{"host", "create", Reconfigure, "reset", "by hand", "description"}, verb)
 }
 
 func (s *Survey) find(check plan.Check, severity quorate.Severity, hosts []string, found, do, verb string) {
@@ -113,8 +116,12 @@ func (s *Survey) judgeHost(h Host) {
 			s.find(Left, quorate.Refused, on, unit+".service is "+state, runCreate, "create")
 		}
 	}
-	if len(h.Left) > 0 {
-		s.find(Left, quorate.Warned, on, "an operation has left "+strings.Join(h.Left, ", "), "if no kubeadm is at work, look at what it is, and remove it", "by hand")
+	left, aside := slices.Clone(h.Left), func(path string) bool { return strings.HasPrefix(path, hostpath.Aside+"/") }
+	if left = slices.DeleteFunc(left, aside); len(left) < len(h.Left) {
+		s.find(Left, quorate.Refused, on, "a change of settings was begun here, and did not come to its end", "reconfigure the cluster (PlanReconfigure): it goes on from there", Reconfigure)
+	}
+	if len(left) > 0 {
+		s.find(Left, quorate.Warned, on, "an operation has left "+strings.Join(left, ", "), "if no kubeadm is at work, look at what it is, and remove it", "by hand")
 	}
 	for _, name := range h.Aside {
 		s.find(Left, quorate.Refused, on, "the manifest of "+name+" is not in "+hostpath.Manifests, "move it back from where it was put", "by hand")

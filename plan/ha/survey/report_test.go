@@ -70,7 +70,7 @@ func TestValues(t *testing.T) {
 // A path's field is the longest that it is at or below.
 func TestFieldOf(t *testing.T) {
 	for path, want := range map[string]string{
-		"nodes[2].labels[a.b/c]": "nodes.labels", "nodes[0].taints": "nodes.taints", "kubeadm.apiServerArgs[v]": "kubeadm", "etcd.dataDir": "etcd.dataDir",
+		"nodes[2].labels[a.b/c]": "nodes.labels", "nodes[0].taints": "nodes.taints", "kubeadm.apiServerArgs[v]": "kubeadm.apiServerArgs", "kubeadm.featureGates[X]": "kubeadm", "etcd.dataDir": "etcd.dataDir",
 		"etcd.quotaBytes": "etcd", "endpoint.vip.rise": "endpoint.vip", "endpoint.vip.fall": "endpoint.vip.fall", "kubeadm.timeouts.kubelet": "kubeadm.timeouts",
 	} {
 		got, ok := FieldOf(path)

@@ -72,6 +72,8 @@ type seen struct {
 	mu      sync.Mutex
 	reports map[string]report
 	api     *settings
+	// regenerated are the files that kubeadm has written in this run, as NODE/WHAT.
+	regenerated map[string]bool
 }
 
 func seenIn(h *plan.Host) *seen { return plan.SharedValue[seen](h.Shared()) }
@@ -144,19 +146,29 @@ func (d Described) settingsQuery(node string) transport.Query {
 
 // Verdict compares what was read with the description, and reads nothing more. It fails with
 // a *DriftError with every field that differs and that the run does not bring about, and
-// reports that kubeadm-config cannot be read.
-func (d Described) Verdict() plan.Action {
-	return readonly.Action{Kind: "quorate/drift", Look: func(_ context.Context, h *plan.Host) error {
+// reports that kubeadm-config cannot be read. The run is of a verb: Reconfigure, or empty for the
+// one that creates clusters.
+func (d Described) Verdict(by string) plan.Action {
+	return readonly.Action{Kind: "quorate/drift", Inputs: []string{by}, Look: func(_ context.Context, h *plan.Host) error {
 		s := seenIn(h)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.api != nil && s.api.cluster == nil {
 			h.Report("the ConfigMap kubeadm-config is not compared: %s", s.api.why)
 		}
+		if by == Reconfigure {
+			if err := d.unmade(h, s); err != nil {
+				return err
+			}
+		}
 		var refused []Difference
 		for _, one := range d.compare(s.reports, s.api) {
-			if one.Class == ByOther || one.Class == Fixed {
+			switch {
+			case by == Reconfigure && one.reconfigured():
+			case one.Class == ByOther || one.Class == Fixed:
 				refused = append(refused, one)
+			case by == Reconfigure && one.Class == ByRun:
+				h.Report("%s is not brought about by this run: run the plan that creates the cluster afterwards", one.Path)
 			}
 		}
 		if len(refused) > 0 {

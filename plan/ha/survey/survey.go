@@ -192,7 +192,7 @@ type Value struct {
 
 // Next is something to do.
 type Next struct {
-	// Verb is "create" (ha.Cluster.Plan), "reset" (PlanReset) or, for what no plan does,
+	// Verb is "create" (ha.Cluster.Plan), Reconfigure, "reset" (PlanReset) or, for what no plan does,
 	// "host", "description" or "by hand".
 	Verb string `json:"verb"`
 	Do   string `json:"do"`

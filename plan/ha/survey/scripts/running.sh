@@ -5,7 +5,7 @@
 LC_ALL=C
 export LC_ALL
 echo "mark=$(cat /var/lib/quorate/kubeadm.state 2>/dev/null)"
-for f in /etc/kubernetes/admin.conf /etc/keepalived/keepalived.conf /etc/haproxy/haproxy.cfg /var/lib/quorate/keepalived.sha256 /var/lib/quorate/haproxy.sha256; do
+for f in /etc/kubernetes/admin.conf /etc/keepalived/keepalived.conf /etc/haproxy/haproxy.cfg /var/lib/quorate/keepalived.sha256 /var/lib/quorate/haproxy.sha256 /etc/kubernetes/quorate-aside/*; do
 	[ ! -e "$f" ] || echo "there=$f"
 done
 dir=

@@ -15,7 +15,7 @@ if [ -n "$API_URL" ]; then
 	echo "ready=$(curl --silent --insecure --connect-timeout 2 --max-time 5 "$API_URL$READY" 2>/dev/null | head -c 40)"
 fi
 echo "endpoint=$(curl --silent --insecure --connect-timeout 2 --max-time 5 "$VIP_URL$READY" 2>/dev/null | head -c 40)"
-for f in /etc/kubernetes/tmp/* /etc/kubernetes/bootstrap-kubelet.conf /etc/systemd/system/etcd.service.d/50-quorate-join.conf; do
+for f in /etc/kubernetes/tmp/* /etc/kubernetes/quorate-aside/* /etc/kubernetes/bootstrap-kubelet.conf /etc/systemd/system/etcd.service.d/50-quorate-join.conf; do
 	[ ! -e "$f" ] || echo "left=$f"
 done
 if [ -n "$API_URL" ] && [ -e /etc/kubernetes/admin.conf ]; then

@@ -1,0 +1,29 @@
+package settings
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/hostpath"
+	"github.com/quorate-dev/quorate/plan"
+)
+
+// stdin is where kubeadm finds its configuration: a token is in it, and no host need keep it.
+const stdin = "/dev/stdin"
+
+// phase is a command of kubeadm that reads a configuration.
+func phase(argv []string) plan.Command {
+	return plan.Command{Argv: append(slices.Clone(argv), "--config", stdin), Stdin: "kubeadm's configuration, in the form of init"}
+}
+
+// runPhase runs one.
+func runPhase(ctx context.Context, h *plan.Host, argv []string, config quorate.Content) error {
+	_, err := h.RunInput(ctx, bytes.NewReader(config.Bytes()), phase(argv).Argv...)
+	return err
+}
+
+func kubectl(url string, args ...string) []string {
+	return append([]string{"kubectl", "--kubeconfig", hostpath.AdminConf, "--server", url}, args...)
+}
