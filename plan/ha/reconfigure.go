@@ -147,7 +147,7 @@ func (rc *reconfiguration) steps() []plan.Step {
 			},
 		})
 	}
-	roll := func(first, second NodeStep, title string, timeout time.Duration, work func(quorate.Node) roll.Work) {
+	turns := func(first, second NodeStep, title string, timeout time.Duration, work func(quorate.Node) roll.Work) {
 		for _, pass := range []struct {
 			step NodeStep
 			last bool
@@ -161,8 +161,8 @@ func (rc *reconfiguration) steps() []plan.Step {
 		}
 	}
 	const others = 5 * time.Minute // for what is not waited for by ReadyTimeout
-	roll(StepControlPlane, StepControlPlaneLast, "run the control plane's components", 6*rc.ReadyTimeout+others, rc.staticPods)
-	roll(StepKubelet, StepKubeletLast, "run the kubelet", 2*rc.ReadyTimeout+others, rc.kubelet)
+	turns(StepControlPlane, StepControlPlaneLast, "run the control plane's components", 6*rc.ReadyTimeout+others, rc.staticPods)
+	turns(StepKubelet, StepKubeletLast, "run the kubelet", 2*rc.ReadyTimeout+others, rc.kubelet)
 	for _, n := range rc.c.Nodes {
 		if n.Role == quorate.Worker {
 			add(plan.Step{

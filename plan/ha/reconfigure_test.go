@@ -245,7 +245,7 @@ func TestCrashSweepOfAReconfiguration(t *testing.T) {
 	changedSettings(&cfg.Cluster)
 	after, err := reconfigureFor(cfg)
 	require.NoError(t, err)
-	s := sweep{cluster: hafixture.Three(), before: before, plan: after, quorate: true, sparse: true}.measure(t)
+	s := sweep{cluster: hafixture.Three(), before: before, plan: after, quorate: true, sparse: 8}.measure(t)
 	s.everyCall(t, 0)
 }
 
