@@ -37,8 +37,8 @@ func (f function) is(verb string) bool {
 
 func (f function) fails() bool { return len(f.results) > 0 && f.results[len(f.results)-1] == "error" }
 
-func (f function) takes(i int, types ...string) bool {
-	return len(f.params) > i && slices.Contains(types, f.params[i])
+func (f function) takes(types ...string) bool {
+	return len(f.params) > 0 && slices.Contains(types, f.params[0])
 }
 
 // api is what the public packages of the module export.
@@ -131,20 +131,20 @@ func TestOneShapeForTheSameThing(t *testing.T) {
 		switch {
 		case f.name == "Problems":
 			refuse(f, len(f.results) != 1 || unqualified(f.results[0]) != "Problems", "Problems returns Problems")
-			refuse(f, f.takes(0, "context.Context"), "Problems looks at nothing but the value")
+			refuse(f, f.takes("context.Context"), "Problems looks at nothing but the value")
 		case f.is("Validate"):
 			refuse(f, len(f.results) != 1 || f.results[0] != "error", "Validate returns an error")
-			refuse(f, f.takes(0, "context.Context"), "Validate looks at nothing but the value")
+			refuse(f, f.takes("context.Context"), "Validate looks at nothing but the value")
 		case f.is("Check"):
-			refuse(f, !f.takes(0, "context.Context") || !f.fails(), "Check looks at a host: it takes a context and returns an error")
+			refuse(f, !f.takes("context.Context") || !f.fails(), "Check looks at a host: it takes a context and returns an error")
 		case f.name == "WithDefaults":
 			refuse(f, f.recv == "" || len(f.results) != 1 || f.results[0] != f.recv, "WithDefaults returns a copy")
 		case f.is("Parse"):
-			refuse(f, !f.takes(0, "string", "[]byte") || !f.fails(), "Parse reads a text or bytes")
+			refuse(f, !f.takes("string", "[]byte") || !f.fails(), "Parse reads a text or bytes")
 		case f.is("Decode"):
-			refuse(f, !f.takes(0, "io.Reader"), "Decode reads from a stream")
+			refuse(f, !f.takes("io.Reader"), "Decode reads from a stream")
 		case f.is("Read"):
-			refuse(f, !f.takes(0, "context.Context") || !f.fails(), "Read goes over the network or to a host: it takes a context and returns an error")
+			refuse(f, !f.takes("context.Context") || !f.fails(), "Read goes over the network or to a host: it takes a context and returns an error")
 		case f.is("Load"):
 			refuse(f, !f.fails(), "Load returns an error")
 		case f.is("Must"):

@@ -20,10 +20,7 @@ import (
 )
 
 // ending ends its goroutine in one of its methods, as testing's FailNow does.
-type ending struct {
-	nothing
-	in string
-}
+type ending struct{ in string }
 
 func (e ending) at(method string) {
 	if e.in == method {

@@ -33,15 +33,15 @@ func (s *secretTexts) redactError(err error) error {
 	if s == nil {
 		return err
 	}
-	out, _ := s.errorWithout(err, 0)
+	_, out := s.errorWithout(err, 0)
 	return out
 }
 
 // maxNesting bounds how deep errors are looked into: one may hold itself.
 const maxNesting = 20
 
-// errorWithout returns err, and false, if nothing that can be seen of it is secret.
-func (s *secretTexts) errorWithout(err error, depth int) (error, bool) {
+// errorWithout returns false, and err, if nothing that can be seen of it is secret.
+func (s *secretTexts) errorWithout(err error, depth int) (bool, error) {
 	out, changed := err, false
 	// Of what hosts say, transports keep the end, or what came until a connection was lost.
 	filtered := transport.FilterWords(err, func(text string) string {
@@ -61,15 +61,15 @@ func (s *secretTexts) errorWithout(err error, depth int) (error, bool) {
 	var causes []error
 	if depth < maxNesting {
 		for _, c := range unwrapped(out) {
-			without, differs := s.errorWithout(c, depth+1)
+			differs, without := s.errorWithout(c, depth+1)
 			clean = clean && !differs
 			causes = append(causes, without)
 		}
 	}
 	if clean {
-		return out, changed
+		return changed, out
 	}
-	return &redactedError{text: hidden, causes: causes, is: func(target error) bool { return errors.Is(err, target) }}, true
+	return true, &redactedError{text: hidden, causes: causes, is: func(target error) bool { return errors.Is(err, target) }}
 }
 
 func unwrapped(err error) []error {
@@ -114,7 +114,7 @@ func (s *secretTexts) valueWithout(v reflect.Value, depth int) (reflect.Value, b
 			return v, false
 		}
 		if err, ok := v.Interface().(error); ok {
-			without, differs := s.errorWithout(err, depth+1)
+			differs, without := s.errorWithout(err, depth+1)
 			if w := reflect.ValueOf(without); differs && w.Type().AssignableTo(v.Type()) {
 				return w, true
 			}
