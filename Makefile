@@ -75,7 +75,7 @@ availability: ## What failures of the VIP's holder cost writes, with haproxy and
 	$(PRIVILEGED) go test -p 1 -count=1 -timeout 60m -v -run '^TestAvailability' ./examples/lab
 
 settings: ## Settings of a real cluster changed while it is written to, root needed; writes docs/proof/settings.json.
-	$(PRIVILEGED) QUORATE_PROOF=$(CURDIR)/docs/proof/settings.json go test -count=1 -timeout 60m -v -run '^TestE2ESettings' ./examples/lab
+	$(PRIVILEGED) QUORATE_PROOF=$(CURDIR)/docs/proof/settings.json go test -count=1 -timeout 60m -v -run '^TestSettingsUnderWrites' ./examples/lab
 
 drill: ## Everything a drill knows on a real cluster, root needed; writes docs/drill.json and docs/drill.html.
 	go run ./examples/lab up -workers 0 -etcd-disk 512

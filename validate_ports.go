@@ -68,8 +68,8 @@ func (e Etcd) portUses() []portUse {
 // portUses of components: https://kubernetes.io/docs/reference/networking/ports-and-protocols/
 // and the components' defaults.
 func (k Kubeadm) portUses(v Version) []portUse {
-	arg := func(args map[string]string, at, name, program, address string, otherwise int) portUse {
-		u := portUse{otherwise, program, address, key(at, name), false}
+	arg := func(args map[string]string, at, name, program string, otherwise int) portUse {
+		u := portUse{otherwise, program, atLoopback, key(at, name), false}
 		if value, set := args[name]; set {
 			u.set, u.port = true, portNumber(value)
 		}
@@ -99,12 +99,12 @@ func (k Kubeadm) portUses(v Version) []portUse {
 	const api, cm, sched = "kubeadm.apiServerArgs", "kubeadm.controllerManagerArgs", "kubeadm.schedulerArgs"
 	health, _ := k.Kubelet["healthzBindAddress"].(string)
 	return []portUse{
-		arg(k.APIServerArgs, api, "insecure-port", "kube-apiserver", atLoopback, 0),
-		arg(k.APIServerArgs, api, "port", "kube-apiserver", atLoopback, 0),
-		arg(k.ControllerManagerArgs, cm, "secure-port", "kube-controller-manager", atLoopback, managerPort),
-		arg(k.ControllerManagerArgs, cm, "port", "kube-controller-manager", atLoopback, manager),
-		arg(k.SchedulerArgs, sched, "secure-port", "kube-scheduler", atLoopback, schedulerPort),
-		arg(k.SchedulerArgs, sched, "port", "kube-scheduler", atLoopback, scheduler),
+		arg(k.APIServerArgs, api, "insecure-port", "kube-apiserver", 0),
+		arg(k.APIServerArgs, api, "port", "kube-apiserver", 0),
+		arg(k.ControllerManagerArgs, cm, "secure-port", "kube-controller-manager", managerPort),
+		arg(k.ControllerManagerArgs, cm, "port", "kube-controller-manager", manager),
+		arg(k.SchedulerArgs, sched, "secure-port", "kube-scheduler", schedulerPort),
+		arg(k.SchedulerArgs, sched, "port", "kube-scheduler", scheduler),
 		number("port", atAll, kubeletPort),
 		number("healthzPort", cmp.Or(health, atLoopback), kubeletHealthPort),
 		number("readOnlyPort", atAll, 0),
