@@ -256,7 +256,7 @@ func TestEveryFieldIsReconfigured(t *testing.T) {
 	made.Cluster = described()
 	for _, path := range leaves(reflect.TypeFor[quorate.Cluster](), "") {
 		field, _ := survey.FieldOf(path)
-		if field.Verb != survey.Reconfigure {
+		if field.By != survey.Reconfigure {
 			continue
 		}
 		for i, change := range changes[path] {

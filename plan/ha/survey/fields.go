@@ -30,8 +30,8 @@ type Field struct {
 	Class Class
 	// Do says how to come to the other value; empty for ByRun and Unstored.
 	Do string
-	// Verb is the other verb that brings it about, Reconfigure or empty.
-	Verb string
+	// By is the other verb that brings it about, Reconfigure or empty.
+	By string
 }
 
 // Reconfigure is the verb of ha.Cluster.PlanReconfigure, in a Field and a Next.
@@ -39,7 +39,7 @@ const Reconfigure = "reconfigure"
 
 // reconfigured is a field that ha.Cluster.PlanReconfigure brings about.
 func reconfigured(path string) Field {
-	return Field{Path: path, Class: ByOther, Verb: Reconfigure, Do: "reconfigure the cluster (PlanReconfigure), or describe what runs; then run again"}
+	return Field{Path: path, Class: ByOther, By: Reconfigure, Do: "reconfigure the cluster (PlanReconfigure), or describe what runs; then run again"}
 }
 
 const (

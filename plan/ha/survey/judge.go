@@ -63,8 +63,8 @@ func (s *Survey) judge(c quorate.Cluster) {
 		case Fixed:
 			verb = "description"
 		}
-		if field, _ := FieldOf(d.Path); d.Class == ByOther && field.Verb != "" {
-			verb = field.Verb
+		if field, _ := FieldOf(d.Path); d.Class == ByOther && field.By != "" {
+			verb = field.By
 		}
 		if d.Path == "nodes.name" {
 			verb = "reset"

@@ -96,5 +96,5 @@ func byReconfigure(all []Difference) []Difference {
 
 func (d Difference) reconfigured() bool {
 	f, _ := FieldOf(d.Path)
-	return d.Class == ByOther && f.Verb == Reconfigure
+	return d.Class == ByOther && f.By == Reconfigure
 }

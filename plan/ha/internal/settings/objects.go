@@ -60,7 +60,7 @@ type NodeObjects struct{ API }
 
 // nodeChange is words of kubectl label or taint that change a node, and those that undo it.
 type nodeChange struct {
-	Verb, Node  string
+	Sets, Node  string // Sets is label or taint
 	Words, Undo []string
 }
 
@@ -144,7 +144,7 @@ func (n NodeObjects) taints(want quorate.Node, found kube.Node) plan.Diff {
 // Apply sets them.
 func (n NodeObjects) Apply(ctx context.Context, h *plan.Host, d plan.Diff) error {
 	for _, c := range plan.DataOf[nodeChange](d) {
-		if _, err := h.Run(ctx, n.argv(c.Verb, c.Node, c.Words)...); err != nil {
+		if _, err := h.Run(ctx, n.argv(c.Sets, c.Node, c.Words)...); err != nil {
 			return err
 		}
 	}
@@ -171,10 +171,10 @@ func (n NodeObjects) Undo(ctx context.Context, h *plan.Host, dir string) error {
 		return fmt.Errorf("%s/nodes.json: %w", dir, err)
 	}
 	for _, c := range changes {
-		if c.Verb != "label" && c.Verb != "taint" {
-			return fmt.Errorf("%s/nodes.json: %q is neither label nor taint", dir, c.Verb)
+		if c.Sets != "label" && c.Sets != "taint" {
+			return fmt.Errorf("%s/nodes.json: %q is neither label nor taint", dir, c.Sets)
 		}
-		if _, err := h.Run(ctx, n.argv(c.Verb, c.Node, c.Undo)...); err != nil {
+		if _, err := h.Run(ctx, n.argv(c.Sets, c.Node, c.Undo)...); err != nil {
 			return err
 		}
 	}
@@ -234,7 +234,7 @@ func (n NodeObjects) Describe() plan.Description {
 func (n NodeObjects) Commands(_ context.Context, _ *plan.Host, d plan.Diff) ([]plan.Command, error) {
 	var out []plan.Command
 	for _, c := range plan.DataOf[nodeChange](d) {
-		out = append(out, plan.Command{Argv: n.argv(c.Verb, c.Node, c.Words)})
+		out = append(out, plan.Command{Argv: n.argv(c.Sets, c.Node, c.Words)})
 	}
 	return out, nil
 }
