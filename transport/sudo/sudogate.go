@@ -54,6 +54,10 @@ func (g *gate) Write(p []byte) (int, error) {
 		text, g.held = text[:len(text)-n], bytes.Clone(text[len(text)-n:])
 	}
 	g.pass(text)
+	if g.begun() { // in text: what is held is the command's
+		g.pass(g.held)
+		g.held = nil
+	}
 	return len(p), g.err
 }
 

@@ -88,7 +88,7 @@ func (h *host) syncPods() {
 			continue
 		}
 		sum := sha256.Sum256(f.Data.Bytes())
-		if p := h.pods[name]; p != nil && p.sum == sum {
+		if p := h.pods[name]; p != nil && p.sum == sum && (p.ended || h.has("/proc/"+strconv.Itoa(slices.Index(processes, name))+"/comm")) {
 			continue
 		}
 		command := commandOf(f.Data.Bytes())
