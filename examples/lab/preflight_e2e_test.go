@@ -80,7 +80,7 @@ func TestE2EPreflight(t *testing.T) {
 		{"half a second of latency", fault(machines.Latency, "cp-1"), nil, "looked at"},
 		{"sshd refuses", fault(machines.SSHRefused, "worker-1"), []string{"reachable worker-1"}, "make the host reachable"},
 		{"VIP taken", shell("worker-1", "ip addr add "+vip+"/32 dev "+machines.Interface, "ip addr del "+vip+"/32 dev "+machines.Interface),
-			[]string{"vip cp-1 cp-2 cp-3"}, "already has the VIP " + vip},
+			[]string{"vip-holders worker-1"}, "the host has the VIP " + vip + ", and is no control plane"},
 		{"cloned", shell("cp-3", "cp /etc/machine-id /root/id && printf '%s\\n' "+strings.TrimSpace(id)+" >/etc/machine-id", "cat /root/id >/etc/machine-id"),
 			[]string{"machine-id cp-1 cp-3"}, "these hosts were cloned"},
 		{"port taken", shell("cp-2", "systemd-run --quiet --unit=taken socat -u TCP-LISTEN:2379,fork,reuseaddr /dev/null; sleep 0.5", "systemctl stop taken"),
