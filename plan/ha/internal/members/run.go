@@ -96,6 +96,33 @@ func (r Run) back(ctx context.Context, h *plan.Host, old transport.Data) error {
 	return r.healthy(ctx, h)
 }
 
+// Undo puts the member's old files in place and restarts it where that is what they were
+// for. One that was healthy and still has a unit is waited for before the next host's turn:
+// a rollback that restarts members faster than they come back leaves etcd without quorum, or
+// with a member that answers no linearizable read.
+func (r Run) Undo(ctx context.Context, h *plan.Host, dir string) error {
+	if len(r.Others.Peers) == 0 {
+		return r.Deploy.Undo(ctx, h, dir)
+	}
+	well := false
+	err := r.Others.ask(h, true, func(client *etcdclient.Client) error {
+		s, err := client.Status(ctx)
+		well = err == nil && s.Endpoints[len(s.Endpoints)-1].Healthy
+		return nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err := r.Deploy.Undo(ctx, h, dir); err != nil || !well {
+		return err
+	}
+	unit, err := h.Stat(ctx, etcd.UnitPath)
+	if err != nil || !unit[0].Exists {
+		return err
+	}
+	return r.healthy(ctx, h)
+}
+
 // emptyRevision is that of an etcd in which nothing was ever written.
 const emptyRevision = 1
 
