@@ -59,7 +59,7 @@ func (c ServingCertificate) Check(ctx context.Context, h *plan.Host) (plan.Diff,
 	change := plan.Change{Verb: "issue", Subject: servingCert, Detail: "without " + strings.Join(missing, ", ")}
 	switch {
 	case slices.Contains(report.Unfinished, keptCert):
-		change.Detail = "an earlier run has not come to its end"
+		change.Detail = unfinished
 	case len(missing) == 0:
 		return nil, nil
 	}
@@ -81,20 +81,21 @@ var backCertScript string
 //go:embed scripts/presented.sh
 var presentedScript string
 
-func certVars() map[string]string {
-	return map[string]string{"CERT": servingCert, "KEY": servingKey, "KEPT_CERT": keptCert, "KEPT_KEY": keptKey, "STAY": ""}
+// certVars are of a pair that is kept in a directory.
+func certVars(dir string) map[string]string {
+	return map[string]string{"CERT": servingCert, "KEY": servingKey, "KEPT_CERT": dir + "/apiserver.crt", "KEPT_KEY": dir + "/apiserver.key", "STAY": ""}
 }
 
 // Apply puts the old pair back where kubeadm makes none.
 func (c ServingCertificate) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
-	if _, err := h.Script(ctx, keepCertScript, certVars()); err != nil {
+	if _, err := h.Script(ctx, keepCertScript, certVars(hostpath.Aside)); err != nil {
 		return err
 	}
 	if err := runPhase(ctx, h, c.Phase, c.Config); err != nil {
 		if ctx.Err() != nil || plan.Transient(err) {
 			return err
 		}
-		_, backErr := h.Script(ctx, backCertScript, certVars())
+		_, backErr := h.Script(ctx, backCertScript, certVars(hostpath.Aside))
 		return errors.Join(err, backErr)
 	}
 	if err := c.presented(ctx, h); err != nil {
@@ -154,8 +155,7 @@ func (ServingCertificate) Prefetch() plan.Prefetch {
 
 // Backup keeps the pair.
 func (c ServingCertificate) Backup(ctx context.Context, h *plan.Host, _ plan.Diff, dir string) error {
-	vars := certVars()
-	vars["KEPT_CERT"], vars["KEPT_KEY"] = dir+"/apiserver.crt", dir+"/apiserver.key"
+	vars := certVars(dir)
 	vars["STAY"] = "yes"
 	_, err := h.Script(ctx, keepCertScript, vars)
 	return err
@@ -163,8 +163,6 @@ func (c ServingCertificate) Backup(ctx context.Context, h *plan.Host, _ plan.Dif
 
 // Undo puts it back.
 func (c ServingCertificate) Undo(ctx context.Context, h *plan.Host, dir string) error {
-	vars := certVars()
-	vars["KEPT_CERT"], vars["KEPT_KEY"] = dir+"/apiserver.crt", dir+"/apiserver.key"
-	_, err := h.Script(ctx, backCertScript, vars)
+	_, err := h.Script(ctx, backCertScript, certVars(dir))
 	return err
 }

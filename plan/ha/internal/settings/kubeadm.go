@@ -10,6 +10,9 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 )
 
+// unfinished is the reason to do what an earlier run has begun.
+const unfinished = "an earlier run has not come to its end"
+
 // stdin is where kubeadm finds its configuration: a token is in it, and no host need keep it.
 const stdin = "/dev/stdin"
 

@@ -62,7 +62,7 @@ func (k Kubelet) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		}
 	}
 	if len(diff) == 0 && slices.Contains(report.Unfinished, keptKubelet) {
-		diff = plan.Diff{{Verb: "repair", Subject: hostpath.KubeletConfig, Detail: "an earlier run has not come to its end", Disruptive: true, Data: restart{}}}
+		diff = plan.Diff{{Verb: "repair", Subject: hostpath.KubeletConfig, Detail: unfinished, Disruptive: true, Data: restart{}}}
 	}
 	return diff, nil
 }

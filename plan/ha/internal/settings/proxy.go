@@ -27,7 +27,7 @@ func (p Proxy) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return nil, err
 	}
 	if infos[0].Exists {
-		return plan.Diff{{Verb: "repair", Subject: "kube-proxy", Detail: "an earlier run has not come to its end", Disruptive: true}}, nil
+		return plan.Diff{{Verb: "repair", Subject: "kube-proxy", Detail: unfinished, Disruptive: true}}, nil
 	}
 	paths, err := p.differences(ctx, h)
 	if err != nil {
@@ -41,17 +41,14 @@ func (p Proxy) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 
 // Apply waits for the pods.
 func (p Proxy) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
-	mark := kept(begunProxy, []byte("begun\n"))
-	if err := h.Write(ctx, mark); err != nil {
+	if err := h.Write(ctx, kept(begunProxy, []byte("begun\n"))); err != nil {
 		return err
 	}
 	if err := runPhase(ctx, h, p.Phase, p.Config); err != nil {
 		return err
 	}
-	for _, argv := range p.rollout() {
-		if _, err := h.Run(ctx, argv...); err != nil {
-			return err
-		}
+	if err := p.replacePods(ctx, h); err != nil {
+		return err
 	}
 	return h.Remove(ctx, begunProxy)
 }
@@ -61,6 +58,15 @@ func (p Proxy) rollout() [][]string {
 		kubectl(p.URL, "-n", "kube-system", "rollout", "restart", "daemonset/kube-proxy"),
 		kubectl(p.URL, "-n", "kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=5m"),
 	}
+}
+
+func (p Proxy) replacePods(ctx context.Context, h *plan.Host) error {
+	for _, argv := range p.rollout() {
+		if _, err := h.Run(ctx, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Describe returns the configuration.
@@ -97,10 +103,5 @@ func (p Proxy) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	if err := p.restoreConfigMap(ctx, h, proxyConfigMap, dir); err != nil {
 		return err
 	}
-	for _, argv := range p.rollout() {
-		if _, err := h.Run(ctx, argv...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.replacePods(ctx, h)
 }

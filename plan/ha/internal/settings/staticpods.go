@@ -132,7 +132,7 @@ func (s StaticPods) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) 
 		why := starting(pathsOf(report.Differences), pod.Fields...)
 		switch {
 		case slices.Contains(report.Unfinished, pod.aside()):
-			change.Verb, change.Detail = "repair", "an earlier run has not come to its end"
+			change.Verb, change.Detail = "repair", unfinished
 		case why == "":
 			continue
 		default:
