@@ -8,19 +8,12 @@ import (
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
-	"github.com/quorate-dev/quorate/transport"
 )
-
-// RunningQuery reads what runs on a host, for HostDifferences. It is the same for all hosts, and
-// no file or process that it reads holds a secret.
-func RunningQuery() transport.Query { return runningQuery() }
 
 // HostReport is what a host has answered to RunningQuery.
 type HostReport struct {
 	// Differences of the host's files and processes, those of Reconfigure alone.
 	Differences []Difference
-	// Texts are the public files that were read, by path.
-	Texts map[string]string
 	// Unfinished are what a reconfiguration keeps on the host until it has come to its end.
 	Unfinished []string
 }
@@ -39,7 +32,7 @@ func (d Described) HostDifferences(h *plan.Host, node quorate.Node, out []byte) 
 	c.regenerated = func(component string) bool { return s.regenerated[node.Name+"/"+component] }
 	r := parseReport(out)
 	c.host(node, r)
-	report := HostReport{Differences: byReconfigure(c.found), Texts: r.texts}
+	report := HostReport{Differences: byReconfigure(c.found)}
 	for _, path := range r.there {
 		if strings.HasPrefix(path, hostpath.Aside+"/") {
 			report.Unfinished = append(report.Unfinished, path)

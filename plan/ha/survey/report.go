@@ -33,7 +33,9 @@ func publicFiles() []string {
 //go:embed scripts/running.sh
 var runningScript string
 
-func runningQuery() transport.Query {
+// RunningQuery reads what runs on a host, for HostDifferences. It is the same for all hosts, and
+// no file or process that it reads holds a secret.
+func RunningQuery() transport.Query {
 	return plan.Script(runningScript, map[string]string{"ETCD_UNIT": etcd.UnitPath}, publicFiles()...)
 }
 
@@ -64,10 +66,7 @@ func parseReport(out []byte) report {
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "/") {
-			path, text, ok := strings.Cut(line, ":")
-			if _, known := r.texts[path]; ok && (known || len(r.texts) < maxFiles) && len(r.texts[path])+len(text) < maxText {
-				r.texts[path] += text + "\n"
-			}
+			keepLine(r.texts, line)
 			continue
 		}
 		key, value, _ := strings.Cut(line, "=")
@@ -88,6 +87,14 @@ func parseReport(out []byte) report {
 		}
 	}
 	return r
+}
+
+// keepLine adds the text of a line "PATH:TEXT" to that of its file, within bounds.
+func keepLine(texts map[string]string, line string) {
+	path, text, ok := strings.Cut(line, ":")
+	if _, known := texts[path]; ok && (known || len(texts) < maxFiles) && len(texts[path])+len(text) < maxText {
+		texts[path] += text + "\n"
+	}
 }
 
 func (r report) has(paths ...string) bool {

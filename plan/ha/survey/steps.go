@@ -107,7 +107,7 @@ func (s *seen) asked() bool {
 
 // Running reads what runs on a host: the verdict judges it.
 func (d Described) Running(node string) plan.Action {
-	q := runningQuery()
+	q := RunningQuery()
 	return readonly.Action{Kind: "quorate/running", Inputs: q.Argv, Queries: []transport.Query{q}, Look: func(ctx context.Context, h *plan.Host) error {
 		out, err := h.Ask(ctx, q)
 		if err == nil {

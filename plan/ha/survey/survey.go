@@ -339,7 +339,7 @@ func (s *Survey) unread(d Described, looks []look, err error) {
 // queries are what a host is asked: what runs, in what state it is, and, on a control plane,
 // what its API server says.
 func (d Described) queries(n quorate.Node) []transport.Query {
-	queries := []transport.Query{runningQuery(), d.stateQuery(n)}
+	queries := []transport.Query{RunningQuery(), d.stateQuery(n)}
 	if d.APIServers[n.Name] != "" {
 		queries = append(queries, d.settingsQuery(n.Name))
 	}
@@ -390,10 +390,7 @@ func parseState(out []byte) state {
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "/") {
-			file, text, ok := strings.Cut(line, ":")
-			if _, known := s.files[file]; ok && (known || len(s.files) < maxFiles) && len(s.files[file])+len(text) < maxText {
-				s.files[file] += text + "\n"
-			}
+			keepLine(s.files, line)
 			continue
 		}
 		if key, value, _ := strings.Cut(line, "="); len(s.pairs) < maxPairs {
