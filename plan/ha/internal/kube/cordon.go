@@ -10,7 +10,7 @@ import (
 
 // cordonState reads a node: "", or its name and whether it is cordoned.
 func cordonState(ctx context.Context, h *plan.Host, name string) ([]string, error) {
-	out, err := h.Run(ctx, kubectl("get", "node", name, "--ignore-not-found", "-o", `jsonpath={.metadata.name}{" "}{.spec.unschedulable}`)...)
+	out, err := h.Run(ctx, Kubectl("get", "node", name, "--ignore-not-found", "-o", `jsonpath={.metadata.name}{" "}{.spec.unschedulable}`)...)
 	return strings.Fields(string(out)), err
 }
 
@@ -26,7 +26,7 @@ func (c Cordon) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return plan.Diff{{Verb: "cordon", Subject: "node " + c.Node}}, nil
 }
 
-func (c Cordon) argv() []string { return kubectl("cordon", c.Node) }
+func (c Cordon) argv() []string { return Kubectl("cordon", c.Node) }
 
 // Apply cordons it.
 func (c Cordon) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {

@@ -20,7 +20,7 @@ func (f Forget) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	return plan.Diff{{Verb: "remove", Subject: "node " + f.Node, Disruptive: true}}, nil
 }
 
-func (f Forget) argv() []string { return kubectl("delete", "node", f.Node, "--ignore-not-found") }
+func (f Forget) argv() []string { return Kubectl("delete", "node", f.Node, "--ignore-not-found") }
 
 // Apply deletes it.
 func (f Forget) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {

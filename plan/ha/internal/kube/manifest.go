@@ -40,9 +40,9 @@ func (a Manifest) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 }
 
 func (a Manifest) query() transport.Query {
-	argv := kubectl("diff", "-f", "-")
+	argv := Kubectl("diff", "-f", "-")
 	if a.Remember {
-		argv = kubectl("get", "-o", "name", "-f", "-")
+		argv = Kubectl("get", "-o", "name", "-f", "-")
 	}
 	return transport.Query{Argv: argv, Stdin: transport.Bytes(a.YAML.Bytes()), Needs: AdminConf}
 }
@@ -58,7 +58,7 @@ func (a Manifest) Stamp() quorate.File {
 
 // Apply applies it.
 func (a Manifest) Apply(ctx context.Context, h *plan.Host, _ plan.Diff) error {
-	if _, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), kubectl("apply", "-f", "-")...); err != nil || !a.Remember {
+	if _, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), Kubectl("apply", "-f", "-")...); err != nil || !a.Remember {
 		return err
 	}
 	return h.WriteFiles(ctx, a.Stamp())
@@ -71,7 +71,7 @@ func (a Manifest) Describe() plan.Description {
 
 // Commands applies it.
 func (a Manifest) Commands(context.Context, *plan.Host, plan.Diff) ([]plan.Command, error) {
-	return []plan.Command{{Argv: kubectl("apply", "-f", "-"), Stdin: "manifest " + a.Name}}, nil
+	return []plan.Command{{Argv: Kubectl("apply", "-f", "-"), Stdin: "manifest " + a.Name}}, nil
 }
 
 // Prefetch returns the stamp and the question to the API server.
@@ -85,7 +85,7 @@ func (a Manifest) Prefetch() plan.Prefetch {
 
 // Backup sees whether the manifest's objects are there already.
 func (a Manifest) Backup(ctx context.Context, h *plan.Host, _ plan.Diff, _ string) error {
-	_, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), kubectl("get", "-o", "name", "-f", "-")...)
+	_, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), Kubectl("get", "-o", "name", "-f", "-")...)
 	var exit *transport.ExitError
 	switch {
 	case err == nil:
@@ -98,7 +98,7 @@ func (a Manifest) Backup(ctx context.Context, h *plan.Host, _ plan.Diff, _ strin
 
 // Undo deletes the objects.
 func (a Manifest) Undo(ctx context.Context, h *plan.Host, _ string) error {
-	if _, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-")...); err != nil {
+	if _, err := h.RunInput(ctx, bytes.NewReader(a.YAML.Bytes()), Kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-")...); err != nil {
 		return err
 	}
 	return h.Remove(ctx, a.Stamp().Path)

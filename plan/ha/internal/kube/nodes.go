@@ -16,7 +16,8 @@ import (
 // AdminConf is the kubeconfig that kubeadm writes on every control plane.
 const AdminConf = hostpath.AdminConf
 
-func kubectl(args ...string) []string {
+// Kubectl is the command line of kubectl with what kubeadm writes for its administrator.
+func Kubectl(args ...string) []string {
 	return append([]string{"kubectl", "--kubeconfig", AdminConf}, args...)
 }
 
@@ -48,7 +49,7 @@ const clusterLines = `{{range .items}}{{if eq .kind "Node"}}{{.metadata.name}} {
 // ListNodes asks one API server for all that anybody here wants to know of nodes and of
 // kubeadm's ConfigMaps, so that one answer serves them all.
 func ListNodes(url string, v quorate.Version) []string {
-	return kubectl("--server", url, "--request-timeout=10s", "get", "nodes,configmaps", "-n", "kube-system", "-o",
+	return Kubectl("--server", url, "--request-timeout=10s", "get", "nodes,configmaps", "-n", "kube-system", "-o",
 		"go-template="+strings.ReplaceAll(clusterLines, "LABEL", quorate.ControlPlaneLabel(v)))
 }
 
@@ -139,7 +140,7 @@ func waitReady(d plan.Diff) []string {
 	for _, name := range plan.DataOf[waiting](d) {
 		args = append(args, "node/"+string(name))
 	}
-	return kubectl(args...)
+	return Kubectl(args...)
 }
 
 // Describe returns the nodes and their version.

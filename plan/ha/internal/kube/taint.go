@@ -60,7 +60,7 @@ func (u Untaint) argvs(d plan.Diff) [][]string {
 			}
 		}
 		if len(args) > 2 {
-			out = append(out, kubectl(append(args, key+"-")...))
+			out = append(out, Kubectl(append(args, key+"-")...))
 		}
 	}
 	return out
@@ -100,7 +100,7 @@ func (u Untaint) Undo(ctx context.Context, h *plan.Host, dir string) error {
 	}
 	for line := range strings.Lines(string(kept)) {
 		name, key, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if _, err := h.Run(ctx, kubectl("taint", "nodes", "--overwrite", name, key+"=:NoSchedule")...); err != nil {
+		if _, err := h.Run(ctx, Kubectl("taint", "nodes", "--overwrite", name, key+"=:NoSchedule")...); err != nil {
 			return err
 		}
 	}

@@ -216,8 +216,8 @@ func (r Readmission) away() transport.Query {
 // commands are those of renewToken that matter.
 func (t *Token) commands() []plan.Command {
 	return []plan.Command{
-		{Argv: kubectl("-n", "kube-system", "delete", "secret", t.secret(), "--ignore-not-found")},
-		{Argv: kubectl("create", "-f", "-"), Stdin: "the bootstrap token's Secret"},
+		{Argv: Kubectl("-n", "kube-system", "delete", "secret", t.secret(), "--ignore-not-found")},
+		{Argv: Kubectl("create", "-f", "-"), Stdin: "the bootstrap token's Secret"},
 	}
 }
 

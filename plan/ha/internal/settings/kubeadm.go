@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/quorate-dev/quorate"
-	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 )
 
 // unfinished is the reason to do what an earlier run has begun.
@@ -28,5 +28,5 @@ func runPhase(ctx context.Context, h *plan.Host, argv []string, config quorate.C
 }
 
 func kubectl(url string, args ...string) []string {
-	return append([]string{"kubectl", "--kubeconfig", hostpath.AdminConf, "--server", url}, args...)
+	return kube.Kubectl(append([]string{"--server", url}, args...)...)
 }
