@@ -48,6 +48,11 @@ const (
 	LeasedEndpoints
 	// KubectlWait: kubectl has the command wait.
 	KubectlWait
+	// ClusterStatusKept: kubeadm keeps the addresses of API servers in its ConfigMap, and joins
+	// of stacked members ask there.
+	ClusterStatusKept
+	// LocalKubelets: the kubelets of control planes ask their own API servers.
+	LocalKubelets
 	// ResetAsks: kubeadm reset asks for confirmation, and has --force.
 	ResetAsks
 	// SocketsChecked: kubeadm refuses CRI sockets that are no absolute paths or URLs.
@@ -150,6 +155,8 @@ var facts = [...]factRow{
 	KubeletConfigFile:       {"KubeletConfigFile", kubernetesMajor, 11, 0, "kubeadm: phases/kubelet/config.go"},
 	LeasedEndpoints:         {"LeasedEndpoints", kubernetesMajor, 11, 0, "kube-apiserver: --endpoint-reconciler-type"},
 	KubectlWait:             {"KubectlWait", kubernetesMajor, 11, 0, "kubectl: pkg/cmd/wait"},
+	ClusterStatusKept:       {"ClusterStatusKept", kubernetesMajor, 12, 21, "kubeadm: apis/kubeadm/v1beta2/types.go, ClusterStatus"},
+	LocalKubelets:           {"LocalKubelets", kubernetesMajor, 35, 0, "kubeadm: features.ControlPlaneKubeletLocalMode; 1.35 at the latest"},
 	ResetAsks:               {"ResetAsks", kubernetesMajor, 11, 0, "kubeadm: cmd/reset.go, --force"},
 	SocketsChecked:          {"SocketsChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateNodeRegistrationOptions"},
 	SocketURLs:              {"SocketURLs", kubernetesMajor, 12, 0, "kubeadm: apis/kubeadm/validation, ValidateSocketPath"},

@@ -29,6 +29,13 @@
 //
 //	go run ./examples/installer -cluster cluster.yaml -reconfigure
 //
+// Nodes whose hosts are gone for good, and that the description no longer has, are taken out of the
+// cluster, and others may be in their place (docs/members.md). With -fenced you state that a host is
+// powered off:
+//
+//	go run ./examples/installer -cluster cluster.yaml -replace cp-2=cp-4 -fenced cp-2
+//	go run ./examples/installer -cluster cluster.yaml -remove worker-3 -fenced worker-3
+//
 // What a run does is undone if it had a name:
 //
 //	go run ./examples/installer -cluster cluster.yaml -keep monday
@@ -95,6 +102,7 @@ type options struct {
 	install, images, apply     string
 	journal, events            string
 	reset                      list
+	replace, remove, fenced    list
 	reconfigure                bool
 	resetCluster, removeData   bool
 	keep, rollback             string
@@ -128,6 +136,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Var(&o.reset, "reset", "take this `node` out of the cluster, back to a clean host; may be repeated")
 	f.BoolVar(&o.resetCluster, "reset-cluster", false, "take the whole cluster down, back to clean hosts")
 	f.BoolVar(&o.removeData, "remove-data", false, "with -reset or -reset-cluster, remove etcd's data and the hosts' keys too, which are kept aside otherwise")
+	f.Var(&o.replace, "replace", "take a node whose host is gone for good out of the cluster, and have another come in its place: `OLD=NEW`, and only NEW is described (docs/members.md); may be repeated")
+	f.Var(&o.remove, "remove", "take this `node`, whose host is gone for good and which is not described, out of the cluster; may be repeated")
+	f.Var(&o.fenced, "fenced", "with -replace and -remove: the host of this `node` is powered off, or cut off from every other host, and stays so; may be repeated")
 	f.StringVar(&o.keep, "keep", "", "keep on the hosts, under this `name`, what it takes to undo this run")
 	f.StringVar(&o.rollback, "rollback", "", "undo what the run of this `name` did; repeat its other flags")
 	f.BoolVar(&o.untaint, "untaint", false, "let ordinary pods run on the control planes")
@@ -152,7 +163,18 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.reconfigure && (o.preflight || o.resets()) {
 		return o, errors.New("-reconfigure goes with neither -preflight nor -reset nor -reset-cluster")
 	}
-	if o.status && (o.reconfigure || o.preflight || o.dryRun || o.apply != "" || o.resets() || o.rollback != "" || o.keep != "") {
+	if o.replaces() && (o.preflight || o.resets() || o.reconfigure || o.rollback != "" || o.keep != "") {
+		return o, errors.New("-replace and -remove go with none of -preflight, -reset, -reset-cluster, -reconfigure, -keep and -rollback")
+	}
+	if len(o.fenced) > 0 && !o.replaces() {
+		return o, errors.New("-fenced goes with -replace or -remove")
+	}
+	for _, pair := range o.replace {
+		if old, with, ok := strings.Cut(pair, "="); !ok || old == "" || with == "" {
+			return o, fmt.Errorf("-replace %s: want OLD=NEW", pair)
+		}
+	}
+	if o.status && (o.replaces() || o.reconfigure || o.preflight || o.dryRun || o.apply != "" || o.resets() || o.rollback != "" || o.keep != "") {
 		return o, errors.New("-status goes with no flag that changes anything, nor with -preflight or -dry-run")
 	}
 	if o.dryRun && o.apply != "" {
@@ -180,6 +202,18 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
+func (o options) replaces() bool { return len(o.replace)+len(o.remove) > 0 }
+
+// replacement is what -replace, -remove and -fenced say.
+func (o options) replacement() ha.ReplaceConfig {
+	var r ha.ReplaceConfig
+	for _, pair := range slices.Concat(o.replace, o.remove) {
+		old, with, _ := strings.Cut(pair, "=")
+		r.Nodes = append(r.Nodes, ha.Replacement{Old: old, New: with, Fenced: slices.Contains(o.fenced, old)})
+	}
+	return r
+}
+
 func (o options) resets() bool { return len(o.reset) > 0 || o.resetCluster }
 
 // plan is what the options ask for.
@@ -187,6 +221,9 @@ func (o options) plan(ctx context.Context, cfg ha.Config) (*plan.Plan, error) {
 	cluster, err := ha.New(ctx, cfg)
 	if err != nil {
 		return nil, err
+	}
+	if o.replaces() {
+		return cluster.PlanReplace(o.replacement())
 	}
 	if !o.resets() {
 		verb := cluster.Plan

@@ -70,6 +70,14 @@ func (c *Cluster) Plan() (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := plan.New(r.createSteps()...)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithSecrets(r.secrets()...), nil
+}
+
+func (r *recipe) createSteps() []plan.Step {
 	steps := slices.Concat(r.judge().Steps(r.c.Nodes), r.driftSteps())
 	for _, n := range r.c.Nodes {
 		steps = append(steps, r.prepare(n)...)
@@ -88,12 +96,7 @@ func (c *Cluster) Plan() (*plan.Plan, error) {
 		steps = append(steps, r.bootstrap(n))
 	}
 	steps = append(steps, r.clusterSteps()...)
-	steps = append(steps, r.holderSteps()...)
-	p, err := plan.New(steps...)
-	if err != nil {
-		return nil, err
-	}
-	return p.WithSecrets(r.secrets()...), nil
+	return append(steps, r.holderSteps()...)
 }
 
 func (r *recipe) ids(what NodeStep, nodes []quorate.Node) []plan.ID {

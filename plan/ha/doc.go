@@ -9,6 +9,8 @@
 //   - Plan brings the cluster up, and brings back a control plane that was reset,
 //     is new, or has lost its disk. Its comment lists the steps.
 //   - PlanReconfigure brings a cluster that runs to changed settings (docs/settings.md).
+//   - PlanReplace takes nodes out whose hosts are gone for good, and has others come in their
+//     place (docs/members.md).
 //   - PlanReset takes nodes, or the whole cluster, back to clean hosts, and
 //     refuses what would cost the cluster its quorum.
 //   - Preflight looks at the hosts and reports what prevents a run

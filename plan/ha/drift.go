@@ -13,9 +13,10 @@ import (
 
 // driftSteps read how a cluster that is there runs, and hold the description against it.
 // The API is read on one control plane after another, until one answers.
-func (r *recipe) driftSteps() []plan.Step {
+func (r *recipe) driftSteps() []plan.Step { return r.driftOf(r.described()) }
+
+func (r *recipe) driftOf(described survey.Described) []plan.Step {
 	var steps []plan.Step
-	described := r.described()
 	last := plan.ID("")
 	for _, n := range r.c.Nodes {
 		steps = append(steps, plan.Step{

@@ -233,32 +233,33 @@ func TestResetRefusesToLoseQuorum(t *testing.T) {
 	for name, tt := range map[string]struct {
 		down   func(t *testing.T, hosts *hatest.Cluster)
 		nodes  []string
+		via    string
 		quorum bool
 		want   string
 	}{
 		"another member is down": {
 			func(t *testing.T, hosts *hatest.Cluster) { on(t, hosts, "cp-3", "systemctl", "stop", "etcd.service") },
-			[]string{"cp-2"}, true, "etcd member cp-2 stays: of the 2 that would be left 1 are healthy (cp-1), and it takes 2",
+			[]string{"cp-2"}, "", true, "etcd member cp-2 stays: of the 2 that would be left 1 are healthy (cp-1), and it takes 2",
 		},
 		"two others are down": {
 			func(t *testing.T, hosts *hatest.Cluster) {
 				on(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
 				on(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
-			}, []string{"cp-2"}, false, "the API server at https://192.0.2.11:6443/readyz is not well",
+			}, []string{"cp-2"}, "", false, "the API server at https://192.0.2.11:6443/readyz is not well",
 		},
 		"the second is one too many": {
 			func(t *testing.T, hosts *hatest.Cluster) { on(t, hosts, "cp-1", "systemctl", "stop", "etcd.service") },
-			[]string{"cp-2", "worker-1"}, true, "etcd member cp-2 stays",
+			[]string{"cp-2", "worker-1"}, "cp-3", true, "etcd member cp-2 stays",
 		},
 		"the VIP has nowhere to go": {
 			func(t *testing.T, hosts *hatest.Cluster) {
 				on(t, hosts, "cp-1", "systemctl", "stop", "keepalived.service")
-			}, []string{"cp-2"}, false, "keepalived is inactive here, and the VIP would have nowhere to go",
+			}, []string{"cp-2"}, "", false, "keepalived is inactive here, and the VIP would have nowhere to go",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hosts := fakeCluster(t, cfg.Cluster)
-			create, reset := planOf(t, cfg, ha.ResetConfig{Nodes: tt.nodes})
+			create, reset := planOf(t, cfg, ha.ResetConfig{Nodes: tt.nodes, Via: tt.via})
 			mustRun(t.Context(), t, hosts, create)
 			tt.down(t, hosts)
 			before := stateOf(t, hosts)

@@ -23,8 +23,13 @@ const (
 	StepNodeObjects plan.ID = "node-objects"
 	StepKubeProxy   plan.ID = "kube-proxy"
 	StepUpload      plan.ID = "upload"
-	// StepSurvivors is PlanReset's, where a cluster goes on: it can do without the nodes that leave.
+	// StepSurvivors is PlanReset's, where a cluster goes on, and PlanReplace's: it can do without the
+	// nodes that leave.
 	StepSurvivors plan.ID = "survivors"
+	// StepGone and StepEtcdRemove are PlanReplace's: the cluster has noticed that nodes are gone, and
+	// their members leave etcd.
+	StepGone       plan.ID = "gone"
+	StepEtcdRemove plan.ID = "etcd-remove"
 )
 
 // NodeStep is a kind of step of which each node that needs it has one: StepInit.On("cp-1").
@@ -63,9 +68,11 @@ const (
 	StepCordon       NodeStep = "cordon"
 	StepKubeadmReset NodeStep = "kubeadm-reset"
 	StepForget       NodeStep = "forget"
-	StepEtcdLeave    NodeStep = "etcd-leave"
-	StepEtcdReset    NodeStep = "etcd-reset"
-	StepClean        NodeStep = "clean"
+	// StepForgetEndpoint is PlanReplace's, before Kubernetes 1.22.
+	StepForgetEndpoint NodeStep = "forget-endpoint"
+	StepEtcdLeave      NodeStep = "etcd-leave"
+	StepEtcdReset      NodeStep = "etcd-reset"
+	StepClean          NodeStep = "clean"
 )
 
 // On returns the ID of a node's step. A plan that has none refuses it where it is used.

@@ -95,6 +95,16 @@ func TestStepIDs(t *testing.T) {
 			look(c, p, err)
 			p, err = resetFor(cfg, ha.ResetConfig{WholeCluster: true})
 			look(c, p, err)
+			replaced := c
+			replaced.Version.Minor = 21
+			if minor == 37 {
+				replaced.Version.Minor = 37
+			}
+			gone := cfg
+			gone.Cluster = instead(replaced, "cp-2")
+			gone.Cluster.AllowEvenControlPlanes = true
+			p, err = replaceFor(gone, ha.ReplaceConfig{Nodes: []ha.Replacement{{Old: "cp-2", Fenced: true}}})
+			look(replaced, p, err)
 			if minor == 37 {
 				p, err = reconfigureFor(cfg)
 				look(c, p, err)

@@ -75,12 +75,18 @@ func sweepConfig(t *testing.T) ha.Config {
 	t.Helper()
 	c := hafixture.Three()
 	cfg := config(t, c)
-	bundle, err := pki.New(c, pki.Config{Now: func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }})
-	require.NoError(t, err)
-	cfg.Certs = bundle
+	cfg.Certs = bundleOf(t, c)
 	cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
 	cfg.Untaint = true
 	return cfg
+}
+
+// bundleOf has certificates that hold in a bubble.
+func bundleOf(t *testing.T, c quorate.Cluster) *pki.Bundle {
+	t.Helper()
+	bundle, err := pki.New(c, pki.Config{Now: func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }})
+	require.NoError(t, err)
+	return bundle
 }
 
 func (s sweep) inject(hosts *hatest.Cluster, f faketransport.Fault) {

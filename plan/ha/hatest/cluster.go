@@ -49,6 +49,8 @@ type Cluster struct {
 // node is a registered node; it is silent when its kubelet is.
 type node struct {
 	tainted, cordoned, silent bool
+	// registered says that its kubelet alone has registered it, and not kubeadm.
+	registered bool
 	// kubelet's version, of the one that runs.
 	kubelet string
 	labels  map[string]string

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -183,6 +185,22 @@ func (h *host) register(r kubeadm.Registration, tainted bool) error {
 	return nil
 }
 
+// reports has a kubelet that starts say so to the cluster, and register its node again where somebody
+// has deleted it: at the endpoint or, on control planes from Kubernetes 1.35 on, at its own API server.
+// What kubeadm has set, a control plane's label and taint, does not come back with it.
+func (h *host) reports() {
+	c := h.cluster
+	n := c.nodes[h.node.Name]
+	own := h.node.Role == quorate.ControlPlane && c.c.Version.Has(quorate.LocalKubelets)
+	if n == nil && c.initialised && h.has("/etc/kubernetes/kubelet.conf") && h.has(hostpath.KubeletConfig) && (own && h.serves() || !own && c.api()) {
+		n = &node{registered: true}
+		c.nodes[h.node.Name] = n
+	}
+	if n != nil {
+		n.kubelet, n.silent = h.version("kubelet"), false
+	}
+}
+
 // config is the value of --config.
 func config(args []string) string {
 	if i := slices.Index(args, "--config"); i >= 0 && i+1 < len(args) {
@@ -265,11 +283,11 @@ func (h *host) sayCordoned(in faketransport.Invocation, name string) error {
 }
 
 // serves reports whether an API server of this host answers: one that kubeadm
-// has come to the end with, over an etcd that can act.
+// has come to the end with, over an etcd that can act: it asks its own host's member alone.
 func (h *host) serves() bool {
 	c := h.cluster
 	return c.initialised && h.has("/etc/kubernetes/manifests/kube-apiserver.yaml") && !h.crashed("kube-apiserver") && h.running("kubelet.service") && h.answers() &&
-		(c.c.Etcd.Stacked || c.hasQuorum())
+		(c.c.Etcd.Stacked || h.running(etcd.UnitName) && c.hasQuorum())
 }
 
 // api reports whether any API server answers.

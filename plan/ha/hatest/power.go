@@ -19,6 +19,7 @@ func (c *Cluster) Add(n quorate.Node) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	with := c.c
+	with.AllowEvenControlPlanes = true // it may come in another's place
 	with.Nodes = append(slices.Clone(c.c.Nodes), n)
 	if err := with.Validate(); err != nil {
 		return err

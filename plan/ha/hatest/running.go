@@ -240,7 +240,7 @@ func (c *Cluster) object(n quorate.Node, registered *node) map[string]any {
 	for key, value := range registered.labels {
 		labels[key] = value
 	}
-	if n.Role == quorate.ControlPlane {
+	if n.Role == quorate.ControlPlane && !registered.registered {
 		labels[quorate.ControlPlaneLabel(c.c.Version)] = ""
 	}
 	var taints, addresses []any

@@ -220,9 +220,7 @@ func (h *host) start(in faketransport.Invocation, name string, u *unit) error {
 		if err := h.kubeletProcess(); err != nil {
 			return err
 		}
-		if n := h.cluster.nodes[h.node.Name]; n != nil {
-			n.kubelet, n.silent = h.version("kubelet"), false
-		}
+		h.reports()
 	}
 	for _, other := range h.cluster.hosts { // some may have waited for this one
 		if u := other.units[etcd.UnitName]; u != nil && u.active && !other.ended(etcd.UnitName) {

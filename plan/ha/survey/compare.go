@@ -39,6 +39,8 @@ type Described struct {
 	APIServers map[string]string
 	// EtcdTLS is how members of etcd are read; nil if they are not.
 	EtcdTLS *tls.Config
+	// Gone are nodes that the cluster has and that the run takes out of it.
+	Gone []string
 }
 
 // comparison collects differences: one for a path and store, with all of its hosts.
@@ -404,7 +406,7 @@ func (c *comparison) nodes(api settings) {
 	for _, n := range api.nodes {
 		i := slices.IndexFunc(own.Nodes, func(d quorate.Node) bool { return d.Name == n.Name })
 		if i < 0 {
-			if !n.ControlPlane && n.Ready != "True" {
+			if !n.ControlPlane && n.Ready != "True" || slices.Contains(c.d.Gone, n.Name) {
 				continue // what a worker has left that is gone: it takes no part
 			}
 			role := string(quorate.Worker)

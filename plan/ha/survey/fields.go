@@ -48,7 +48,7 @@ const (
 	rebuild  = "describe what runs; another value needs another cluster"
 	newHosts = "describe what runs; for another value reset the node by that description (PlanReset), then describe the new value and run again"
 	leaves   = "describe it again as it was, reset it by that description (PlanReset), then remove it from the description; " +
-		"if its host is gone for good, delete the node (kubectl delete node) and, of a control plane, its member (etcdctl member remove)"
+		"if its host is gone for good, have it replaced or removed (PlanReplace)"
 )
 
 // Fields returns every field of a description (quorate.Cluster), in its order. A change to a

@@ -97,7 +97,7 @@ const runCreate = "run the plan that creates the cluster"
 func (s *Survey) judgeHost(h Host) {
 	on := []string{h.Name}
 	if h.Unreachable != "" {
-		s.find(Reachable, quorate.Refused, on, "it does not answer: "+h.Unreachable, "bring the host back; if it is lost, put an empty one in its place and "+runCreate, "host")
+		s.find(Reachable, quorate.Refused, on, "it does not answer: "+h.Unreachable, "bring the host back; if it is lost, put an empty one in its place and "+runCreate+", or have it replaced by a host of another name (PlanReplace)", "host")
 		return
 	}
 	switch h.Kubeadm {
@@ -197,7 +197,7 @@ func (s *Survey) judgeEtcd() {
 		case !m.Described && m.Name == "":
 			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.ID+" "+m.Why+" that was added and never started", runCreate+" if it is a described control plane's; else remove it (etcdctl member remove)", "create")
 		case !m.Described:
-			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.Name+" "+m.Why+" that is not described: it counts for the quorum", "if it is to stay, describe it; else describe it, reset it (PlanReset), then remove it from the description; if its host is gone, etcdctl member remove", "reset")
+			s.find(Members, quorate.Refused, nil, "etcd has a member "+m.Name+" "+m.Why+" that is not described: it counts for the quorum", "if it is to stay, describe it; else describe it, reset it (PlanReset), then remove it from the description; if its host is gone for good, have it replaced or removed (PlanReplace)", "reset")
 		case m.ID == "" && s.Etcd.Quorum:
 			s.find(Members, quorate.Refused, on, "it is described, and no member of etcd", runCreate+": it joins", "create")
 		case m.Learner:

@@ -9,8 +9,8 @@ import (
 )
 
 // cordonState reads a node: "", or its name and whether it is cordoned.
-func cordonState(ctx context.Context, h *plan.Host, name string) ([]string, error) {
-	out, err := h.Run(ctx, Kubectl("get", "node", name, "--ignore-not-found", "-o", `jsonpath={.metadata.name}{" "}{.spec.unschedulable}`)...)
+func cordonState(ctx context.Context, h *plan.Host, url, name string) ([]string, error) {
+	out, err := h.Run(ctx, kubectlAt(url, "get", "node", name, "--ignore-not-found", "-o", `jsonpath={.metadata.name}{" "}{.spec.unschedulable}`)...)
 	return strings.Fields(string(out)), err
 }
 
@@ -19,7 +19,7 @@ type Cordon struct{ Node string }
 
 // Check reads the node from the API server.
 func (c Cordon) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	state, err := cordonState(ctx, h, c.Node)
+	state, err := cordonState(ctx, h, "", c.Node)
 	if err != nil || len(state) == 0 || len(state) == 2 && state[1] == "true" {
 		return nil, err
 	}

@@ -21,6 +21,14 @@ func Kubectl(args ...string) []string {
 	return append([]string{"kubectl", "--kubeconfig", AdminConf}, args...)
 }
 
+// kubectlAt asks one API server; the cluster's endpoint if the URL is empty.
+func kubectlAt(url string, args ...string) []string {
+	if url == "" {
+		return Kubectl(args...)
+	}
+	return Kubectl(append([]string{"--server", url, "--request-timeout=30s"}, args...)...)
+}
+
 // Ready waits until every node of the description is Ready, at the
 // description's version.
 type Ready struct {

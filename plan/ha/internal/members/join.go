@@ -63,7 +63,7 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	case !ok && len(j.strays(list)) > 0:
 		return nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 			Found: "etcd has members that are not described, " + strings.Join(j.strays(list), ", ") + ": with one more it would take more of them to act",
-			Do:    "describe them, or take them out first (PlanReset, or etcdctl member remove where the host is gone for good)",
+			Do:    "describe them, or take them out first (PlanReset, or PlanReplace where the host is gone for good)",
 		}}}
 	case !ok:
 		return j.diff(adding, "the cluster runs without it"), nil

@@ -22,6 +22,9 @@ type QuorumError struct {
 	Member string
 	// Restart says that it was to be restarted, and not to go.
 	Restart bool
+	// All says that its host is gone for good, and that everybody else has to be healthy before
+	// it is removed: Majority is all of them.
+	All bool
 	// Voters would be left, of which Healthy, by name, answered; it takes
 	// Majority of them to act. Voters is 0 if no member answered.
 	Voters, Majority int
@@ -43,6 +46,9 @@ func (e *QuorumError) Error() string {
 			b.WriteString("\n" + e.Err.Error())
 		}
 		return termsafe.Indented(b.String())
+	case e.All && e.Voters > 0:
+		fmt.Fprintf(&b, "etcd member %s stays: of the %d that would be left %d are healthy (%s), and each of them has to be before one is removed for good",
+			e.Member, e.Voters, len(e.Healthy), strings.Join(e.Healthy, ", "))
 	case e.Voters == 0 && e.Err != nil:
 		fmt.Fprintf(&b, "etcd member %s stays: no majority of etcd answers without it", e.Member)
 	case e.Voters == 0:
@@ -113,28 +119,36 @@ type Survivors struct {
 //go:embed scripts/survivor.sh
 var survivorScript string
 
-// Check returns a *QuorumError or a *HostError, and no Diff.
-func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
-	out, err := h.Script(ctx, survivorScript, map[string]string{"API_HEALTH": s.API})
+// acts refuses a host whose API server, or keepalived where it is wanted, is not well.
+func acts(ctx context.Context, h *plan.Host, api string, vip bool) error {
+	out, err := h.Script(ctx, survivorScript, map[string]string{"API_HEALTH": api})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var faults []plan.Finding
 	f := keyval.Parse(out)
 	if f["api"] != "ok" {
 		faults = append(faults, plan.Finding{
-			Found: "the API server at " + s.API + " is not well, and it is to act for the cluster",
+			Found: "the API server at " + api + " is not well, and it is to act for the cluster",
 			Do:    "bring this control plane back, or choose another with Via",
 		})
 	}
-	if s.VIP && len(s.Going) > 0 && f["keepalived"] != "active" {
+	if vip && f["keepalived"] != "active" {
 		faults = append(faults, plan.Finding{
 			Found: fmt.Sprintf("keepalived is %s here, and the VIP would have nowhere to go", f["keepalived"]),
 			Do:    "run the HA recipe first, or choose another control plane with Via",
 		})
 	}
 	if len(faults) > 0 {
-		return nil, &plan.HostError{Host: h.Name, Findings: faults}
+		return &plan.HostError{Host: h.Name, Findings: faults}
+	}
+	return nil
+}
+
+// Check returns a *QuorumError or a *HostError, and no Diff.
+func (s Survivors) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	if err := acts(ctx, h, s.API, s.VIP && len(s.Going) > 0); err != nil {
+		return nil, err
 	}
 	if len(s.Going) == 0 {
 		return nil, nil
