@@ -32,13 +32,11 @@ import (
 
 func config(t *testing.T, c quorate.Cluster) ha.Config {
 	t.Helper()
-	bundle, err := pki.New(c, pki.Config{})
-	require.NoError(t, err)
 	token, err := kubeadm.NewToken(rand.Reader)
 	require.NoError(t, err)
 	auth, err := vip.NewAuth(rand.Reader)
 	require.NoError(t, err)
-	return ha.Config{Cluster: c, Certs: bundle, Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
+	return ha.Config{Cluster: c, Certs: hafixture.Bundle(t, c, pki.Config{}), Kubeadm: kubeadm.Secrets{Token: token}, VIPAuth: auth}
 }
 
 // planFor is the plan of a cluster.

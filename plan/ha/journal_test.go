@@ -1,9 +1,7 @@
 package ha_test
 
 import (
-	"context"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/plan/journaltest"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -42,7 +41,7 @@ func TestFingerprintsIgnoreSecrets(t *testing.T) {
 // hosts print the secrets that they received.
 func TestRecordsHideSecrets(t *testing.T) {
 	t.Parallel()
-	cfg := secretConfig(t, hafixture.Three())
+	cfg := inBubble(t, secretConfig(t, hafixture.Three()))
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)
 	require.NoError(t, err)
@@ -60,21 +59,21 @@ func TestRecordsHideSecrets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hosts := fakeCluster(t, cfg.Cluster)
-			for _, n := range cfg.Cluster.Nodes {
-				fail(hosts.Host(n.Name))
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			var j journaltest.Memory
-			_, err := (&plan.Runner{Transport: hosts, Journal: &j, Operator: fixture.Alice}).Run(ctx, p)
-			require.Equal(t, name == "success", err == nil, "%v", err)
-			for _, r := range fixture.Records(t, &j) {
-				all.assertHidden(t, name+": record "+string(r.Kind)+" of "+string(r.Step), r)
-			}
-			sum, _ := (&plan.Runner{Transport: hosts, Journal: &j}).Run(ctx, p)
-			require.Equal(t, name != "success", len(sum.Unfinished) > 0)
-			all.assertHidden(t, name+": the summary", sum)
+			bubble.Test(t, func(t *testing.T) {
+				hosts := fakeCluster(t, cfg.Cluster)
+				for _, n := range cfg.Cluster.Nodes {
+					fail(hosts.Host(n.Name))
+				}
+				var j journaltest.Memory
+				_, err := (&plan.Runner{Transport: hosts, Journal: &j, Operator: fixture.Alice}).Run(t.Context(), p)
+				require.Equal(t, name == "success", err == nil, "%v", err)
+				for _, r := range fixture.Records(t, &j) {
+					all.assertHidden(t, name+": record "+string(r.Kind)+" of "+string(r.Step), r)
+				}
+				sum, _ := (&plan.Runner{Transport: hosts, Journal: &j}).Run(t.Context(), p)
+				require.Equal(t, name != "success", len(sum.Unfinished) > 0)
+				all.assertHidden(t, name+": the summary", sum)
+			})
 		})
 	}
 }

@@ -580,37 +580,39 @@ func TestCreateStopsAtPreflight(t *testing.T) {
 func TestPreflightWithAnUnreachableHost(t *testing.T) {
 	t.Parallel()
 	for _, swap := range []bool{true, false} {
-		c := hafixture.Three()
-		hosts := soundHosts(t, c)
-		if swap {
-			seed(t, hosts.Host("cp-3"), "/proc/swaps", "Filename\n/swapfile file\n")
-		}
-		hosts.Host("cp-2").Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
-		p, err := planFor(config(t, c))
-		require.NoError(t, err)
-		var ended []string
-		sum, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
-			if e.Kind == plan.StepEnded && e.Outcome == plan.Failed {
-				ended = append(ended, string(e.Step))
+		bubble.Test(t, func(t *testing.T) {
+			c := hafixture.Three()
+			hosts := soundHosts(t, c)
+			if swap {
+				seed(t, hosts.Host("cp-3"), "/proc/swaps", "Filename\n/swapfile file\n")
 			}
-		}}).Run(t.Context(), p)
-		var away *transport.DialError
-		require.ErrorAs(t, err, &away)
-		require.Equal(t, "cp-2", away.Host)
-		var unfit *preflight.Error
-		if !swap {
-			require.NotErrorAs(t, err, &unfit)
-			require.Equal(t, []string{"facts/cp-2"}, ended)
-			continue
-		}
-		require.ErrorAs(t, err, &unfit)
-		require.Len(t, unfit.Findings, 1)
-		require.Equal(t, []string{"cp-3"}, unfit.Findings[0].Hosts)
-		require.Equal(t, []string{"facts/cp-2", "preflight"}, ended)
-		require.Equal(t, 2, sum.Outcomes[plan.Failed])
-		for _, call := range hosts.Calls() {
-			require.NotEqual(t, faketransport.Write, call.Op.Kind, call.String())
-		}
+			hosts.Host("cp-2").Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
+			p, err := planFor(inBubble(t, config(t, c)))
+			require.NoError(t, err)
+			var ended []string
+			sum, err := (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+				if e.Kind == plan.StepEnded && e.Outcome == plan.Failed {
+					ended = append(ended, string(e.Step))
+				}
+			}}).Run(t.Context(), p)
+			var away *transport.DialError
+			require.ErrorAs(t, err, &away)
+			require.Equal(t, "cp-2", away.Host)
+			var unfit *preflight.Error
+			if !swap {
+				require.NotErrorAs(t, err, &unfit)
+				require.Equal(t, []string{"facts/cp-2"}, ended)
+				return
+			}
+			require.ErrorAs(t, err, &unfit)
+			require.Len(t, unfit.Findings, 1)
+			require.Equal(t, []string{"cp-3"}, unfit.Findings[0].Hosts)
+			require.Equal(t, []string{"facts/cp-2", "preflight"}, ended)
+			require.Equal(t, 2, sum.Outcomes[plan.Failed])
+			for _, call := range hosts.Calls() {
+				require.NotEqual(t, faketransport.Write, call.Op.Kind, call.String())
+			}
+		})
 	}
 }
 

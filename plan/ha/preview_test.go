@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/plan/internal/fixture"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
@@ -198,15 +199,17 @@ func TestDiffOfAFile(t *testing.T) {
 // A preview of hosts that fail is still a preview, with the failure in it.
 func TestFailedPreview(t *testing.T) {
 	t.Parallel()
-	_, hosts, p := previewed(t)
-	hosts.Host("cp-2").SetDown(true)
-	runner := plan.Runner{Transport: hosts}
-	pv, err := runner.Preview(t.Context(), p)
-	var failed *plan.RunError
-	require.ErrorAs(t, err, &failed)
-	require.Equal(t, plan.Failed, previewOf(t, pv, "facts/cp-2").Outcome)
-	require.Contains(t, pv.Text(), "x facts/cp-2: read what the host says of itself\n      failed: connect: ")
-	require.Equal(t, plan.NotReached, previewOf(t, pv, "init/cp-1").Outcome)
+	bubble.Test(t, func(t *testing.T) {
+		_, hosts, p := previewed(t)
+		hosts.Host("cp-2").SetDown(true)
+		runner := plan.Runner{Transport: hosts}
+		pv, err := runner.Preview(t.Context(), p)
+		var failed *plan.RunError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, plan.Failed, previewOf(t, pv, "facts/cp-2").Outcome)
+		require.Contains(t, pv.Text(), "x facts/cp-2: read what the host says of itself\n      failed: connect: ")
+		require.Equal(t, plan.NotReached, previewOf(t, pv, "init/cp-1").Outcome)
+	})
 }
 
 // The fields of the JSON are promised: a new one is added here, none goes.

@@ -19,6 +19,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -287,7 +288,7 @@ func TestRemovalOfAMemberThatIsDown(t *testing.T) {
 // the others could not do without the old one.
 func TestLostDisk(t *testing.T) {
 	t.Parallel()
-	cfg := config(t, hafixture.Three())
+	cfg := inBubble(t, config(t, hafixture.Three()))
 	create, err := planFor(cfg)
 	require.NoError(t, err)
 	lose := func(t *testing.T, hosts *hatest.Cluster) {
@@ -299,25 +300,28 @@ func TestLostDisk(t *testing.T) {
 		}
 		hosts.Host("cp-2").Delete("/var/lib/quorate/etcd/member")
 	}
-	hosts := fakeCluster(t, cfg.Cluster)
-	mustRun(t.Context(), t, hosts, create)
-	undisturbed := stateOf(t, hosts)
-	lose(t, hosts)
-	preview, err := (&plan.Runner{Transport: hosts}).Preview(t.Context(), create)
-	require.NoError(t, err)
-	require.Contains(t, preview.Text(), "replace etcd member cp-2 (the cluster knows it, and its data is gone)")
-	mustRun(t.Context(), t, hosts, create)
-	require.Equal(t, undisturbed, stateOf(t, hosts))
-	require.Equal(t, []string{"cp-1", "cp-3", "cp-2"}, hosts.Members(), "it is a new member")
-
-	hosts = fakeCluster(t, cfg.Cluster)
-	mustRun(t.Context(), t, hosts, create)
-	lose(t, hosts)
-	on(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	_, _ = (&plan.Runner{Transport: hosts}).Run(ctx, create) // two of three have no quorum: nobody to join
-	require.ElementsMatch(t, []string{"cp-1", "cp-2", "cp-3"}, hosts.Members())
+	bubble.Test(t, func(t *testing.T) {
+		hosts := fakeCluster(t, cfg.Cluster)
+		mustRun(t.Context(), t, hosts, create)
+		undisturbed := stateOf(t, hosts)
+		lose(t, hosts)
+		preview, err := (&plan.Runner{Transport: hosts}).Preview(t.Context(), create)
+		require.NoError(t, err)
+		require.Contains(t, preview.Text(), "replace etcd member cp-2 (the cluster knows it, and its data is gone)")
+		mustRun(t.Context(), t, hosts, create)
+		require.Equal(t, undisturbed, stateOf(t, hosts))
+		require.Equal(t, []string{"cp-1", "cp-3", "cp-2"}, hosts.Members(), "it is a new member")
+	})
+	bubble.Test(t, func(t *testing.T) {
+		hosts := fakeCluster(t, cfg.Cluster)
+		mustRun(t.Context(), t, hosts, create)
+		lose(t, hosts)
+		on(t, hosts, "cp-3", "systemctl", "stop", "etcd.service")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _ = (&plan.Runner{Transport: hosts}).Run(ctx, create) // two of three have no quorum: nobody to join
+		require.ElementsMatch(t, []string{"cp-1", "cp-2", "cp-3"}, hosts.Members())
+	})
 }
 
 // five control planes, for resets of several.

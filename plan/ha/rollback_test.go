@@ -109,21 +109,23 @@ func TestRollbackOfAChange(t *testing.T) {
 // A run that made a cluster is undone to the hosts as they were, in reverse order;
 // only what etcd made itself is kept aside.
 func TestRollbackOfANewCluster(t *testing.T) {
-	cfg := config(t, hafixture.Three())
-	cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
-	cfg.Untaint = true
-	create, err := planFor(cfg)
-	require.NoError(t, err)
-	hosts := fakeCluster(t, cfg.Cluster)
-	bare := stateOf(t, hosts)
-	keeping(t, hosts, create, "first")
-	require.Len(t, hosts.Nodes(), 4)
-	mustRun(t.Context(), t, hosts, rollback(t, create, "first"))
-	got := withoutKept(stateOf(t, hosts))
-	cut := func(state string) string { return state[:strings.LastIndex(strings.TrimSpace(state), "\n")] }
-	require.Equal(t, cut(bare), cut(got), "all but the nodes and members that the simulation remembers")
-	mustRun(t.Context(), t, hosts, create)
-	require.Len(t, hosts.Nodes(), 4)
+	bubble.Test(t, func(t *testing.T) {
+		cfg := config(t, hafixture.Three())
+		cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
+		cfg.Untaint = true
+		create, err := planFor(cfg)
+		require.NoError(t, err)
+		hosts := fakeCluster(t, cfg.Cluster)
+		bare := stateOf(t, hosts)
+		keeping(t, hosts, create, "first")
+		require.Len(t, hosts.Nodes(), 4)
+		mustRun(t.Context(), t, hosts, rollback(t, create, "first"))
+		got := withoutKept(stateOf(t, hosts))
+		cut := func(state string) string { return state[:strings.LastIndex(strings.TrimSpace(state), "\n")] }
+		require.Equal(t, cut(bare), cut(got), "all but the nodes and members that the simulation remembers")
+		mustRun(t.Context(), t, hosts, create)
+		require.Len(t, hosts.Nodes(), 4)
+	})
 }
 
 // oneWay writes a file and has no way back.

@@ -16,7 +16,6 @@ import (
 	"math/big"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,6 +28,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 	"github.com/quorate-dev/quorate/transport"
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
@@ -369,7 +369,7 @@ func TestRunsHideSecrets(t *testing.T) {
 
 // No failure shows a secret, whichever way a host fails.
 func TestFailuresHideSecrets(t *testing.T) {
-	cfg := secretConfig(t, hafixture.Three())
+	cfg := inBubble(t, secretConfig(t, hafixture.Three()))
 	all := secretsOf(t, cfg)
 	p, err := planFor(cfg)
 	require.NoError(t, err)
@@ -425,15 +425,15 @@ func TestFailuresHideSecrets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hosts := fakeCluster(t, cfg.Cluster)
-			for _, n := range cfg.Cluster.Nodes {
-				fail(hosts.Host(n.Name))
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-			defer cancel()
-			_, err := all.assertQuietRun(ctx, t, name, hosts, cfg, p, false)
-			require.Error(t, err)
-			_, _ = all.assertQuietRun(ctx, t, name+", dry", hosts, cfg, p, true) // it may well find nothing wrong
+			bubble.Test(t, func(t *testing.T) {
+				hosts := fakeCluster(t, cfg.Cluster)
+				for _, n := range cfg.Cluster.Nodes {
+					fail(hosts.Host(n.Name))
+				}
+				_, err := all.assertQuietRun(t.Context(), t, name, hosts, cfg, p, false)
+				require.Error(t, err)
+				_, _ = all.assertQuietRun(t.Context(), t, name+", dry", hosts, cfg, p, true) // it may well find nothing wrong
+			})
 		})
 	}
 }

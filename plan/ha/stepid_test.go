@@ -14,6 +14,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/ha/software"
+	"github.com/quorate-dev/quorate/plan/internal/bubble"
 )
 
 // stepNames are the constants of stepid.go by which embedders name steps, with their
@@ -126,35 +127,37 @@ func TestStepIDs(t *testing.T) {
 // its own: what is to go by it is composed into that one.
 func TestOwnStepsInRollbackAndReset(t *testing.T) {
 	t.Parallel()
-	c := hafixture.Three()
-	hosts := fakeCluster(t, c)
-	described, err := ha.New(t.Context(), config(t, c))
-	require.NoError(t, err)
-	deploy := func(node string) plan.Deploy {
-		return plan.Deploy{Name: "audit", Files: []quorate.File{{Path: "/etc/audit/" + node, Content: quorate.Public([]byte("x\n"))}}}
-	}
-	has := func(node string) bool {
-		_, err := hosts.Host(node).File("/etc/audit/" + node)
-		return err == nil
-	}
-	p, err := described.Plan()
-	require.NoError(t, err)
-	for _, n := range c.Nodes {
-		p, err = p.Before(described.StepBootstrap(n.Name), plan.Step{ID: plan.ID("audit/" + n.Name), Host: n.Name, Action: deploy(n.Name)})
+	bubble.Test(t, func(t *testing.T) {
+		c := hafixture.Three()
+		hosts := fakeCluster(t, c)
+		described, err := ha.New(t.Context(), config(t, c))
 		require.NoError(t, err)
-	}
-	keeping(t, hosts, p, "up")
-	require.True(t, has("cp-1") && has("worker-1"))
-	mustRun(t.Context(), t, hosts, rollback(t, p, "up"))
-	require.False(t, has("cp-1") || has("worker-1"), "own steps were not undone")
+		deploy := func(node string) plan.Deploy {
+			return plan.Deploy{Name: "audit", Files: []quorate.File{{Path: "/etc/audit/" + node, Content: quorate.Public([]byte("x\n"))}}}
+		}
+		has := func(node string) bool {
+			_, err := hosts.Host(node).File("/etc/audit/" + node)
+			return err == nil
+		}
+		p, err := described.Plan()
+		require.NoError(t, err)
+		for _, n := range c.Nodes {
+			p, err = p.Before(described.StepBootstrap(n.Name), plan.Step{ID: plan.ID("audit/" + n.Name), Host: n.Name, Action: deploy(n.Name)})
+			require.NoError(t, err)
+		}
+		keeping(t, hosts, p, "up")
+		require.True(t, has("cp-1") && has("worker-1"))
+		mustRun(t.Context(), t, hosts, rollback(t, p, "up"))
+		require.False(t, has("cp-1") || has("worker-1"), "own steps were not undone")
 
-	mustRun(t.Context(), t, hosts, p)
-	reset, err := described.PlanReset(ha.ResetConfig{WholeCluster: true, Data: ha.RemoveData})
-	require.NoError(t, err)
-	reset, err = reset.Before(ha.StepClean.On("cp-1"), plan.Step{ID: "audit/cp-1", Host: "cp-1", Action: deploy("cp-1").Removal()})
-	require.NoError(t, err)
-	mustRun(t.Context(), t, hosts, reset)
-	require.False(t, has("cp-1"))
-	require.True(t, has("worker-1"), "what a reset does not name stays")
-	require.False(t, mustRun(t.Context(), t, hosts, reset).Changed())
+		mustRun(t.Context(), t, hosts, p)
+		reset, err := described.PlanReset(ha.ResetConfig{WholeCluster: true, Data: ha.RemoveData})
+		require.NoError(t, err)
+		reset, err = reset.Before(ha.StepClean.On("cp-1"), plan.Step{ID: "audit/cp-1", Host: "cp-1", Action: deploy("cp-1").Removal()})
+		require.NoError(t, err)
+		mustRun(t.Context(), t, hosts, reset)
+		require.False(t, has("cp-1"))
+		require.True(t, has("worker-1"), "what a reset does not name stays")
+		require.False(t, mustRun(t.Context(), t, hosts, reset).Changed())
+	})
 }

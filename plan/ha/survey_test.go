@@ -42,9 +42,7 @@ var surveyTime = time.Now().UTC().Truncate(24 * time.Hour)
 func surveyed(t *testing.T) (*hatest.Cluster, ha.Config) {
 	t.Helper()
 	cfg := config(t, hafixture.Three())
-	bundle, err := pki.New(cfg.Cluster, pki.Config{Now: func() time.Time { return surveyTime }})
-	require.NoError(t, err)
-	cfg.Certs = bundle
+	cfg.Certs = hafixture.Bundle(t, cfg.Cluster, pki.Config{Now: func() time.Time { return surveyTime }})
 	p, err := planFor(cfg)
 	require.NoError(t, err)
 	hosts := fakeCluster(t, cfg.Cluster)

@@ -70,12 +70,16 @@ func (s sweep) hosts(t *testing.T) *hatest.Cluster {
 	return hosts
 }
 
-// sweepConfig is valid in a bubble, whose clock starts in the year 2000.
+// inBubble has certificates that are valid in a bubble, whose clock starts in the year 2000.
+func inBubble(t *testing.T, cfg ha.Config) ha.Config {
+	t.Helper()
+	cfg.Certs = bundleOf(t, cfg.Cluster)
+	return cfg
+}
+
 func sweepConfig(t *testing.T) ha.Config {
 	t.Helper()
-	c := hafixture.Three()
-	cfg := config(t, c)
-	cfg.Certs = bundleOf(t, c)
+	cfg := inBubble(t, config(t, hafixture.Three()))
 	cfg.Manifests = []ha.Manifest{{Name: "network", Content: quorate.Public([]byte("kind: DaemonSet\n"))}}
 	cfg.Untaint = true
 	return cfg
@@ -84,9 +88,7 @@ func sweepConfig(t *testing.T) ha.Config {
 // bundleOf has certificates that hold in a bubble.
 func bundleOf(t *testing.T, c quorate.Cluster) *pki.Bundle {
 	t.Helper()
-	bundle, err := pki.New(c, pki.Config{Now: func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }})
-	require.NoError(t, err)
-	return bundle
+	return hafixture.Bundle(t, c, pki.Config{Now: func() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }})
 }
 
 func (s sweep) inject(hosts *hatest.Cluster, f faketransport.Fault) {
@@ -235,7 +237,7 @@ var sweepStep = func() int {
 	case tier.Race:
 		return 151
 	}
-	return 31
+	return 47
 }()
 
 // TestCrashSweepOfADrift does the same after another hand has changed files and
