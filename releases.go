@@ -51,6 +51,8 @@ const (
 	// ClusterStatusKept: kubeadm keeps the addresses of API servers in its ConfigMap, and joins
 	// of stacked members ask there.
 	ClusterStatusKept
+	// DrainEmptyDirs: kubectl drain has --delete-emptydir-data, and before --delete-local-data.
+	DrainEmptyDirs
 	// LocalKubelets: the kubelets of control planes ask their own API servers.
 	LocalKubelets
 	// ResetAsks: kubeadm reset asks for confirmation, and has --force.
@@ -156,6 +158,7 @@ var facts = [...]factRow{
 	LeasedEndpoints:         {"LeasedEndpoints", kubernetesMajor, 11, 0, "kube-apiserver: --endpoint-reconciler-type"},
 	KubectlWait:             {"KubectlWait", kubernetesMajor, 11, 0, "kubectl: pkg/cmd/wait"},
 	ClusterStatusKept:       {"ClusterStatusKept", kubernetesMajor, 12, 21, "kubeadm: apis/kubeadm/v1beta2/types.go, ClusterStatus"},
+	DrainEmptyDirs:          {"DrainEmptyDirs", kubernetesMajor, 20, 0, "kubectl: pkg/cmd/drain/drain.go"},
 	LocalKubelets:           {"LocalKubelets", kubernetesMajor, 35, 0, "kubeadm: features.ControlPlaneKubeletLocalMode; 1.35 at the latest"},
 	ResetAsks:               {"ResetAsks", kubernetesMajor, 11, 0, "kubeadm: cmd/reset.go, --force"},
 	SocketsChecked:          {"SocketsChecked", kubernetesMajor, 11, 0, "kubeadm: apis/kubeadm/validation, ValidateNodeRegistrationOptions"},

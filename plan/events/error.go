@@ -91,6 +91,9 @@ const (
 	// KindRestart is a *ha.RestartError, a member of etcd, or a *ha.ComponentError, a component or a
 	// kubelet, that did not come back with its new files: Tried, Do, and why.
 	KindRestart Kind = "restart"
+	// KindDrain is a *ha.DrainError, a node whose pods have not left it in time: Tried, Do, and kubectl's
+	// own error.
+	KindDrain Kind = "drain"
 	// KindIrreversible is an *plan.IrreversibleError: Step cannot be undone, for Reason.
 	KindIrreversible Kind = "irreversible"
 	// KindGraph is a *plan.GraphError, steps that make no plan: Problems.

@@ -104,6 +104,7 @@ func shownErrors() map[events.Kind]error {
 		events.KindPreviewSchema: &plan.PreviewSchemaError{Got: "quorate.dev/preview/v2"},
 		events.KindQuorum:        &ha.QuorumError{Member: "cp-2", Voters: 2, Majority: 2, Healthy: []string{"cp-1"}, Err: errors.New("cp-3 does not answer")},
 		events.KindRestart:       &ha.RestartError{Member: "cp-1", Err: errors.New("Job for etcd.service failed")},
+		events.KindDrain:         &ha.DrainError{Node: "worker-1", Pods: []string{"default/web-0"}, Timeout: 10 * time.Minute, Err: &transport.ExitError{Code: 1, Host: "cp-1", Argv: []string{"kubectl", "drain", "worker-1"}, Stderr: "global timeout reached: 10m0s"}},
 		events.KindIrreversible:  &plan.IrreversibleError{Step: "etcd-join/cp-2", Reason: "what it does has no way back"},
 		events.KindGraph:         &plan.GraphError{Faults: []string{`step "b" comes after "a", which is no step`}},
 		events.KindEventWrite:    &events.WriteError{Seq: 12, Err: errors.New("no space left on device")},

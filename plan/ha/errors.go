@@ -2,6 +2,7 @@ package ha
 
 import (
 	"github.com/quorate-dev/quorate/plan/ha/internal/holder"
+	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
 	"github.com/quorate-dev/quorate/plan/ha/internal/settings"
 )
@@ -24,3 +25,7 @@ type RestartError = members.RestartError
 // on the first host where they were tried (PlanReconfigure). It runs with its old ones again,
 // unless Back says why not, and no other host was touched after it.
 type ComponentError = settings.ComponentError
+
+// DrainError reports pods that have not left a node in time (ResetConfig.Drain): a budget does not let
+// them, or they do not end. The node is cordoned, and nothing else has been done to it.
+type DrainError = kube.DrainError

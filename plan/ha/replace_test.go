@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
 	"github.com/quorate-dev/quorate/plan/internal/bubble"
+	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
 func replaceFor(cfg ha.Config, o ha.ReplaceConfig) (*plan.Plan, error) {
@@ -302,5 +303,27 @@ func TestReplaceForgetsTheEndpoint(t *testing.T) {
 		hosts.EditConfigMap("kubeadm-config", "ClusterStatus", func(s string) string { kept = s; return s })
 		require.Equal(t, "apiEndpoints:\n  cp-1:\n    advertiseAddress: 192.0.2.11\n    bindPort: 6443\nkind: ClusterStatus\n", kept)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
+
+// A connection that is lost while etcd is asked says nothing of the others: the new member joins them,
+// and never starts as one of a new cluster.
+func TestLostConnectionIsNoEmptyCluster(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		cfg := sweepConfig(t)
+		cp4 := spare("cp-4", quorate.ControlPlane)
+		hosts := broken(t, cfg, "cp-2", cp4)
+		cfg.Cluster = instead(cfg.Cluster, "cp-2", cp4)
+		cfg.Certs = reissued(t, cfg, cfg.Cluster)
+		p, err := replaceFor(cfg, ha.ReplaceConfig{Nodes: []ha.Replacement{{Old: "cp-2", New: "cp-4", Fenced: true}}})
+		require.NoError(t, err)
+		hosts.Host("cp-4").Inject(faketransport.Fault{Nth: 1, Before: faketransport.Reset, On: func(op faketransport.Op) bool {
+			return op.Kind == faketransport.Tunnel && len(hosts.Members()) == 2
+		}})
+		mustRun(t.Context(), t, hosts, p)
+		requireThreeVoters(t, hosts)
+		for _, path := range hosts.Host("cp-4").Files() {
+			require.NotContains(t, path, "member.kept")
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package ha
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -14,6 +15,8 @@ import (
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 	"github.com/quorate-dev/quorate/plan/ha/internal/members"
+	"github.com/quorate-dev/quorate/plan/ha/internal/readonly"
+	"github.com/quorate-dev/quorate/plan/ha/internal/roll"
 	"github.com/quorate-dev/quorate/plan/ha/preflight"
 	"github.com/quorate-dev/quorate/vip"
 )
@@ -21,8 +24,8 @@ import (
 // ResetConfig says what PlanReset resets. Exactly one of Nodes and WholeCluster
 // is to be set: a list that has come out empty by mistake resets nothing.
 type ResetConfig struct {
-	// Nodes leave a cluster that goes on. Control planes go one after another in
-	// this order, after the workers. At least one control plane must stay.
+	// Nodes leave a cluster that goes on. Workers go side by side; control planes one after
+	// another, in this order. At least one control plane must stay.
 	Nodes []string
 	// WholeCluster resets every node, and ends the cluster.
 	WholeCluster bool
@@ -32,7 +35,23 @@ type ResetConfig struct {
 	// Via is the control plane that stays and acts for the cluster while Nodes
 	// leave it. Default: the first that stays. Not used with WholeCluster.
 	Via string
+	// Drain says how pods leave Nodes before. Not used with WholeCluster.
+	Drain Drain
 }
+
+// Drain says how pods leave a node that is reset. The zero Drain has them evicted, and stops at a node
+// of which they do not go.
+type Drain struct {
+	// Timeout is how long the pods of one node may take. Default 10 minutes.
+	Timeout time.Duration
+	// Skip resets nodes with what runs there.
+	Skip bool
+	// Unmanaged also deletes pods that no controller makes again elsewhere. Without, a node that has such
+	// is refused.
+	Unmanaged bool
+}
+
+const defaultDrainTimeout = 10 * time.Minute
 
 // Data says what a reset does with what cannot be made again.
 type Data int
@@ -60,11 +79,17 @@ const KeptDir = hostpath.State + "/kept"
 //	survivors           refuses, with a *QuorumError or a *HostError, if etcd could
 //	                    not act without the members that leave, or if the API server
 //	                    and keepalived of Via are not well
+//	cordon/NODE         no new pod goes to any of them
+//	answers/NODE        a worker that has not been read is not drained either
+//	drain/NODE          pods are evicted, as far as their budgets (PodDisruptionBudgets) let
+//	                    them, with the data of their emptyDirs; those of DaemonSets stay. In
+//	                    time they have left, or it is a *DrainError that names them, and the
+//	                    node stays as it is, cordoned
 //	vip-leave/NODE      keepalived stops first, so that the VIP moves while the API
 //	                    server still serves, and is waited for elsewhere; then its
-//	                    files go
-//	cordon/NODE         no new pod goes there. Pods are not drained: kubectl drain
-//	                    before, where that matters
+//	                    files go. Of several control planes the VIP's holder is the last,
+//	                    before any is reset: it moves once
+//	vip-leave-last/NODE
 //	kubeadm-reset/NODE  kubeadm reset: containers, kubelet, /etc/kubernetes
 //	forget/NODE         the node's object is deleted
 //	etcd-leave/NODE     etcd removes the member, if the others can do without it at
@@ -73,8 +98,10 @@ const KeptDir = hostpath.State + "/kept"
 //	etcd-reset/NODE     etcd's unit and files go, its data is kept or removed
 //	clean/NODE          haproxy, and what else the recipe placed
 //
-// The hosts of the nodes must answer. One that is lost for good needs no reset:
-// Plan, run with an empty host in its place, has the new member take the old one's.
+// The hosts of the nodes must answer. A worker that does not, or that cannot be drained, stops its own
+// steps alone: the others are reset, and the run fails by it at its end. A host that is lost for good
+// needs no reset: Plan, run with an empty one in its place, has the new member take the old one's, and
+// PlanReplace takes it out.
 //
 // For the WholeCluster workers are reset first, all at once; then control planes
 // one after another, the first of the description last, since it holds the VIP by
@@ -151,6 +178,9 @@ func (o ResetConfig) problems(c quorate.Cluster) quorate.Problems {
 	if o.Data != KeepData && o.Data != RemoveData {
 		problems.Refuse("data", "%d: want KeepData or RemoveData", o.Data)
 	}
+	if o.Drain.Timeout < 0 {
+		problems.Refuse("drain.timeout", "%v: want a time, or 0 for %v", o.Drain.Timeout, defaultDrainTimeout)
+	}
 	if c.Etcd.Stacked && o.Data == KeepData {
 		problems.Refuse("data", "kubeadm reset removes the data of a stacked member: take a snapshot, and set RemoveData")
 	}
@@ -214,30 +244,73 @@ func (rs *reset) some() {
 	}
 	guard := members.Survivors{Others: rs.othersOf(rs.via.Name), Going: going, VIP: !rs.c.Endpoint.External, API: rs.localURL(rs.via) + quorate.ReadyPath(rs.c.Version)}
 	after := rs.preflights(slices.Concat([]quorate.Node{rs.via}, workers, planes))
+	for i, s := range rs.steps {
+		n, _ := rs.c.Node(s.Host)
+		rs.steps[i].Alone = n.Role == quorate.Worker // see StepAnswers
+	}
 	rs.steps = append(rs.steps, plan.Step{
 		ID: StepSurvivors, Title: "see that the cluster can do without them", Host: rs.via.Name, Timeout: time.Minute, After: after, Action: guard,
 	})
-	after = []plan.ID{StepSurvivors}
-	var ended []plan.ID
-	for _, n := range workers {
-		ended = append(ended, rs.leave(n, after...))
+	var cordoned []plan.ID
+	for _, n := range slices.Concat(workers, planes) {
+		id := rs.step(StepCordon, "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, StepSurvivors)
+		cordoned = append(cordoned, id)
 	}
-	if len(ended) > 0 {
-		after = ended
+	for _, n := range workers {
+		// What is done on other hosts does not wait for facts that could not be read, but for this.
+		answers := rs.step(StepAnswers, "it answers, and can be reset", n, n.Name, readonly.Action{Kind: "quorate/milestone"}, append(slices.Clone(cordoned), StepFacts.On(n.Name))...)
+		rs.leave(n, answers)
+	}
+	after = cordoned
+	for _, n := range planes {
+		after = rs.drain(n, after)
+	}
+	if !rs.c.Endpoint.External {
+		after = rs.withoutVIPs(planes, after)
 	}
 	for _, n := range planes {
 		after = []plan.ID{rs.leave(n, after...)}
 	}
 }
 
+// drain has a node's pods leave it.
+func (rs *reset) drain(n quorate.Node, after []plan.ID) []plan.ID {
+	if rs.Drain.Skip {
+		return after
+	}
+	timeout := cmp.Or(rs.Drain.Timeout, defaultDrainTimeout)
+	id := rs.step(StepDrain, "have its pods leave "+n.Name, n, rs.via.Name, kube.Drain{
+		Node: n.Name, Timeout: timeout, Unmanaged: rs.Drain.Unmanaged, Version: rs.c.Version,
+	}, after...)
+	rs.steps[len(rs.steps)-1].Timeout = timeout + time.Minute
+	return []plan.ID{id}
+}
+
+// withoutVIPs stops keepalived on control planes that leave, on the VIP's holder last.
+func (rs *reset) withoutVIPs(planes []quorate.Node, after []plan.ID) []plan.ID {
+	const title = "hand over the VIP and remove keepalived"
+	if len(planes) > 1 {
+		for _, n := range planes {
+			after = []plan.ID{rs.step(StepVIPLeave, title+", unless it holds the VIP", n, n.Name, roll.Unheld{Remove: rs.withoutVIP(n, true), VIP: rs.c.Endpoint.Address()}, after...)}
+		}
+	}
+	last := StepVIPLeaveLast
+	if len(planes) == 1 {
+		last = StepVIPLeave
+	}
+	for _, n := range planes {
+		after = []plan.ID{rs.step(last, title, n, n.Name, rs.withoutVIP(n, true), after...)}
+	}
+	return after
+}
+
 // leave is a node's way out of a cluster that goes on.
 func (rs *reset) leave(n quorate.Node, after ...plan.ID) plan.ID {
 	plane := n.Role == quorate.ControlPlane
-	if plane && !rs.c.Endpoint.External {
-		after = []plan.ID{rs.step(StepVIPLeave, "hand over the VIP and remove keepalived", n, n.Name, rs.withoutVIP(n, true), after...)}
+	if !plane {
+		after = rs.drain(n, after)
 	}
-	last := rs.step(StepCordon, "keep new pods away from "+n.Name, n, rs.via.Name, kube.Cordon{Node: n.Name}, after...)
-	last = rs.step(StepKubeadmReset, "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), last)
+	last := rs.step(StepKubeadmReset, "undo what kubeadm did", n, n.Name, rs.unbootstrap(n), after...)
 	last = rs.step(StepForget, "delete the node "+n.Name, n, rs.via.Name, kube.Forget{Node: n.Name}, last)
 	if plane {
 		last = rs.step(StepEtcdLeave, "remove "+n.Name+" from etcd", n, rs.via.Name, members.Remove{Others: rs.othersOf(n.Name)}, last)

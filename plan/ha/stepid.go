@@ -64,8 +64,12 @@ const (
 	StepKubelet          NodeStep = "kubelet"
 	StepKubeletLast      NodeStep = "kubelet-last"
 
-	StepVIPLeave     NodeStep = "vip-leave"
+	StepVIPLeave NodeStep = "vip-leave"
+	// StepVIPLeaveLast is of the VIP\'s holder, where several control planes leave.
+	StepVIPLeaveLast NodeStep = "vip-leave-last"
 	StepCordon       NodeStep = "cordon"
+	StepDrain        NodeStep = "drain"
+	StepAnswers      NodeStep = "answers"
 	StepKubeadmReset NodeStep = "kubeadm-reset"
 	StepForget       NodeStep = "forget"
 	// StepForgetEndpoint is PlanReplace's, before Kubernetes 1.22.

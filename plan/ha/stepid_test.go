@@ -92,7 +92,7 @@ func TestStepIDs(t *testing.T) {
 			cfg.Manifests = []ha.Manifest{{Name: "net", Content: quorate.Public([]byte("kind: A\n"))}}
 			p, err := planFor(cfg)
 			look(c, p, err)
-			p, err = resetFor(cfg, ha.ResetConfig{Nodes: []string{"cp-2", "worker-1"}})
+			p, err = resetFor(cfg, ha.ResetConfig{Nodes: []string{"cp-2", "cp-3", "worker-1"}})
 			look(c, p, err)
 			p, err = resetFor(cfg, ha.ResetConfig{WholeCluster: true})
 			look(c, p, err)

@@ -36,6 +36,8 @@ type sweep struct {
 	plan   *plan.Plan
 	// sparse takes one call in so many: what comes before takes most of its time.
 	sparse int
+	// dead is a host that has no power, and gets none.
+	dead string
 	// quorate wants etcd to have quorum of its own list at every call.
 	quorate bool
 	calls   int
@@ -92,9 +94,18 @@ func bundleOf(t *testing.T, c quorate.Cluster) *pki.Bundle {
 }
 
 func (s sweep) inject(hosts *hatest.Cluster, f faketransport.Fault) {
-	for _, n := range s.cluster.Nodes {
+	for _, n := range swept(hosts) {
 		hosts.Host(n.Name).Inject(f)
 	}
+}
+
+// swept are the hosts of a sweep: three control planes and a worker, and one that comes later.
+func swept(hosts *hatest.Cluster) []quorate.Node {
+	nodes := hafixture.Three().Nodes
+	if later := spare("cp-4", quorate.ControlPlane); hosts.Has(later.Name) == nil {
+		nodes = append(nodes, later)
+	}
+	return nodes
 }
 
 // run takes one step after another, so that call k is the same every time.
@@ -106,7 +117,7 @@ func (s sweep) run(ctx context.Context, hosts *hatest.Cluster) (plan.Summary, er
 func stateOf(t *testing.T, hosts *hatest.Cluster) string {
 	t.Helper()
 	var b strings.Builder
-	for _, n := range hafixture.Three().Nodes {
+	for _, n := range swept(hosts) {
 		h := hosts.Host(n.Name)
 		for _, path := range h.Files() {
 			f, err := h.File(path)
@@ -141,7 +152,7 @@ var faults = map[string]fault{
 	// Likewise, and from then on no host lets the operator in.
 	"refused": func(hosts *hatest.Cluster, _ context.CancelFunc) faketransport.Fault {
 		return faketransport.Fault{Before: func(ctx context.Context, op faketransport.Op) error {
-			for _, n := range hafixture.Three().Nodes {
+			for _, n := range swept(hosts) {
 				hosts.Host(n.Name).Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Dial), Before: faketransport.Refuse})
 			}
 			if op.Kind == faketransport.Dial {
@@ -194,7 +205,7 @@ var faults = map[string]fault{
 
 // cutKubeadm finds the host whose kubeadm has not ended.
 func cutKubeadm(hosts *hatest.Cluster, cut func(host string) error) error {
-	for _, n := range hafixture.Three().Nodes {
+	for _, n := range swept(hosts) {
 		calls := hosts.Host(n.Name).Calls()
 		if len(calls) > 0 && !calls[len(calls)-1].Done && calls[len(calls)-1].Op.Kind == faketransport.Run &&
 			calls[len(calls)-1].Op.Argv[0] == "kubeadm" {
@@ -292,6 +303,34 @@ func TestCrashSweepOfAReset(t *testing.T) {
 	}
 }
 
+// TestCrashSweepOfAReplacement does the same with a dead control plane, the first one or another, that
+// another takes the place of: quorum is kept in between, whatever fails.
+func TestCrashSweepOfAReplacement(t *testing.T) {
+	t.Parallel()
+	for _, old := range []string{"cp-1", "cp-2"} {
+		if !tier.Sweep() && old == "cp-1" { // to which the other is like
+			continue
+		}
+		t.Run(old, func(t *testing.T) {
+			cfg, cp4 := sweepConfig(t), spare("cp-4", quorate.ControlPlane)
+			both := hafixture.Three()
+			both.AllowEvenControlPlanes, both.Nodes = true, append(both.Nodes, cp4)
+			cfg.Certs = bundleOf(t, both)
+			create, err := planFor(cfg)
+			require.NoError(t, err)
+			cfg.Cluster = instead(cfg.Cluster, old, cp4)
+			replace, err := replaceFor(cfg, ha.ReplaceConfig{Nodes: []ha.Replacement{{Old: old, New: "cp-4", Fenced: true}}})
+			require.NoError(t, err)
+			s := sweep{cluster: hafixture.Three(), before: create, plan: replace, dead: old, quorate: true, sparse: 8, drift: func(t *testing.T, hosts *hatest.Cluster) {
+				require.NoError(t, hosts.Add(cp4))
+				require.NoError(t, hosts.CutPower(old))
+				time.Sleep(time.Minute) // the cluster has noticed
+			}}.measure(t)
+			s.everyCall(t, 1)
+		})
+	}
+}
+
 // everyCall also cuts each of so many init and join of kubeadm half-way, whatever
 // their calls' numbers are, and wants it undone.
 func (s sweep) everyCall(t *testing.T, cuts int) {
@@ -354,8 +393,10 @@ func (s sweep) crashAt(t *testing.T, on func(faketransport.Op) bool, f fault) (r
 	s.inject(hosts, at)
 	_, first := s.run(ctx, hosts)
 
-	for _, n := range s.cluster.Nodes {
-		hosts.Host(n.Name).Heal()
+	for _, n := range swept(hosts) {
+		if n.Name != s.dead {
+			hosts.Host(n.Name).Heal()
+		}
 	}
 	_, err := s.run(t.Context(), hosts)
 	require.NoError(t, err, "the first run: %v", first)
@@ -363,7 +404,7 @@ func (s sweep) crashAt(t *testing.T, on func(faketransport.Op) bool, f fault) (r
 	again, err := s.run(t.Context(), hosts)
 	require.NoError(t, err)
 	require.False(t, again.Changed(), "the first run: %v", first)
-	for _, n := range s.cluster.Nodes {
+	for _, n := range swept(hosts) {
 		resets += len(commands(hosts, n.Name, "kubeadm reset"))
 	}
 	return resets

@@ -42,6 +42,8 @@ type Cluster struct {
 	holder string
 	// configMaps are kubeadm's, by name and key.
 	configMaps map[string]map[string]string
+	// pods that somebody runs, by NAMESPACE/NAME.
+	workloads map[string]*workload
 	// refused are texts that programs do not start with, see RefuseSetting.
 	refused map[string]refusal
 }
@@ -95,6 +97,7 @@ func New(description quorate.Cluster) (*Cluster, error) {
 		manifests: map[string]bool{},
 		tokens:    map[string]token{},
 		archives:  map[string][]string{},
+		workloads: map[string]*workload{},
 	}
 	for _, n := range c.c.Nodes {
 		if err := c.add(n); err != nil {

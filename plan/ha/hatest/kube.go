@@ -239,6 +239,10 @@ func (h *host) kubectl(in faketransport.Invocation, args []string) error {
 		return h.getNode(in, args[2])
 	case args[0] == "wait":
 		return nil
+	case strings.HasPrefix(line, "get pods --all-namespaces "):
+		return h.listPods(in, args)
+	case args[0] == "drain":
+		return h.drain(in, args)
 	case args[0] == "cordon":
 		if h.cluster.nodes[args[1]] == nil {
 			return fail(in, "Error from server (NotFound): nodes %q not found", args[1])

@@ -38,3 +38,20 @@ func FuzzReadCluster(f *testing.F) {
 		}
 	})
 }
+
+// Whatever an answer holds, each pod has one line and a name, and there is an end to them.
+func FuzzReadPods(f *testing.F) {
+	f.Add([]byte("shop\tweb-0\tRunning\tReplicaSet\t\nkube-system\tetcd\tRunning\tNode\tmirror\n"))
+	f.Add([]byte("a\tb\x1b[31m\tPending\t\t\n\t\t\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		pods := readPods(out)
+		if len(pods) > maxPods || len(pods) > strings.Count(string(out), "\n")+1 {
+			t.Fatalf("%d pods", len(pods))
+		}
+		for _, p := range pods {
+			if !strings.Contains(p.name, "/") || strings.ContainsAny(p.name, "\n\x1b") {
+				t.Fatalf("%q", p.name)
+			}
+		}
+	})
+}

@@ -56,6 +56,8 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	}
 	m, ok := j.find(list)
 	switch {
+	case plan.Transient(err): // it says nothing of the others: a member must not start as one of a new cluster
+		return nil, err
 	case err != nil && !joining:
 		return nil, nil // nobody to join; etcd-health says who does not answer
 	case err != nil:

@@ -53,15 +53,45 @@ func (t Turn) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	if err != nil || len(diff) == 0 || t.Last || !t.VIP.IsValid() {
 		return diff, err
 	}
-	out, err := h.Run(ctx, "ip", "-o", "addr", "show", "to", t.VIP.String())
-	if err != nil {
+	if held, err := holds(ctx, h, t.VIP); held || err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(string(out)) != "" {
-		h.Report("%s holds the VIP: it comes last", h.Name)
-		return nil, nil
+	return diff, nil
+}
+
+// holds reports whether a host has the VIP.
+func holds(ctx context.Context, h *plan.Host, vip netip.Addr) (bool, error) {
+	out, err := h.Run(ctx, "ip", "-o", "addr", "show", "to", vip.String())
+	if err != nil || strings.TrimSpace(string(out)) == "" {
+		return false, err
+	}
+	h.Report("%s holds the VIP: it comes last", h.Name)
+	return true, nil
+}
+
+// Unheld removes what it says from a host that does not hold the VIP: the holder's turn comes later.
+type Unheld struct {
+	plan.Remove
+	VIP netip.Addr
+}
+
+// Check finds nothing on the holder.
+func (u Unheld) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
+	diff, err := u.Remove.Check(ctx, h)
+	if err != nil || len(diff) == 0 {
+		return nil, err
+	}
+	if held, err := holds(ctx, h, u.VIP); held || err != nil {
+		return nil, err
 	}
 	return diff, nil
+}
+
+// Describe returns what is removed, and the VIP.
+func (u Unheld) Describe() plan.Description {
+	d := u.Remove.Describe()
+	d.Kind, d.Inputs = "quorate/remove-unheld", append(d.Inputs, plan.InputText(u.VIP.String()))
+	return d
 }
 
 // Apply does the work once the others are well. Its error is a *plan.HostError if they are not
