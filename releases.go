@@ -108,6 +108,15 @@ const (
 	ControlPlaneTaint
 	// RepositoriesChecked: kubeadm refuses image repositories that are none.
 	RepositoriesChecked
+	// BracketedRepositories: kubeadm takes image repositories whose host is an IPv6
+	// address.
+	BracketedRepositories
+	// CertificateKeysChecked: kubeadm refuses certificate keys that are none.
+	CertificateKeysChecked
+	// ArgNamesChecked: kubeadm refuses arguments without a name.
+	ArgNamesChecked
+	// PullPoliciesChecked: kubeadm refuses policies of pulling images that are none.
+	PullPoliciesChecked
 	// LaterEtcd: the last patch releases of the minor want a later etcd than the
 	// first.
 	LaterEtcd
@@ -183,7 +192,11 @@ var facts = [...]factRow{
 	ServiceRangesChecked:    {"ServiceRangesChecked", kubernetesMajor, 22, 0, "kubeadm: apis/kubeadm/validation, ValidateServiceSubnetSize"},
 	CRISocketURL:            {"CRISocketURL", kubernetesMajor, 24, 0, "kubeadm: constants_unix.go, DefaultDockerCRISocket and its followers"},
 	ControlPlaneTaint:       {"ControlPlaneTaint", kubernetesMajor, 24, 0, "kubeadm: constants.ControlPlaneTaint; KEP 2067"},
-	RepositoriesChecked:     {"RepositoriesChecked", kubernetesMajor, 25, 0, "kubeadm: apis/kubeadm/validation, ValidateImageRepository"},
+	RepositoriesChecked:     {"RepositoriesChecked", kubernetesMajor, 26, 0, "kubeadm: apis/kubeadm/validation, ValidateImageRepository"},
+	BracketedRepositories:   {"BracketedRepositories", kubernetesMajor, 29, 0, "github.com/distribution/reference, ReferenceRegexp; before, docker/distribution's"},
+	CertificateKeysChecked:  {"CertificateKeysChecked", kubernetesMajor, 29, 0, "kubeadm: apis/kubeadm/validation, ValidateCertificateKey"},
+	ArgNamesChecked:         {"ArgNamesChecked", kubernetesMajor, 29, 0, "kubeadm: apis/kubeadm/validation, ValidateExtraArgs"},
+	PullPoliciesChecked:     {"PullPoliciesChecked", kubernetesMajor, 30, 0, "kubeadm: apis/kubeadm/validation, ValidateImagePullPolicy"},
 	LaterEtcd:               {"LaterEtcd", kubernetesMajor, 31, 34, "kubeadm: constants.MinExternalEtcdVersion of the minor's last release"},
 	BridgeFilterChecked:     {"BridgeFilterChecked", kubernetesMajor, 0, 29, "kubeadm: preflight/checks_linux.go, bridgenf; kubernetes/kubernetes#123464"},
 	KeysP384:                {"KeysP384", kubernetesMajor, 34, 0, "kubeadm: apis/kubeadm/types.go, EncryptionAlgorithmECDSAP384"},

@@ -274,6 +274,9 @@ var argsCodec = valueCodec[Args]{
 		return anyList(a, func(arg Arg) any { return map[string]any{"name": arg.Name, "value": arg.Value} })
 	},
 	dec: func(v any) (Args, error) {
+		if args, ok := v.(Args); ok { // of a map, see asArgMap
+			return args, nil
+		}
 		items, ok := v.([]any)
 		if !ok {
 			return nil, misread("a list of names and values")
@@ -431,7 +434,8 @@ type conversion struct {
 var omitted = new(struct{})
 
 // asArgMap is the map of names and values of the versions before v1beta4, which
-// has a place for one argument of each name.
+// has a place for one argument of each name. Not every version refuses one without
+// a name, see argNames.
 var asArgMap = conversion{
 	partial: true,
 	to: func(v any, _ int) (any, string) {
@@ -451,13 +455,13 @@ var asArgMap = conversion{
 		if !ok {
 			return nil, misread("names with values")
 		}
-		out, errs := make([]any, 0, len(m)), []error(nil)
+		out, errs := make(Args, 0, len(m)), []error(nil)
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			value, ok := m[name].(string)
 			if !ok && m[name] != nil {
 				errs = append(errs, part("."+name, misread("text")))
 			}
-			out = append(out, map[string]any{"name": name, "value": value})
+			out = append(out, Arg{Name: name, Value: value})
 		}
 		return out, errors.Join(errs...)
 	},
@@ -500,12 +504,20 @@ var asWritable = conversion{
 		}), ""
 	},
 	from: func(v any) (any, error) {
-		return eachVolume(v, func(volume map[string]any) {
+		var errs []error
+		i := -1
+		out := eachVolume(v, func(volume map[string]any) {
+			i++
+			if on := volume["writable"]; on != nil {
+				_, err := boolCodec.dec(on)
+				errs = append(errs, part(fmt.Sprintf("[%d].writable", i), err))
+			}
 			if volume["writable"] != true {
 				volume["readOnly"] = true
 			}
 			delete(volume, "writable")
-		}), nil
+		})
+		return out, errors.Join(errs...)
 	},
 }
 
@@ -526,21 +538,24 @@ var asReadOnly = conversion{
 	},
 }
 
-// eachVolume changes copies of the objects in a list; what is none passes as it
-// is, and is refused by the form.
+// eachVolume changes copies of the objects in a list, null being an empty one; a
+// list with anything else in it passes as it is, and is refused by the codec.
 func eachVolume(v any, change func(map[string]any)) any {
-	items, ok := v.([]any)
-	if !ok {
-		return v
-	}
+	items, _ := v.([]any)
 	out := make([]any, len(items))
 	for i, item := range items {
-		out[i] = item
-		if volume, ok := item.(map[string]any); ok {
-			volume = maps.Clone(volume)
-			change(volume)
-			out[i] = volume
+		volume, ok := item.(map[string]any)
+		if !ok && item != nil {
+			return v
 		}
+		if volume = maps.Clone(volume); volume == nil {
+			volume = map[string]any{}
+		}
+		change(volume)
+		out[i] = volume
+	}
+	if items == nil {
+		return v
 	}
 	return out
 }

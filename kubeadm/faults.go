@@ -35,7 +35,7 @@ func (c Config) faults() quorate.Problems {
 	if c.Token.Len() > 0 && !tokenPattern.Match(c.Token.Bytes()) {
 		p.Refuse("token", "%s", tokenForm)
 	}
-	if c.CertificateKey.Len() > 0 && !certificateKeyTaken.Match(c.CertificateKey.Bytes()) {
+	if c.CertificateKey.Len() > 0 && c.Version.Has(quorate.CertificateKeysChecked) && !certificateKeyTaken.Match(c.CertificateKey.Bytes()) {
 		p.Refuse("certificateKey", "%s", certificateKeyForm)
 	}
 	if c.Join != nil {
@@ -124,6 +124,7 @@ func (c Config) unworkable() quorate.Problems {
 	if s := c.Registration.CRISocket; s != "" && !isPlace(s, c.Version, c.worker()) {
 		p.Refuse("registration.criSocket", "%q: want a socket, as in unix:///run/containerd/containerd.sock", s)
 	}
+	c.Registration.checkPullPolicy(&p)
 	// Others of loopback's network pass: programs describe hosts of one machine by them, and
 	// simulate kubeadm, as examples/quickstart does. No host of its own has one.
 	if c.APIServer != nil && slices.Contains([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, c.APIServer.Address.Unmap()) {
@@ -152,6 +153,7 @@ func (c Config) unworkable() quorate.Problems {
 		} {
 			checkEnv(&p, env.at, env.of)
 		}
+		c.Init.checkRepositories(&p, c.Version)
 	}
 	return p
 }
@@ -188,9 +190,9 @@ func (r Registration) faults(p *quorate.Problems, v quorate.Version, worker bool
 	if r.CRISocket != "" && !isSocket(r.CRISocket, v, worker) {
 		p.Refuse(at+".criSocket", "%q: want a socket, as in unix:///run/containerd/containerd.sock", r.CRISocket)
 	}
-	argNames(p, at+".kubeletArgs", r.KubeletArgs)
-	if r.ImagePullPolicy != "" {
-		oneOf(p, at+".imagePullPolicy", r.ImagePullPolicy, "Always", "IfNotPresent", "Never")
+	argNames(p, at+".kubeletArgs", r.KubeletArgs, v)
+	if v.Has(quorate.PullPoliciesChecked) {
+		r.checkPullPolicy(p)
 	}
 }
 
@@ -281,8 +283,13 @@ func (j *Join) faults(p *quorate.Problems, c Config) {
 var (
 	groupPattern        = regexp.MustCompile(`\Asystem:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]\z`)
 	subdomainPattern    = regexp.MustCompile(`\A[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\z`)
-	repositoryPattern   = regexp.MustCompile(`\A([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[A-Fa-f0-9:]+\])(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\z`)
+	repositoryPattern   = regexp.MustCompile(`\A((` + repositoryHost + `)(:[0-9]+)?|` + repositoryPart + `)(/` + repositoryPart + `)*\z`)
 	certificateKeyTaken = regexp.MustCompile(`\A[0-9A-Fa-f]{64}\z`)
+)
+
+const (
+	repositoryHost = `[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[A-Fa-f0-9:]+\]`
+	repositoryPart = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 )
 
 func isSubdomain(s string) bool { return len(s) <= 253 && subdomainPattern.MatchString(s) }
@@ -298,12 +305,8 @@ func (i Init) faults(p *quorate.Problems, v quorate.Version) {
 	if i.CertificatesDir != "" && !path.IsAbs(i.CertificatesDir) {
 		p.Refuse("init.certificatesDir", "%q: want an absolute path", i.CertificatesDir)
 	}
-	for _, r := range []struct{ at, repository string }{
-		{"init.imageRepository", i.ImageRepository}, {"init.dns.imageRepository", i.DNS.ImageRepository}, {"init.localEtcd.imageRepository", i.LocalEtcd.ImageRepository},
-	} {
-		if r.repository != "" && v.Has(quorate.RepositoriesChecked) && !repositoryPattern.MatchString(r.repository) {
-			p.Refuse(r.at, "%q: want an image repository, as in registry.example.org/kubernetes", r.repository)
-		}
+	if v.Has(quorate.RepositoriesChecked) {
+		i.checkRepositories(p, v)
 	}
 	if i.EncryptionAlgorithm != "" {
 		algorithms := []string{"RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256"}
@@ -317,11 +320,28 @@ func (i Init) faults(p *quorate.Problems, v quorate.Version) {
 		at string
 		of Component
 	}{{"init.apiServer", i.APIServer}, {"init.controllerManager", i.ControllerManager}, {"init.scheduler", i.Scheduler}} {
-		argNames(p, component.at+".args", component.of.Args)
+		argNames(p, component.at+".args", component.of.Args, v)
 	}
-	argNames(p, "init.localEtcd.args", i.LocalEtcd.Args)
+	argNames(p, "init.localEtcd.args", i.LocalEtcd.Args, v)
 	checkComponentConfig(p, "init.kubelet", i.Kubelet, kubeletSchema, v, faults)
 	checkComponentConfig(p, "init.kubeProxy", i.KubeProxy, kubeProxySchema, v, faults)
+}
+
+func (i Init) checkRepositories(p *quorate.Problems, v quorate.Version) {
+	for _, r := range []struct{ at, repository string }{
+		{"init.imageRepository", i.ImageRepository}, {"init.dns.imageRepository", i.DNS.ImageRepository}, {"init.localEtcd.imageRepository", i.LocalEtcd.ImageRepository},
+	} {
+		bracketed := strings.HasPrefix(r.repository, "[") && !v.Has(quorate.BracketedRepositories)
+		if r.repository != "" && (bracketed || !repositoryPattern.MatchString(r.repository)) {
+			p.Refuse(r.at, "%q: want an image repository, as in registry.example.org/kubernetes", r.repository)
+		}
+	}
+}
+
+func (r Registration) checkPullPolicy(p *quorate.Problems) {
+	if r.ImagePullPolicy != "" {
+		oneOf(p, "registration.imagePullPolicy", r.ImagePullPolicy, "Always", "IfNotPresent", "Never")
+	}
 }
 
 func (i Init) tokenFaults(p *quorate.Problems) {
@@ -504,7 +524,10 @@ func checkRanges(p *quorate.Problems, at string, ranges []netip.Prefix, v quorat
 	}
 }
 
-func argNames(p *quorate.Problems, at string, args Args) {
+func argNames(p *quorate.Problems, at string, args Args, v quorate.Version) {
+	if !v.Has(quorate.ArgNamesChecked) {
+		return
+	}
 	for i, arg := range args {
 		if arg.Name == "" {
 			p.Refuse(fmt.Sprintf("%s[%d].name", at, i), "an argument without a name")

@@ -469,6 +469,7 @@ func (r *reader) after(c *Config) {
 	if c.Init == nil || master == nil || master.api != v1alpha1 {
 		return
 	}
+	r.idleEtcd(c, master)
 	if c.Init.Endpoint != "" && c.APIServer.Port != 0 {
 		c.Init.Endpoint = net.JoinHostPort(c.Init.Endpoint, strconv.Itoa(c.APIServer.Port))
 	}
@@ -486,6 +487,27 @@ func (r *reader) after(c *Config) {
 		c.Init.ControllerManager.Args = c.Init.ControllerManager.Args.With(arg, provider)
 		c.Registration.KubeletArgs = c.Registration.KubeletArgs.With(arg, provider)
 	}
+}
+
+// idleEtcd drops what v1alpha1 has beside an external etcd's endpoints for one that
+// kubeadm runs itself: it makes no use of it, and fills in the directory.
+func (r *reader) idleEtcd(c *Config, master *sourceDoc) {
+	if c.Init.Etcd == nil {
+		return
+	}
+	l := &c.Init.LocalEtcd
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"dataDir", l.DataDir != "" && l.DataDir != hostpath.StackedEtcdData}, {"image", l.Image != ""}, {"extraArgs", len(l.Args) > 0},
+		{"serverCertSANs", len(l.ServerCertSANs) > 0}, {"peerCertSANs", len(l.PeerCertSANs) > 0},
+	} {
+		if f.set {
+			r.warn(master, "etcd."+f.name, "is without effect beside etcd.endpoints: it is left out")
+		}
+	}
+	*l = LocalEtcd{}
 }
 
 // oldTokens reads the tokens of the versions up to v1alpha3, where one is for
