@@ -11,9 +11,10 @@ import (
 type ExitError struct {
 	Host string
 	Argv []string
-	// Code is the exit status, or -1 when a signal ended the command.
+	// Code is the exit status, or -1 when a signal ended the command and Signal is known. Over
+	// SSH and sudo it is what the host's shell reports: 128 and the signal's number.
 	Code int
-	// Signal is its name without SIG ("KILL"), empty when it exited.
+	// Signal is its name without SIG ("KILL"), empty when it exited or only Code is known.
 	Signal string
 	// Stderr is the end of the standard error, at most StderrLimit bytes.
 	Stderr string

@@ -3,6 +3,7 @@ package ssh_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -168,6 +169,8 @@ func TestBrokenServers(t *testing.T) {
 		sshtest.CommandSilent:    as[*transport.NotStartedError]("within 1m"),
 		sshtest.CommandReplaced:  as[*transport.NotStartedError]("exit status 0", "as you wish"),
 		sshtest.CommandMerged:    as[*transport.UnknownExitError]("one of its streams"),
+		sshtest.CommandCut:       as[*transport.UnknownExitError]("own status did not come"),
+		sshtest.StatusReplaced:   func(t *testing.T, err error) { require.NoError(t, err) }, // true's own
 		sshtest.FloodBefore:      as[*transport.NotStartedError]("64 KiB"),
 		sshtest.FloodOfOutput:    func(t *testing.T, err error) { require.ErrorIs(t, err, transport.ErrTooLarge) },
 		sshtest.ExitMissing:      as[*transport.UnknownExitError]("without an exit status"),
@@ -223,6 +226,26 @@ func TestFloodAndCtx(t *testing.T) {
 	as[*transport.StillRunningError]("may still run")(t, err)
 }
 
+// A command's own status counts, and not what a gateway reports in its place.
+func TestReplacedStatus(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tr, _ := inMemory(t, sshtest.Config{Fault: sshtest.StatusReplaced}, nil)
+		conn, err := tr.Dial(t.Context(), "host")
+		require.NoError(t, err)
+		for _, code := range []int{0, 1, 7} {
+			err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", fmt.Sprintf("echo problem >&2; exit %d", code)}})
+			if code == 0 {
+				require.NoError(t, err)
+				continue
+			}
+			var exit *transport.ExitError
+			require.ErrorAs(t, err, &exit)
+			require.Equal(t, code, exit.Code)
+			require.Equal(t, "problem\n", exit.Stderr)
+		}
+	})
+}
+
 // after discards, and calls a function once so much has come.
 type after struct {
 	limit int
@@ -244,7 +267,7 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 // harmless are the faults with which commands run all the same.
-var harmless = []sshtest.Fault{sshtest.RekeyEndless, sshtest.GlobalFlood, sshtest.ChannelFlood, sshtest.RequestFlood}
+var harmless = []sshtest.Fault{sshtest.RekeyEndless, sshtest.GlobalFlood, sshtest.ChannelFlood, sshtest.RequestFlood, sshtest.StatusReplaced}
 
 // A ctx that ends cuts each of these waits short.
 func TestBrokenServersAndCtx(t *testing.T) {

@@ -98,7 +98,7 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 // stopped ends the command and returns err, or if the command may still run, its cause with that.
 func (c *conn) stopped(e *execution, cause, err error) error {
 	if why := e.stop(c.grace); why != nil {
-		return &transport.StillRunningError{Host: c.host, Argv: e.cmd.Argv, Group: e.frame.PID(), Err: cause, Why: why}
+		return &transport.StillRunningError{Host: c.host, Argv: e.cmd.Argv, Group: e.frame.Group(), Err: cause, Why: why}
 	}
 	return err
 }
@@ -126,6 +126,9 @@ func (c *conn) notStarted(e *execution, end exit, err error) error {
 	}
 	return &transport.NotStartedError{Host: c.host, Argv: e.cmd.Argv, Code: code, Signal: end.signal, Said: e.frame.Said(transport.StderrLimit), Err: err}
 }
+
+// errNoStatus reports success that only the host claims.
+var errNoStatus = errors.New("the host reports success, and the command's own status did not come: a forced command or a gateway replaces it")
 
 const refusedAdvice = "the host grants no session: see MaxSessions and the user's rights in its sshd_config, and set Config.Sessions to less than MaxSessions"
 
@@ -163,6 +166,14 @@ func (c *conn) result(e *execution, end exit, err error) error {
 		return c.notStarted(e, end, delivery)
 	case !end.known:
 		return &transport.UnknownExitError{Host: c.host, Argv: e.cmd.Argv, Stderr: e.tail.String(), Err: end.err}
+	}
+	// The command's own word counts. Where its shell was killed there is none.
+	if code, own := e.frame.Status(); own {
+		end = exit{known: true, code: code}
+	} else if end.code == 0 && delivery == nil {
+		return &transport.UnknownExitError{Host: c.host, Argv: e.cmd.Argv, Stderr: e.tail.String(), Err: errNoStatus}
+	}
+	switch {
 	case end.code != 0:
 		return &transport.ExitError{Host: c.host, Argv: e.cmd.Argv, Code: end.code, Signal: end.signal, Stderr: e.tail.String()}
 	case delivery != nil:

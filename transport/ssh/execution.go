@@ -46,7 +46,7 @@ func newExecution(c *client, cmd transport.Cmd) (*execution, error) {
 	e := &execution{
 		client: c, cmd: cmd, tail: stream.NewTail(transport.StderrLimit),
 		stdout: stream.NewGate(cmd.Stdout), stderr: stream.NewGate(cmd.Stderr),
-		stopped: make(chan struct{}), abandoned: make(chan struct{}), failed: make(chan error, 3), over: make(chan struct{}),
+		stopped: make(chan struct{}), abandoned: make(chan struct{}), failed: make(chan error, 4), over: make(chan struct{}),
 	}
 	if e.line, err = frame.Line(frame.Script(mark, cmd.Argv)); err != nil {
 		return nil, err
@@ -99,6 +99,9 @@ func (e *execution) do() (exit, error) {
 	}
 	<-s.ended
 	outputs.Wait()
+	if err := e.frame.Finish(); err != nil {
+		e.failed <- err
+	}
 	return s.result(), nil
 }
 
@@ -210,7 +213,7 @@ func (e *execution) stop(grace time.Duration) error {
 func (e *execution) stoppedError() error {
 	if e.session.result().known {
 		// What it left behind in its process group goes too.
-		if e.frame.PID() > 1 {
+		if e.frame.Group() > 1 {
 			e.client.spawn(func() { _ = e.kill(context.Background(), "KILL") })
 		}
 		return nil
@@ -224,7 +227,7 @@ func (e *execution) stoppedError() error {
 		return e.missed
 	case e.session.hasEnded():
 		return errors.New("the host closed its session and did not say that it ended")
-	case e.frame.PID() == 0:
+	case e.frame.Group() == 0:
 		return errors.New("the host has not reported its start; if it still starts, it is ended")
 	}
 	return errors.New("it has not ended after SIGKILL")
@@ -248,7 +251,7 @@ func (e *execution) signal(ctx context.Context, signal string) {
 			return
 		}
 	}
-	if e.frame.PID() <= 1 {
+	if e.frame.Group() <= 1 {
 		return
 	}
 	err := e.kill(ctx, signal)
@@ -261,7 +264,7 @@ func (e *execution) signal(ctx context.Context, signal string) {
 }
 
 func (e *execution) kill(ctx context.Context, signal string) error {
-	return e.client.killer.send(ctx, &kill{signal: signal, group: e.frame.PID(), with: e.cmd.Kill})
+	return e.client.killer.send(ctx, &kill{signal: signal, group: e.frame.Group(), with: e.cmd.Kill})
 }
 
 // reap goes on after Run has given up: it ends a command that the host starts

@@ -93,10 +93,55 @@ func TestUnknownQuestion(t *testing.T) {
 func TestEchoAfterTheStart(t *testing.T) {
 	var calls atomic.Int32
 	conn := through(t, asks+`IFS= read -r typed; shift; "$@"; echo "$typed" >&2; exit 4`, sudo.Config{Password: password(sudoPassword, &calls)})
-	err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"true"}})
+	err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", "exit 4"}})
 	var exit *transport.ExitError
 	if !errors.As(err, &exit) || exit.Code != 4 || strings.Contains(fmt.Sprintf("%v %#v", err, exit), "MARKER") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The command's own status counts, whatever runs in sudo's place makes of it; where the
+// command's did not come, success is not believed.
+func TestReplacedStatus(t *testing.T) {
+	const words = `while [ "$1" != -- ]; do shift; done; shift; `
+	for name, c := range map[string]struct {
+		script  string
+		own     bool
+		unknown bool
+	}{
+		"pipe":        {words + `"$@" | cat`, true, false},
+		"exit 0":      {words + `"$@"; exit 0`, true, false},
+		"exit 1":      {words + `"$@"; exit 1`, true, false},
+		"signal":      {words + `"$@"; kill -KILL $$`, true, false},
+		"no end":      {words + `"$@" 2>&1 >&3 3>&- | sed 's/\[\/.*//' >&2`, false, true},
+		"no end, 0":   {words + `"$@" 2>"$0.said"; sed 's/\[\/.*//' "$0.said" >&2`, false, true},
+		"no end, 1":   {words + `"$@" 2>"$0.said"; sed 's/\[\/.*//' "$0.said" >&2; exit 9`, false, false},
+		"both as one": {words + `"$@" 2>&1`, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := through(t, "exec 3>&1\n"+c.script, sudo.Config{})
+			for _, code := range []int{0, 7} {
+				err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", fmt.Sprintf("echo problem >&2; exit %d", code)}})
+				var exit *transport.ExitError
+				var unknown *transport.UnknownExitError
+				switch {
+				case c.own && code == 0:
+					if err != nil {
+						t.Error(err)
+					}
+				case c.own:
+					if !errors.As(err, &exit) || exit.Code != code || exit.Signal != "" || exit.Stderr != "problem\n" {
+						t.Errorf("status %d: %v", code, err)
+					}
+				case c.unknown:
+					if !errors.As(err, &unknown) || unknown.Stderr != "problem\n" {
+						t.Errorf("status %d: %v", code, err)
+					}
+				case err == nil:
+					t.Errorf("status %d: no error", code)
+				}
+			}
+		})
 	}
 }
 

@@ -285,15 +285,19 @@ func (c *conn) Run(ctx context.Context, cmd transport.Cmd) error {
 	outer.Argv = c.argv(prompt, mark, cmd.Argv)
 	outer.Stdin, outer.Stdout, outer.Stderr = in, stream.Watch(f.Stdout, g.fail), g
 	outer.Kill = func(signal string, group int) transport.Cmd { return c.kill(cmd.Kill, signal, group) }
-	err = c.result(cmd, f, g, in, tail, c.conn.Run(inner, outer))
+	err = c.conn.Run(inner, outer)
+	if cut := f.Finish(); err == nil {
+		err = cut
+	}
+	err = c.result(cmd, f, g, in, tail, err)
 	var refused *Error
 	in.end(f.HasBegun(), errors.As(err, &refused) && refused.Reason == WrongPassword)
 	return err
 }
 
-// argv calls sudo for a command that opens its frame.
+// argv calls sudo for a command that has a frame of its own.
 func (c *conn) argv(prompt, mark string, argv []string) []string {
-	inner := "locale=$1\nshift\n" + admittedScript + frame.Announce("$0")
+	inner := "locale=$1\nshift\n" + admittedScript + frame.Framed("$0")
 	call := callScript + "exec sudo" + frame.Words(c.flags(prompt)) + " -- sh -c " + frame.Quote(inner) + ` "$0" "$locale" "$@"` + "\n"
 	return append([]string{"sh", "-c", call, mark}, argv...)
 }
@@ -326,6 +330,9 @@ func (c *conn) kill(inner func(string, int) transport.Cmd, signal string, group 
 	return cmd
 }
 
+// errNoStatus reports success that only what is called sudo claims.
+var errNoStatus = errors.New("sudo reports success, and the command's own status did not come")
+
 // result separates sudo's own failures from the command's, which is reported as if
 // there were no sudo.
 func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tail *stream.Tail, err error) error {
@@ -337,9 +344,20 @@ func (c *conn) result(cmd transport.Cmd, f *frame.Frame, g *gate, in *input, tai
 	}
 	var exit *transport.ExitError
 	isExit := errors.As(err, &exit)
+	code, ended := f.Status()
 	switch {
-	case f.HasBegun() && isExit:
-		own := *exit
+	case f.HasBegun() && (err == nil || isExit) && ended && code == 0:
+		return nil
+	case f.HasBegun() && err == nil && !ended:
+		return &transport.UnknownExitError{Host: c.host, Argv: cmd.Argv, Stderr: c.known.redacted(tail.String()), Err: errNoStatus}
+	case f.HasBegun() && (err == nil || isExit):
+		own := transport.ExitError{Host: c.host}
+		if isExit {
+			own = *exit
+		}
+		if ended { // what sudo, or what is called so, makes of it counts less
+			own.Code, own.Signal = code, ""
+		}
 		own.Argv, own.Stderr = cmd.Argv, c.known.redacted(tail.String())
 		if own.Code == 127 && own.Advice == "" {
 			own.Advice = "sudo looks for programs in the secure_path of the host's sudoers, which often lacks /usr/local/bin"

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/quorate-dev/quorate/transport/internal/frame"
 )
 
 // gate takes sudo's prompts out of standard error on its way to the command's
@@ -50,7 +52,7 @@ func (g *gate) Write(p []byte) (int, error) {
 		}
 	}
 	if !g.begun() {
-		n := beginning(text, g.prompt)
+		n := frame.Beginning(text, g.prompt)
 		text, g.held = text[:len(text)-n], bytes.Clone(text[len(text)-n:])
 	}
 	g.pass(text)
@@ -69,16 +71,6 @@ func (g *gate) pass(text []byte) {
 	if _, g.err = g.to.Write(text); g.err != nil {
 		g.failed()
 	}
-}
-
-// beginning is the length of the longest beginning of prompt at the end of text.
-func beginning(text, prompt []byte) int {
-	for n := min(len(text), len(prompt)-1); n > 0; n-- {
-		if bytes.HasSuffix(text, prompt[:n]) {
-			return n
-		}
-	}
-	return 0
 }
 
 // fail ends the command for what the other stream failed with, unless this one has

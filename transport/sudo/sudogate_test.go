@@ -30,8 +30,11 @@ func TestGatePromptsInPieces(t *testing.T) {
 			}
 			rest = rest[n:]
 		}
-		if got.String() != body || g.prompts() != prompts || f.PID() != 7 {
-			t.Fatalf("got %q, %d prompts, process %d", got.String(), g.prompts(), f.PID())
+		if err := f.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != body || g.prompts() != prompts || f.Group() != 7 {
+			t.Fatalf("got %q, %d prompts, process %d", got.String(), g.prompts(), f.Group())
 		}
 	})
 }

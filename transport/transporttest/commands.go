@@ -91,7 +91,7 @@ func commands(t *testing.T, h Harness) {
 	})
 
 	t.Run("exit status", func(t *testing.T) {
-		for _, code := range []int{1, 2, 126, 127, 255} {
+		for _, code := range []int{1, 2, 126, 127, 128 + 9, 255} {
 			argv := []string{"sh", "-c", fmt.Sprintf("echo out; echo why >&2; exit %d", code)}
 			r := run(t, conn, "", argv...)
 			var exit *transport.ExitError

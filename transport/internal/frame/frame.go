@@ -1,7 +1,8 @@
 // Package frame separates a command's output from everything else that a host may
 // print on the way to it: the greetings of login shells, the sentence of a
 // nologin, the answer of a forced command, sudo's lecture. A command that has not
-// begun its frame has not run, whatever status the host reports.
+// begun its frame has not run, whatever status the host reports; one that has run says
+// itself with which status it ended, since a gateway may put its own in that place.
 package frame
 
 import (
@@ -12,13 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-//go:embed scripts/announce.sh
-var announceScript string
+//go:embed scripts/framed.sh
+var framedScript string
 
 // NewMark returns a word that nobody can guess; r nil means crypto/rand.
 func NewMark(r io.Reader) (string, error) {
@@ -32,15 +34,22 @@ func NewMark(r io.Reader) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// Script is POSIX shell that opens the frame and becomes the command.
+// Script is POSIX shell that runs the command in a frame and exits with its status.
 func Script(mark string, argv []string) string {
-	return "set --" + Words(argv) + "\n" + Announce(mark)
+	return "set --" + Words(argv) + "\n" + Framed(mark)
 }
 
-// Announce is POSIX shell that opens the frame of the mark, which may be a
-// parameter such as $0, and becomes the command "$@".
-func Announce(mark string) string {
-	return "mark=" + mark + "\n" + announceScript
+// Framed is POSIX shell that runs the command "$@" in the frame of the mark, which may be
+// a parameter such as $0, and exits with its status.
+func Framed(mark string) string {
+	var b strings.Builder
+	b.WriteString("mark=" + mark + "\n")
+	for line := range strings.Lines(framedScript) {
+		if !strings.HasPrefix(line, "#") { // it travels with every command
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // Limit is how much a stream may hold before the frame opens. A host that
@@ -63,20 +72,40 @@ type Frame struct {
 func New(mark string, stdout, stderr io.Writer) *Frame {
 	f := &Frame{begun: make(chan struct{})}
 	f.Stdout = &Stream{to: stdout, begin: []byte("[" + mark + "]")}
-	f.Stderr = &Stream{to: stderr, begin: []byte("[" + mark + " "), end: ']', opened: func() { f.once.Do(func() { close(f.begun) }) }}
+	f.Stderr = &Stream{
+		to: stderr, begin: []byte("[" + mark + " "), numbered: true, end: []byte("[/" + mark + " "),
+		opened: func() { f.once.Do(func() { close(f.begun) }) },
+	}
 	return f
 }
 
-// Begun is closed once the process ID is known: the process that becomes the
-// command is there, and its standard input is read by nobody else.
+// Begun is closed once the process group is known: the command is about to start, and its
+// standard input is read by nobody else.
 func (f *Frame) Begun() <-chan struct{} { return f.begun }
 
 // HasBegun reports whether both streams have begun, so that what the host
 // answered is the command's.
 func (f *Frame) HasBegun() bool { return f.Stdout.HasBegun() && f.Stderr.HasBegun() }
 
-// PID is the command's process ID on the host, 0 while it is not known.
-func (f *Frame) PID() int { return f.Stderr.number() }
+// Group is the command's process group on the host, 0 while it is not known.
+func (f *Frame) Group() int {
+	f.Stderr.mu.Lock()
+	defer f.Stderr.mu.Unlock()
+	return f.Stderr.group
+}
+
+// Status is the exit status that the command's shell has reported: 128 and the signal's
+// number where a signal ended it. known is false where none has come, as of a shell
+// that was killed itself.
+func (f *Frame) Status() (code int, known bool) {
+	f.Stderr.mu.Lock()
+	defer f.Stderr.mu.Unlock()
+	return f.Stderr.status, f.Stderr.ended
+}
+
+// Finish passes on what was held back as the possible beginning of a status. It is called
+// when both streams have ended.
+func (f *Frame) Finish() error { return f.Stderr.finish() }
 
 // Said is the end of what the host printed before the frame, standard error
 // first, at most limit bytes of each.
@@ -90,29 +119,33 @@ func (f *Frame) Said(limit int) string {
 	return strings.Join(all, "\n")
 }
 
-// Stream passes on what is written to it from the frame's beginning on. It is
-// safe for concurrent use.
+// Stream passes on what is written to it from the frame's beginning on, without the status at its
+// end. It is safe for concurrent use.
 type Stream struct {
-	to     io.Writer
-	begin  []byte
-	end    byte // of the number after begin; 0 without one
-	opened func()
+	to       io.Writer
+	begin    []byte
+	numbered bool   // a process group follows begin
+	end      []byte // what precedes the status; nil without one
+	opened   func()
 
 	mu     sync.Mutex
 	before []byte
 	open   bool
-	value  int
+	group  int
+	held   []byte // what may be the beginning of the status
+	ended  bool
+	status int
 }
 
-// digits is the most that a process ID has.
-const digits = 10
+// digits is the most that a process group has; a status has statusDigits.
+const digits, statusDigits = 10, 3
 
 // Write passes p on, or looks for the beginning in it.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open {
-		return s.pass(p)
+		return written(p, s.within(p))
 	}
 	from := max(0, len(s.before)-len(s.begin)-digits-1)
 	s.before = append(s.before, p...)
@@ -130,10 +163,12 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if s.opened != nil {
 		s.opened()
 	}
-	if len(rest) > 0 {
-		if _, err := s.pass(rest); err != nil {
-			return 0, err
-		}
+	return written(p, s.within(rest))
+}
+
+func written(p []byte, err error) (int, error) {
+	if err != nil {
+		return 0, err
 	}
 	return len(p), nil
 }
@@ -146,16 +181,16 @@ func (s *Stream) cut(from int) (rest []byte, found bool, err error) {
 	}
 	i += from
 	rest = s.before[i+len(s.begin):]
-	if s.end != 0 {
-		number, after, whole := bytes.Cut(rest, []byte{s.end})
+	if s.numbered {
+		number, after, whole := bytes.Cut(rest, []byte{']'})
 		if !whole && len(number) <= digits {
 			return nil, false, nil
 		}
 		value, err := strconv.ParseUint(string(number), 10, 31)
 		if err != nil || value == 0 {
-			return nil, false, errors.New("the process ID of the command cannot be read")
+			return nil, false, errors.New("the process group of the command cannot be read")
 		}
-		s.value = int(value)
+		s.group = int(value)
 		rest = after
 	}
 	rest = bytes.Clone(rest)
@@ -163,11 +198,58 @@ func (s *Stream) cut(from int) (rest []byte, found bool, err error) {
 	return rest, true, nil
 }
 
-func (s *Stream) pass(p []byte) (int, error) {
-	if s.to == nil {
-		return len(p), nil
+// within passes on what the command prints, and takes its status out.
+func (s *Stream) within(p []byte) error {
+	if s.end == nil || s.ended {
+		return s.pass(p)
 	}
-	return s.to.Write(p)
+	text := p
+	if len(s.held) > 0 {
+		text = slices.Concat(s.held, p)
+		s.held = nil
+	}
+	i := bytes.Index(text, s.end)
+	if i < 0 {
+		i = len(text) - Beginning(text, s.end)
+	}
+	text, after := text[:i], text[i:]
+	if number, rest, whole := bytes.Cut(after[min(len(s.end), len(after)):], []byte{']'}); whole || len(number) > statusDigits {
+		status, err := strconv.ParseUint(string(number), 10, 8)
+		if !whole || err != nil {
+			return errors.Join(s.pass(text), errors.New("the exit status of the command cannot be read"))
+		}
+		s.status, s.ended = int(status), true
+		text, after = slices.Concat(text, rest), nil
+	}
+	s.held = bytes.Clone(after)
+	return s.pass(text)
+}
+
+// Beginning is the length of the longest beginning of word at the end of text, other than
+// all of it.
+func Beginning(text, word []byte) int {
+	for n := min(len(text), len(word)-1); n > 0; n-- {
+		if bytes.HasSuffix(text, word[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+func (s *Stream) finish() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.held
+	s.held = nil
+	return s.pass(held)
+}
+
+func (s *Stream) pass(p []byte) error {
+	if s.to == nil || len(p) == 0 {
+		return nil
+	}
+	_, err := s.to.Write(p)
+	return err
 }
 
 // HasBegun reports whether the frame has begun on this stream.
@@ -175,12 +257,6 @@ func (s *Stream) HasBegun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open
-}
-
-func (s *Stream) number() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.value
 }
 
 func (s *Stream) said(limit int) string {

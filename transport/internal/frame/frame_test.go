@@ -1,13 +1,17 @@
+//go:build unix
+
 package frame
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -22,7 +26,7 @@ var shells = [][]string{
 }
 
 // required fail the test in CI where they are not installed.
-var required = []string{"dash", "bash", "busybox", "fish", "tcsh", "bsd-csh"}
+var required = []string{"dash", "bash", "busybox", "fish", "tcsh", "bsd-csh", "zsh"}
 
 // through runs a line as sshd does: as the argument of a login shell's -c.
 func through(t testing.TB, shell []string, line string) (stdout, stderr string, pid int) {
@@ -31,6 +35,7 @@ func through(t testing.TB, shell []string, line string) (stdout, stderr string, 
 	cmd := exec.Command(argv[0], argv[1:]...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a session of sshd's has
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -58,7 +63,7 @@ func everyByte() string {
 }
 
 // Every login shell hands over exactly the words, runs none of them, and starts
-// the command in the process that it announces.
+// the command in the process group that it announces.
 func TestLoginShells(t *testing.T) {
 	argv := []string{
 		"printf", `%s\0`, everyByte(), "", " ", "it's \"both\"", `\`, `\\`, `\'`, `false \`, "!", "!!", "!ls", "a!b", "line\nbreak", "\n", "trail\n",
@@ -84,8 +89,9 @@ func TestLoginShells(t *testing.T) {
 			if _, err := f.Stderr.Write([]byte(stderr)); err != nil {
 				t.Fatal(err)
 			}
-			if !f.HasBegun() || f.PID() != pid || out.String() != want || problems.Len() > 0 {
-				t.Errorf("begun %v, process %d of %d\nstdout %q\nwant   %q\nstderr %q\nsaid   %q", f.HasBegun(), f.PID(), pid, out.String(), want, stderr, f.Said(1000))
+			status, ended := f.Status()
+			if !f.HasBegun() || f.Group() != pid || out.String() != want || problems.Len() > 0 || status != 0 || !ended {
+				t.Errorf("begun %v, process group %d of %d\nstdout %q\nwant   %q\nstderr %q\nsaid   %q", f.HasBegun(), f.Group(), pid, out.String(), want, stderr, f.Said(1000))
 			}
 		})
 	}
@@ -107,11 +113,20 @@ func TestLineTooLong(t *testing.T) {
 // and exactly what comes after it is passed on.
 func TestStreamCuts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		before, body := rapid.String().Draw(t, "before"), rapid.String().Draw(t, "body")
+		before, body := rapid.String().Draw(t, "before"), rapid.StringMatching(`[a\[/m 1]*`).Draw(t, "body")
+		if strings.Contains(body, "[/m ") {
+			t.Skip("nobody can guess the mark")
+		}
 		pid := rapid.IntRange(1, 1<<22).Draw(t, "pid")
+		// What a daemon that the command left behind prints comes after the status.
+		status, after := rapid.IntRange(-1, 255).Draw(t, "status"), rapid.SampledFrom([]string{"", "x", "[/m 7]", "[/m"}).Draw(t, "after")
+		end := fmt.Sprintf("[/m %d]%s", status, after)
+		if status < 0 {
+			end, after = "", ""
+		}
 		var stdout, stderr bytes.Buffer
 		f := New("m", &stdout, &stderr)
-		for stream, text := range map[*Stream]string{f.Stdout: before + "[m]" + body, f.Stderr: before + "[m " + strconv.Itoa(pid) + "]" + body} {
+		for stream, text := range map[*Stream]string{f.Stdout: before + "[m]" + body, f.Stderr: before + "[m " + strconv.Itoa(pid) + "]" + body + end} {
 			for len(text) > 0 {
 				n := rapid.IntRange(1, len(text)).Draw(t, "n")
 				if w, err := stream.Write([]byte(text[:n])); err != nil || w != n {
@@ -120,8 +135,14 @@ func TestStreamCuts(t *testing.T) {
 				text = text[n:]
 			}
 		}
-		if stdout.String() != body || stderr.String() != body || f.PID() != pid || !f.HasBegun() {
-			t.Fatalf("%q, %q, %d", stdout.String(), stderr.String(), f.PID())
+		if err := f.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if stdout.String() != body || stderr.String() != body+after || f.Group() != pid || !f.HasBegun() {
+			t.Fatalf("%q, %q, %d", stdout.String(), stderr.String(), f.Group())
+		}
+		if got, known := f.Status(); known != (status >= 0) || known && got != status {
+			t.Fatalf("status %d, %v", got, known)
 		}
 	})
 }
@@ -145,17 +166,90 @@ func TestFloodBeforeTheCommand(t *testing.T) {
 			t.Errorf("%s: keeps %d bytes", name, kept)
 		}
 	}
-	if f.HasBegun() || f.PID() != 0 {
+	if f.HasBegun() || f.Group() != 0 {
 		t.Error("it counts as begun")
 	}
 }
 
-// A process ID that is none is refused: a signal would go to somebody else.
-func TestProcessIDs(t *testing.T) {
+// However a command ends, its frame has the status, and so has the shell; what waits in the
+// command's place when the process group is signalled leaves nothing behind.
+func TestStatus(t *testing.T) {
+	for name, c := range map[string]struct {
+		argv   []string
+		status int
+	}{
+		"success":      {[]string{"true"}, 0},
+		"failure":      {[]string{"sh", "-c", "exit 7"}, 7},
+		"255":          {[]string{"sh", "-c", "exit 255"}, 255},
+		"not there":    {[]string{"/nonexistent/program"}, 127},
+		"not a name":   {[]string{"exit", "3"}, 127},
+		"no program":   {[]string{"/"}, 126},
+		"killed":       {[]string{"sh", "-c", "kill -KILL $$"}, 137},
+		"TERM to all":  {[]string{"sh", "-c", "kill -TERM 0; sleep 600"}, 143},
+		"INT to all":   {[]string{"sh", "-c", "kill -INT 0; sleep 600"}, 130},
+		"TERM trapped": {[]string{"sh", "-c", "trap 'exit 5' TERM; kill -TERM 0; sleep 1"}, 5},
+	} {
+		for _, shell := range [][]string{{"dash"}, {"bash"}, {"busybox", "sh"}} {
+			t.Run(name+", "+shell[0], func(t *testing.T) {
+				t.Parallel()
+				if _, err := exec.LookPath(shell[0]); err != nil {
+					tier.Missing(t, "%v", err)
+				}
+				var out, problems bytes.Buffer
+				f := New("m", &out, &problems)
+				argv := append(slices.Clone(shell), "-c", Script("m", c.argv))
+				cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // ends by itself
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				cmd.Stdout, cmd.Stderr = f.Stdout, f.Stderr
+				var exit *exec.ExitError
+				if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+					t.Fatal(err)
+				}
+				if err := f.Finish(); err != nil {
+					t.Fatal(err)
+				}
+				status, known := f.Status()
+				if !known || status != c.status || cmd.ProcessState.ExitCode() != c.status || strings.Contains(problems.String(), "[") {
+					t.Errorf("status %d, %v; the shell's %d; stderr %q", status, known, cmd.ProcessState.ExitCode(), problems.String())
+				}
+			})
+		}
+	}
+}
+
+// The process group that is announced is the one the command is in, also below a shell that is
+// its leader, and in the way a line runs the script.
+func TestGroup(t *testing.T) {
+	for _, shell := range [][]string{{"dash"}, {"bash"}, {"busybox", "sh"}} {
+		if _, err := exec.LookPath(shell[0]); err != nil {
+			tier.Missing(t, "%v", err)
+		}
+		line := strings.Replace(mustLine(t, Script("m", []string{"true"})), "exec sh ", "exec "+strings.Join(shell, " ")+" ", 1)
+		_, stderr, leader := through(t, shell, "sh -c '"+strings.ReplaceAll(line, "'", `'\''`)+"' | cat")
+		f := New("m", nil, nil)
+		if _, err := f.Stderr.Write([]byte(stderr)); err != nil || f.Group() != leader {
+			t.Errorf("%q: process group %d of %d: %v, %s", shell, f.Group(), leader, err, stderr)
+		}
+	}
+}
+
+// A status that is none is no status.
+func TestStatuses(t *testing.T) {
+	for _, status := range []string{"", "-1", "256", "1x", "1234", " 5"} {
+		f := New("m", nil, nil)
+		_, err := f.Stderr.Write([]byte("[m 5]problem[/m " + status + "]"))
+		if _, known := f.Status(); err == nil || known {
+			t.Errorf("%q: %v, %v", status, known, err)
+		}
+	}
+}
+
+// A process group that is none is refused: a signal would go to somebody else.
+func TestProcessGroups(t *testing.T) {
 	for _, id := range []string{"", "0", "-1", "1x", "99999999999999999999", strings.Repeat("9", 30), " 5"} {
 		f := New("m", nil, nil)
-		if _, err := f.Stderr.Write([]byte("[m " + id + "]")); err == nil || f.PID() != 0 {
-			t.Errorf("%q: process %d, %v", id, f.PID(), err)
+		if _, err := f.Stderr.Write([]byte("[m " + id + "]")); err == nil || f.Group() != 0 {
+			t.Errorf("%q: process %d, %v", id, f.Group(), err)
 		}
 	}
 }

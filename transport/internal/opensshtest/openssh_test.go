@@ -25,21 +25,21 @@ import (
 // greetings are what users put where their shells read it at every start.
 var greetings = map[string]string{
 	".bashrc": "echo Welcome; echo careful >&2\n", ".cshrc": "echo Welcome\n", ".tcshrc": "echo Welcome\n",
-	".config/fish/config.fish": "echo Welcome; echo careful >&2\n",
+	".config/fish/config.fish": "echo Welcome; echo careful >&2\n", ".zshenv": "echo Welcome; echo careful >&2\n",
 }
 
 // A user's login shell may be any that Debian has: words arrive as they are, files
 // and statuses too, no greeting is taken for content, and more paths than fit into a
 // command line are described.
 func TestRealLoginShells(t *testing.T) {
-	opensshtest.Need(t, "fish", "tcsh", "bsd-csh", "bash", "dash")
+	opensshtest.Need(t, "fish", "tcsh", "bsd-csh", "bash", "dash", "zsh")
 	server := opensshtest.Start(t)
 	words := []string{"two\nlines", "bang!", "!!", "it's", `false \`, `\`, `\'`, "$(touch /tmp/quorate-must-not-be)", "; touch /tmp/quorate-must-not-be", "~", "*", "", "é\x01\xff", "end\n"}
 	var many []string
 	for i := range 1200 {
 		many = append(many, fmt.Sprintf("/tmp/%s/%d", strings.Repeat("p", 150), i))
 	}
-	for _, shell := range []string{"/bin/dash", "/bin/bash", "/usr/bin/fish", "/usr/bin/tcsh", "/bin/bsd-csh"} {
+	for _, shell := range []string{"/bin/dash", "/bin/bash", "/usr/bin/fish", "/usr/bin/tcsh", "/bin/bsd-csh", "/usr/bin/zsh"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
 			user, home := opensshtest.User(t, shell)
@@ -118,6 +118,75 @@ func TestRealCommandNotRun(t *testing.T) {
 				t.Errorf("output %q", out)
 			}
 		})
+	}
+}
+
+// A forced command that runs what was sent and has a status of its own hides no failure, and
+// makes none; what is cancelled ends, though it is not the leader of its process group.
+func TestRealForcedStatus(t *testing.T) {
+	opensshtest.Need(t)
+	for name, c := range map[string]struct {
+		forced string
+		own    bool
+	}{
+		"pipe":             {`sh -c "$SSH_ORIGINAL_COMMAND" | cat`, true},
+		"exit 0":           {`sh -c "$SSH_ORIGINAL_COMMAND"; exit 0`, true},
+		"exit 9":           {`sh -c "$SSH_ORIGINAL_COMMAND"; exit 9`, true},
+		"both as one":      {`sh -c "$SSH_ORIGINAL_COMMAND" 2>&1 | cat`, false},
+		"errors discarded": {`sh -c "$SSH_ORIGINAL_COMMAND" 2>/dev/null`, false},
+	} {
+		for _, root := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, root %v", name, root), func(t *testing.T) {
+				t.Parallel()
+				user, home := "root", t.TempDir()
+				if !root {
+					user, home = opensshtest.User(t, "/bin/sh")
+				}
+				conn := opensshtest.Dial(t, opensshtest.Start(t, "ForceCommand "+c.forced).Transport(t, user, func(cfg *ssh.Config) {
+					if !c.own { // the input of Write is never asked for
+						cfg.SessionTimeout = 5 * time.Second
+					}
+				}))
+				write := transport.FilesOf(conn).Write(t.Context(), transport.File{Path: home + "/none/f"})
+				for _, code := range []int{0, 1, 7} {
+					var stdout bytes.Buffer
+					err := conn.Run(t.Context(), transport.Cmd{Argv: []string{"sh", "-c", fmt.Sprintf("echo out; echo problem >&2; exit %d", code)}, Stdout: &stdout})
+					var exit *transport.ExitError
+					switch {
+					case !c.own && err == nil:
+						t.Errorf("status %d: no error", code)
+					case !c.own:
+					case stdout.String() != "out\n" || code == 0 && err != nil:
+						t.Errorf("status %d: %q, %v", code, stdout.String(), err)
+					case code > 0 && (!errors.As(err, &exit) || exit.Code != code || exit.Stderr != "problem\n"):
+						t.Errorf("status %d: %v", code, err)
+					}
+				}
+				if !c.own {
+					return
+				}
+				if write != nil {
+					t.Errorf("write: %v", write)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				out := &lines{n: 2, seen: make(chan struct{})}
+				done := make(chan error, 1)
+				go func() { done <- conn.Run(ctx, transport.Cmd{Argv: []string{"sh", "-c", sleeping}, Stdout: out}) }()
+				<-out.seen
+				cancel()
+				if err := <-done; !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v", err)
+				}
+				for _, text := range strings.Fields(out.String()) {
+					pid, err := strconv.Atoi(text)
+					if err != nil {
+						t.Fatal(err)
+					}
+					gone(t, pid)
+				}
+			})
+		}
 	}
 }
 

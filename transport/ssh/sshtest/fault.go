@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // Fault is a way in which a server is broken or hostile.
@@ -52,6 +54,8 @@ const (
 	CommandSilent    Fault = "a command that does not start"    // it is taken, and nothing comes of it
 	CommandReplaced  Fault = "a forced command"                 // something else answers, with status 0
 	CommandMerged    Fault = "both streams as one"              // as a gateway does that keeps a record
+	CommandCut       Fault = "a command cut off"                // its frame has no end, and the status is 0
+	StatusReplaced   Fault = "a replaced exit status"           // 3 in place of the command's own
 	FloodBefore      Fault = "a flood before the command"       // of standard error, endless
 	FloodOfOutput    Fault = "a flood of output"                // after the command's own
 	ExitMissing      Fault = "no exit status"                   // the session ends without one
@@ -70,7 +74,7 @@ func Faults() []Fault {
 		KexGarbage, PacketHuge, KexReplyHangs, IgnoreEndless, NoAlgorithm, SignatureWrong, LoginHangs, LoginClosed,
 		BannersEndless, QuestionsEndless, NeverEnough, LoginDropped, DropsAtOnce, GarbageLater, KeyChanges, RekeyEndless, GlobalFlood,
 		ChannelFlood, SessionHangs, SessionRefused, CommandHangs, CommandClosed, CommandRefused,
-		CommandSilent, CommandReplaced, CommandMerged, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, SignalMalformed, RequestFlood,
+		CommandSilent, CommandReplaced, CommandMerged, CommandCut, StatusReplaced, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, SignalMalformed, RequestFlood,
 		DropsCommand, HangsCommand, InputUnread,
 	}
 }
@@ -305,6 +309,12 @@ func (s *Server) broken(ctx context.Context, channel ssh.Channel, line string) b
 	case CommandMerged:
 		_ = s.exec(ctx, channel, line+" 2>&1")
 		status(channel, 0)
+	case CommandCut:
+		_ = s.conn.Run(ctx, transport.Cmd{Argv: []string{"sh", "-c", line}, Stdout: channel, Stderr: &cut{to: channel.Stderr()}})
+		status(channel, 0)
+	case StatusReplaced:
+		_ = s.exec(ctx, channel, line)
+		status(channel, 3)
 	case FloodBefore:
 		flood(channel.Stderr())
 	case FloodOfOutput:
@@ -338,6 +348,24 @@ func (s *Server) broken(ctx context.Context, channel ssh.Channel, line string) b
 		return false
 	}
 	return true
+}
+
+// cut passes on what comes before the end of a frame.
+type cut struct {
+	to   io.Writer
+	over bool
+}
+
+func (c *cut) Write(p []byte) (int, error) {
+	if before, _, found := bytes.Cut(p, []byte("[/")); found && !c.over {
+		c.over = true
+		_, err := c.to.Write(before)
+		return len(p), err
+	}
+	if c.over {
+		return len(p), nil
+	}
+	return c.to.Write(p)
 }
 
 func flood(to io.Writer) {

@@ -1,4 +1,4 @@
-# What sudo starts. It becomes the command.
+# What sudo starts. The command's frame follows.
 if [ -n "$locale" ]; then
 	LC_ALL=$locale
 	export LC_ALL
