@@ -24,6 +24,7 @@ type client struct {
 	retrying chan struct{}
 	killer   killer
 	work     *sync.WaitGroup
+	backlog  *backlog
 
 	mu      sync.Mutex
 	err     error // why it was lost
@@ -41,9 +42,9 @@ type limits struct {
 	keepAliveMax   int
 }
 
-func newClient(c *ssh.Client, h hop, l limits, work *sync.WaitGroup) *client {
+func newClient(c *ssh.Client, h hop, l limits, work *sync.WaitGroup, b *backlog) *client {
 	made := &client{
-		ssh: c, hop: h, cfg: l, work: work,
+		ssh: c, hop: h, cfg: l, work: work, backlog: b,
 		room: make(chan struct{}, l.sessions), retrying: make(chan struct{}, 1),
 		gone: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -80,6 +81,7 @@ func (c *client) lose(why error) {
 		c.err = why
 		close(c.gone)
 		_ = c.ssh.Close()
+		go drain(c.ssh.Conn)
 	}
 }
 
@@ -108,12 +110,22 @@ func (c *client) alive(symptom error, patience time.Duration) bool {
 	select {
 	case <-p.answered:
 		if p.err != nil {
-			c.lose(symptom)
+			c.broken(symptom, timer)
 		}
 	case <-c.gone:
 	case <-timer.C:
 	}
 	return c.lost() == nil
+}
+
+// broken loses a connection over which nothing can be sent. Why, it says itself soon, unless the
+// library waits for itself.
+func (c *client) broken(symptom error, patience *time.Timer) {
+	select {
+	case <-c.gone:
+	case <-patience.C:
+	}
+	c.lose(symptom)
 }
 
 // ping asks for a sign of life, once for all who ask at a time. Any answer is one, also that
@@ -150,8 +162,12 @@ type ping struct {
 func (c *client) probe(patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	p := c.ping()
 	select {
-	case <-c.ping().answered: // with an error the connection has ended by itself
+	case <-p.answered:
+		if p.err != nil {
+			c.broken(hostError{p.err}, timer)
+		}
 	case <-c.gone:
 	case <-timer.C:
 		c.lose(fmt.Errorf("no sign of life for %v", patience))

@@ -82,9 +82,17 @@ func (e *execution) do() (exit, error) {
 		return exit{}, errStopped
 	}
 	defer e.begun()
+	defer e.client.backlog.open()()
 	var outputs sync.WaitGroup
-	outputs.Go(func() { e.copy(e.frame.Stdout, s.channel) })
-	outputs.Go(func() { e.copy(e.frame.Stderr, s.channel.Stderr()) })
+	for from, to := range map[io.Reader]io.Writer{s.channel: e.frame.Stdout, s.channel.Stderr(): e.frame.Stderr} {
+		outputs.Go(func() {
+			if !e.copy(e.client.backlog.writer(to), from) {
+				defer e.client.backlog.wait()()
+				<-s.ended
+				_, _ = io.Copy(e.client.backlog.writer(io.Discard), from)
+			}
+		})
+	}
 	if err := e.client.exec(s, e.line); err != nil {
 		if errors.Is(err, errExecRefused) {
 			return exit{}, err
@@ -121,23 +129,23 @@ func (e *execution) awaitStart(s *session) {
 
 // copy delivers output. A writer that fails ends the command, as a closed pipe
 // would. Neither then nor once Run has given up is anything more read: a host that goes on
-// printing is held up by the channel's window.
-func (e *execution) copy(to io.Writer, from io.Reader) {
+// printing is held up by the channel's window. It reports whether it came to the end.
+func (e *execution) copy(to io.Writer, from io.Reader) bool {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				e.failed <- err
-				return
+				return false
 			}
 		}
 		if err != nil {
-			return
+			return true
 		}
 		select {
 		case <-e.abandoned:
-			return
+			return false
 		default:
 		}
 	}

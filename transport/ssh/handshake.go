@@ -69,7 +69,7 @@ func (s *handshake) reach(phase string) {
 func (s *handshake) speak(raw net.Conn) (*client, error) {
 	stop := context.AfterFunc(s.limit.ctx, func() { _ = raw.Close() })
 	defer stop()
-	s.wire = &wire{Conn: raw, left: maxHandshake}
+	s.wire = &wire{Conn: raw, left: maxHandshake, backlog: &backlog{}, closed: make(chan struct{})}
 	s.reach("its banner and the key exchange")
 	login := Login{Host: s.h.name, Addr: s.h.target.hostPort(), User: s.h.user}
 	s.auth = s.t.credentials.login(s.limit.ctx, login, s.wire.failure, s.limit.pause)
@@ -99,7 +99,7 @@ func (s *handshake) speak(raw net.Conn) (*client, error) {
 		return nil, context.Cause(s.limit.ctx)
 	}
 	s.wire.unlimited()
-	return newClient(ssh.NewClient(conn, chans, reqs), s.h, s.t.cfg.limits(), &s.t.work), nil
+	return newClient(ssh.NewClient(conn, chans, reqs), s.h, s.t.cfg.limits(), &s.t.work, s.wire.backlog), nil
 }
 
 // failed makes the error of a handshake. The caller's own ctx ending is its own
@@ -181,27 +181,45 @@ func (h hop) dialError(reason transport.DialReason, err error, advice string) *t
 // and remembers how it broke.
 type wire struct {
 	net.Conn
+	backlog *backlog
+	closed  chan struct{}
+	closing sync.Once
 
 	mu    sync.Mutex
 	left  int // -1 for no bound
+	ahead int // what the host has sent since we last wrote
 	first []byte
 	err   error
 }
 
+// paced is how much is read at once until the login is complete: less than the 16 packets that
+// the library holds for itself to take. Where a host sends more than it was asked for, the library gets the
+// time to refuse it before it holds more, with which its goroutines would wait for each other for ever.
+const paced = 400
+
 func (w *wire) Read(p []byte) (int, error) {
 	w.mu.Lock()
-	left := w.left
+	left, ahead := w.left, w.ahead
 	w.mu.Unlock()
 	if left == 0 {
 		return 0, w.fail(errMaxHandshake)
 	}
-	if left > 0 && len(p) > left {
-		p = p[:left]
+	if left > 0 && len(p) > paced {
+		p = p[:min(paced, left)]
+		if ahead > paced {
+			timer := time.NewTimer(time.Millisecond)
+			select {
+			case <-timer.C:
+			case <-w.closed:
+				timer.Stop()
+			}
+		}
 	}
 	n, err := w.Conn.Read(p)
 	w.mu.Lock()
 	if w.left > 0 {
 		w.left -= n
+		w.ahead += n
 		w.first = append(w.first, p[:min(n, 256-len(w.first))]...)
 	}
 	old := bytes.HasPrefix(w.first, []byte("SSH-1.")) && !bytes.HasPrefix(w.first, []byte("SSH-1.99-")) && bytes.IndexByte(w.first, '\n') > 0
@@ -209,12 +227,23 @@ func (w *wire) Read(p []byte) (int, error) {
 	if old {
 		return 0, w.fail(errOldSSH)
 	}
+	if over := w.backlog.received(n); over != nil {
+		return 0, w.fail(over)
+	}
 	return n, w.fail(err)
 }
 
 func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	w.ahead = 0
+	w.mu.Unlock()
 	n, err := w.Conn.Write(p)
 	return n, w.fail(err)
+}
+
+func (w *wire) Close() error {
+	w.closing.Do(func() { close(w.closed) })
+	return w.Conn.Close()
 }
 
 func (w *wire) fail(err error) error {

@@ -23,7 +23,7 @@ func TestPasswordChangeRequest(t *testing.T) {
 	state := s.held.Reveal()
 	limit := startLimit(t.Context(), time.Minute)
 	defer limit.end()
-	h := &handshake{t: state, h: hop{name: "h", user: "u", target: Target{Addr: "h"}}, caller: t.Context(), limit: limit, wire: &wire{}}
+	h := &handshake{t: state, h: hop{name: "h", user: "u", target: Target{Addr: "h"}}, caller: t.Context(), limit: limit, wire: &wire{backlog: &backlog{}}}
 	h.auth = state.credentials.login(t.Context(), Login{User: "u"}, h.wire.failure, limit.pause)
 	h.auth.exhausted = true
 	h.auth.report.Attempts = []Attempt{{Method: "password"}}

@@ -89,6 +89,7 @@ func (t *tunnel) RemoteAddr() net.Addr { return t.far.RemoteAddr() }
 // carry copies until both ends are done.
 func (t *tunnel) carry() {
 	defer t.ended()
+	defer t.client.backlog.open()()
 	var both sync.WaitGroup
 	both.Go(func() {
 		_, _ = io.Copy(t.far, t.inner)
@@ -98,7 +99,7 @@ func (t *tunnel) carry() {
 		_ = t.far.Close()
 	})
 	both.Go(func() {
-		_, _ = io.Copy(t.inner, t.far)
+		_, _ = io.Copy(t.client.backlog.writer(t.inner), t.far)
 		_ = t.inner.Close()
 	})
 	both.Wait()

@@ -19,52 +19,69 @@ type Fault string
 // The faults, in the order in which a client comes to them. Those called
 // endless end with the connection.
 const (
-	BannerMissing    Fault = "no banner"                        // the connection is taken and nothing is ever sent
-	ClosedAtOnce     Fault = "closed at once"                   // before a banner
-	BannerEndless    Fault = "an endless banner"                // a line that never ends
-	LinesEndless     Fault = "endless lines"                    // before the banner
-	BannerSlow       Fault = "a slow banner"                    // a byte each second
-	OtherProtocol    Fault = "another protocol"                 // HTTP answers
-	VersionOne       Fault = "version 1 of the protocol"        //
-	KexHangs         Fault = "a hung key exchange"              // nothing after the banner
-	KexClosed        Fault = "closed in the key exchange"       //
-	KexGarbage       Fault = "garbage in the key exchange"      //
-	PacketHuge       Fault = "a huge packet"                    // a length of 4 GiB
-	KexReplyHangs    Fault = "a hung reply to the key exchange" // algorithms are agreed upon, and nothing follows
-	IgnoreEndless    Fault = "endless ignored packets"          // in the key exchange
-	NoAlgorithm      Fault = "no common algorithm"              //
-	SignatureWrong   Fault = "a wrong signature"                // with the host key
-	LoginHangs       Fault = "a hung login"                     //
-	LoginClosed      Fault = "closed in the login"              //
-	BannersEndless   Fault = "endless banners in the login"     //
-	QuestionsEndless Fault = "endless questions"                // of keyboard-interactive, alone offered
-	NeverEnough      Fault = "a login that is never enough"     // each key is accepted, and another one wanted
-	LoginDropped     Fault = "dropped after the proof"          // the user has proved to be who it is, and the connection ends
-	DropsAtOnce      Fault = "dropped after the login"          // which has succeeded
-	GarbageLater     Fault = "garbage after the login"          //
-	KeyChanges       Fault = "another key at the rekeying"      //
-	RekeyEndless     Fault = "endless rekeying"                 // everything else works
-	GlobalFlood      Fault = "a flood of global requests"       // without an end; everything else works
-	ChannelFlood     Fault = "a flood of channels"              // the server opens them without an end; everything else works
-	SessionHangs     Fault = "a hung session"                   // a request for one is not answered
-	SessionRefused   Fault = "every session refused"            //
-	CommandHangs     Fault = "a hung command"                   // a request to run one is not answered
-	CommandClosed    Fault = "a session closed at a command"    // a request to run one ends the session
-	CommandRefused   Fault = "every command refused"            //
-	CommandSilent    Fault = "a command that does not start"    // it is taken, and nothing comes of it
-	CommandReplaced  Fault = "a forced command"                 // something else answers, with status 0
-	CommandMerged    Fault = "both streams as one"              // as a gateway does that keeps a record
-	CommandCut       Fault = "a command cut off"                // its frame has no end, and the status is 0
-	StatusReplaced   Fault = "a replaced exit status"           // 3 in place of the command's own
-	FloodBefore      Fault = "a flood before the command"       // of standard error, endless
-	FloodOfOutput    Fault = "a flood of output"                // after the command's own
-	ExitMissing      Fault = "no exit status"                   // the session ends without one
-	ExitMalformed    Fault = "a malformed exit status"          // and a flood of requests after it
-	SignalMalformed  Fault = "a malformed exit signal"          //
-	RequestFlood     Fault = "a flood of requests"              // in the session, before its exit status
-	DropsCommand     Fault = "dropped in a command"             // the connection breaks
-	HangsCommand     Fault = "hung in a command"                // the connection hangs
-	InputUnread      Fault = "unread input"                     // the command reads none and ignores signals
+	BannerMissing     Fault = "no banner"                          // the connection is taken and nothing is ever sent
+	ClosedAtOnce      Fault = "closed at once"                     // before a banner
+	BannerEndless     Fault = "an endless banner"                  // a line that never ends
+	LinesEndless      Fault = "endless lines"                      // before the banner
+	BannerSlow        Fault = "a slow banner"                      // a byte each second
+	OtherProtocol     Fault = "another protocol"                   // HTTP answers
+	VersionOne        Fault = "version 1 of the protocol"          //
+	KexHangs          Fault = "a hung key exchange"                // nothing after the banner
+	KexClosed         Fault = "closed in the key exchange"         //
+	KexGarbage        Fault = "garbage in the key exchange"        //
+	PacketHuge        Fault = "a huge packet"                      // a length of 4 GiB
+	KexReplyHangs     Fault = "a hung reply to the key exchange"   // algorithms are agreed upon, and nothing follows
+	IgnoreEndless     Fault = "endless ignored packets"            // in the key exchange
+	NoAlgorithm       Fault = "no common algorithm"                //
+	SignatureWrong    Fault = "a wrong signature"                  // with the host key
+	LoginHangs        Fault = "a hung login"                       //
+	LoginClosed       Fault = "closed in the login"                //
+	BannersEndless    Fault = "endless banners in the login"       //
+	QuestionsEndless  Fault = "endless questions"                  // of keyboard-interactive, alone offered
+	NeverEnough       Fault = "a login that is never enough"       // each key is accepted, and another one wanted
+	LoginDropped      Fault = "dropped after the proof"            // the user has proved to be who it is, and the connection ends
+	DropsAtOnce       Fault = "dropped after the login"            // which has succeeded
+	GarbageLater      Fault = "garbage after the login"            //
+	KeyChanges        Fault = "another key at the rekeying"        //
+	RekeyEndless      Fault = "endless rekeying"                   // everything else works
+	GlobalFlood       Fault = "a flood of global requests"         // without an end; everything else works
+	ChannelFlood      Fault = "a flood of channels"                // the server opens them without an end; everything else works
+	SessionHangs      Fault = "a hung session"                     // a request for one is not answered
+	SessionRefused    Fault = "every session refused"              //
+	CommandHangs      Fault = "a hung command"                     // a request to run one is not answered
+	CommandClosed     Fault = "a session closed at a command"      // a request to run one ends the session
+	CommandRefused    Fault = "every command refused"              //
+	CommandSilent     Fault = "a command that does not start"      // it is taken, and nothing comes of it
+	CommandReplaced   Fault = "a forced command"                   // something else answers, with status 0
+	CommandMerged     Fault = "both streams as one"                // as a gateway does that keeps a record
+	CommandCut        Fault = "a command cut off"                  // its frame has no end, and the status is 0
+	StatusReplaced    Fault = "a replaced exit status"             // 3 in place of the command's own
+	ExtensionsEndless Fault = "endless extensions"                 // EXT_INFO, before the login
+	ExtensionsHuge    Fault = "more extensions than bytes"         // an EXT_INFO that claims 4 billion
+	PacketLarge       Fault = "a packet over 256 KiB"              // encrypted, in a command
+	PacketsIgnored    Fault = "a flood of ignored packets"         // of 200 KiB each, after the login; everything else works
+	PacketsTiny       Fault = "packets of a byte"                  // are the largest that the server takes
+	ChannelUnknown    Fault = "data for no channel"                // in a command
+	GivenUpMidstream  Fault = "data for no channel, and a flood"   // endless
+	RequestUnknown    Fault = "a flood of requests for no channel" // everything else works
+	ConfirmedTwice    Fault = "a session opened twice"             //
+	WindowFlood       Fault = "a flood of window updates"          // of 0 bytes; everything else works
+	WindowOverflow    Fault = "a window over 4 GiB"                //
+	WindowExceeded    Fault = "more output than the window"        //
+	AnswerFlood       Fault = "a flood of answers"                 // to nothing; everything else works
+	StreamUnknown     Fault = "a flood of a third stream"          // everything else works
+	OutputInCrumbs    Fault = "output in packets of a byte"        // 2 MiB of it
+	PingFlood         Fault = "a flood of pings"                   // everything else works
+	PingsUnread       Fault = "endless pings, answers unread"      //
+	FloodBefore       Fault = "a flood before the command"         // of standard error, endless
+	FloodOfOutput     Fault = "a flood of output"                  // after the command's own
+	ExitMissing       Fault = "no exit status"                     // the session ends without one
+	ExitMalformed     Fault = "a malformed exit status"            // and a flood of requests after it
+	SignalMalformed   Fault = "a malformed exit signal"            //
+	RequestFlood      Fault = "a flood of requests"                // in the session, before its exit status
+	DropsCommand      Fault = "dropped in a command"               // the connection breaks
+	HangsCommand      Fault = "hung in a command"                  // the connection hangs
+	InputUnread       Fault = "unread input"                       // the command reads none and ignores signals
 )
 
 // Faults returns all of them.
@@ -74,7 +91,9 @@ func Faults() []Fault {
 		KexGarbage, PacketHuge, KexReplyHangs, IgnoreEndless, NoAlgorithm, SignatureWrong, LoginHangs, LoginClosed,
 		BannersEndless, QuestionsEndless, NeverEnough, LoginDropped, DropsAtOnce, GarbageLater, KeyChanges, RekeyEndless, GlobalFlood,
 		ChannelFlood, SessionHangs, SessionRefused, CommandHangs, CommandClosed, CommandRefused,
-		CommandSilent, CommandReplaced, CommandMerged, CommandCut, StatusReplaced, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, SignalMalformed, RequestFlood,
+		CommandSilent, CommandReplaced, CommandMerged, CommandCut, StatusReplaced, ExtensionsEndless, ExtensionsHuge, PacketLarge,
+		PacketsIgnored, PacketsTiny, ChannelUnknown, GivenUpMidstream, RequestUnknown, ConfirmedTwice, WindowFlood, WindowOverflow, WindowExceeded, AnswerFlood,
+		StreamUnknown, OutputInCrumbs, PingFlood, PingsUnread, FloodBefore, FloodOfOutput, ExitMissing, ExitMalformed, SignalMalformed, RequestFlood,
 		DropsCommand, HangsCommand, InputUnread,
 	}
 }
@@ -123,6 +142,12 @@ var rawFaults = map[Fault]func(ctx context.Context, w *wire){
 		_, _ = w.Write(append([]byte(banner), kexInit()...))
 		endless(w, packet(append([]byte{2, 0, 0, 4, 0}, make([]byte, 1024)...)))
 	},
+}
+
+// handFaults are served by hand.
+var handFaults = []Fault{
+	ExtensionsEndless, ExtensionsHuge, PacketLarge, PacketsIgnored, PacketsTiny, ChannelUnknown, GivenUpMidstream, RequestUnknown, ConfirmedTwice, WindowFlood,
+	WindowOverflow, WindowExceeded, AnswerFlood, StreamUnknown, OutputInCrumbs, PingFlood, PingsUnread,
 }
 
 // listen sends a text, reads what comes, and waits.

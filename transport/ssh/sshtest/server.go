@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ type Server struct {
 	conn        transport.Conn
 	listener    net.Listener
 	hostKey     ssh.PublicKey
+	signer      ssh.Signer
 	clientKey   crypto.Signer
 	maxSessions int
 	cfg         Config
@@ -92,7 +94,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("sshtest: host key: %w", err)
 	}
 	s := &Server{
-		conn: cfg.Conn, cfg: cfg, hostKey: signer.PublicKey(), clientKey: clientKey,
+		conn: cfg.Conn, cfg: cfg, hostKey: signer.PublicKey(), signer: signer, clientKey: clientKey,
 		maxSessions: cfg.MaxSessions, conns: map[*wire]struct{}{},
 	}
 	if s.maxSessions == 0 {
@@ -309,6 +311,10 @@ func (s *Server) serve(ctx context.Context, w *wire) {
 	defer cancel()
 	if raw, ok := rawFaults[s.cfg.Fault]; ok {
 		raw(ctx, w)
+		return
+	}
+	if slices.Contains(handFaults, s.cfg.Fault) {
+		s.byHand(ctx, w)
 		return
 	}
 	// A client that says nothing is not waited for.
