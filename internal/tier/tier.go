@@ -15,8 +15,10 @@ package tier
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 )
 
@@ -53,6 +55,21 @@ func Checks(t testing.TB, few string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = flag.Set(checks.Name, checks.DefValue) }) // its own default parses
+}
+
+// Samples are the cases of a table of which one is to the race detector like another:
+// every eighth with it, and all of them elsewhere.
+func Samples[C any](cases map[string]C) map[string]C {
+	if !Race {
+		return cases
+	}
+	some := map[string]C{}
+	for i, name := range slices.Sorted(maps.Keys(cases)) {
+		if i%8 == 0 {
+			some[name] = cases[name]
+		}
+	}
+	return some
 }
 
 // Program returns the path of the first of these programs that the machine has.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
@@ -245,8 +246,10 @@ var troubles = map[string]trouble{
 // Each trouble has its one finding, of its severity and hosts, and nothing else.
 func TestPreflightTroubles(t *testing.T) {
 	covered := map[plan.Check]bool{preflight.Commands: true} // its hosts have no ip: see TestPreflightInDash
-	for name, tr := range allTroubles(t) {
+	for _, tr := range allTroubles(t) {
 		covered[tr.check] = true
+	}
+	for name, tr := range tier.Samples(allTroubles(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := hafixture.Three()
@@ -639,7 +642,7 @@ func TestConcurrentPreflights(t *testing.T) {
 
 // Whatever the shape of a cluster, hosts as they should be have no finding.
 func TestPreflightOfSoundHosts(t *testing.T) {
-	for name, shape := range map[string]func(c *quorate.Cluster){
+	for name, shape := range tier.Samples(map[string]func(c *quorate.Cluster){
 		"three and a worker": func(*quorate.Cluster) {},
 		"one":                func(c *quorate.Cluster) { c.Nodes = c.Nodes[:1] },
 		"stacked":            func(c *quorate.Cluster) { c.Etcd.Stacked = true },
@@ -654,7 +657,7 @@ func TestPreflightOfSoundHosts(t *testing.T) {
 				c.Nodes[i].Addresses = []netip.Addr{netip.MustParseAddr(fmt.Sprintf("2001:db8::1:%d", i))}
 			}
 		},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := hafixture.Three()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/hatest"
 	"github.com/quorate-dev/quorate/plan/ha/internal/hafixture"
@@ -304,7 +305,7 @@ func allTroubles(t *testing.T) map[string]trouble {
 
 // What looks like trouble and is none has no finding.
 func TestPreflightOfHostsThatAreFine(t *testing.T) {
-	for name, fine := range map[string]struct {
+	for name, fine := range tier.Samples(map[string]struct {
 		cluster func(*quorate.Cluster)
 		cause   func(t *testing.T, h *faketransport.Host)
 	}{
@@ -359,7 +360,7 @@ func TestPreflightOfHostsThatAreFine(t *testing.T) {
 			h.Handle(faketransport.Prefix("getent"), faketransport.Reply("2001:db8::99 STREAM lb\n198.51.100.10 STREAM lb\n"))
 			h.Handle(faketransport.Exact("ip", "route", "get", "2001:db8::99"), faketransport.Fail(2, ""))
 		}},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := hafixture.Three()

@@ -157,7 +157,7 @@ func filesOf(t require.TestingT, hosts *hatest.Cluster) string {
 // by the procedures of old releases, through the shell and through sudo.
 func TestRoundTripsOfAConvergedRun(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*ha.Config){
+	for name, change := range tier.Samples(map[string]func(*ha.Config){
 		"present":  func(*ha.Config) {},
 		"stacked":  func(c *ha.Config) { c.Cluster.Etcd.Stacked = true },
 		"external": func(c *ha.Config) { c.Cluster.Endpoint = quorate.Endpoint{Host: "api.example.org", External: true} },
@@ -169,7 +169,7 @@ func TestRoundTripsOfAConvergedRun(t *testing.T) {
 			_, sent := hafixture.Archive("registry.k8s.io/pause:3.10")
 			c.Prerequisites = software.Pushed{Images: []software.ImageArchive{sent}}
 		},
-	} {
+	}) {
 		for through, decorate := range map[string]func(transport.Transport) transport.Transport{
 			"gatherer": func(tr transport.Transport) transport.Transport { return tr },
 			"shell":    transporttest.WithoutFiler,
