@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 )
 
 // maxFile and maxDocuments are far beyond any file that kubeadm reads, in bytes
@@ -288,6 +289,9 @@ func (r rawDoc) fileLine(line int) int {
 
 // fields are the values as kubeadm's own parser reads them.
 func (r rawDoc) fields() (any, error) {
+	if err := boundedyaml.Check(r.parsed()); err != nil {
+		return nil, err
+	}
 	asJSON, err := yaml.YAMLToJSON(r.parsed())
 	if err != nil {
 		return nil, err

@@ -15,9 +15,8 @@ import (
 	"net/url"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 )
 
 // API says how the Kubernetes API is reached and as whom. Whoever it is must be
@@ -73,7 +72,7 @@ func FromKubeconfig(kubeconfig quorate.Content) (API, error) {
 	if kubeconfig.Len() > maxKubeconfig {
 		return API{}, fmt.Errorf("kubeconfig: %d bytes, more than %d", kubeconfig.Len(), maxKubeconfig)
 	}
-	if err := yaml.Unmarshal(kubeconfig.Bytes(), &k); err != nil {
+	if err := boundedyaml.Unmarshal(kubeconfig.Bytes(), &k); err != nil {
 		// The decoder's own message may quote the file, which holds a key.
 		return API{}, errors.New("kubeconfig: not the YAML of one")
 	}

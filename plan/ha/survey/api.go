@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"fmt"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan/ha/internal/kube"
 )
@@ -50,7 +49,7 @@ func parseSettings(out []byte) settings {
 // fieldsOf reads a document of YAML, nil if it is none.
 func fieldsOf(text string) map[string]any {
 	var fields map[string]any
-	if err := yaml.Unmarshal([]byte(text), &fields); err != nil {
+	if err := boundedyaml.Unmarshal([]byte(text), &fields); err != nil {
 		return nil
 	}
 	return fields

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/quorate-dev/quorate"
 	"github.com/quorate-dev/quorate/etcd"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/plan"
@@ -134,7 +133,7 @@ func (r report) manifest(component string) (pod, bool) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Spec.Containers) == 0 {
+	if err := boundedyaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Spec.Containers) == 0 {
 		return pod{}, false
 	}
 	c := doc.Spec.Containers[0]

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 	"github.com/quorate-dev/quorate/plan"
 )
 
@@ -31,7 +32,7 @@ func (f ForgetEndpoint) read(ctx context.Context, h *plan.Host) (object, status 
 	}
 	data, _ := object["data"].(map[string]any)
 	text, _ := data["ClusterStatus"].(string)
-	if err := yaml.Unmarshal([]byte(text), &status); err != nil {
+	if err := boundedyaml.Unmarshal([]byte(text), &status); err != nil {
 		return nil, nil, fmt.Errorf("ClusterStatus in the ConfigMap kubeadm-config: %w", err)
 	}
 	return object, status, nil

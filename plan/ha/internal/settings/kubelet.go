@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/plan"
 	"github.com/quorate-dev/quorate/plan/ha/survey"
@@ -153,7 +154,7 @@ func (k Kubelet) restart(ctx context.Context, h *plan.Host, text []byte, before,
 // that it is well; empty if it has none.
 func edit(text []byte, fields []field) (edited []byte, health string, err error) {
 	var doc map[string]any
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	if err := boundedyaml.Unmarshal(text, &doc); err != nil {
 		return nil, "", err
 	}
 	if doc["kind"] != "KubeletConfiguration" {

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/boundedyaml"
 	"github.com/quorate-dev/quorate/internal/hostpath"
 	"github.com/quorate-dev/quorate/internal/termsafe"
 	"github.com/quorate-dev/quorate/plan"
@@ -382,7 +381,7 @@ func commandOf(manifest []byte) ([]string, error) {
 			Containers []struct{ Command, Args []string }
 		}
 	}
-	if err := yaml.Unmarshal(manifest, &doc); err != nil {
+	if err := boundedyaml.Unmarshal(manifest, &doc); err != nil {
 		return nil, err
 	}
 	if len(doc.Spec.Containers) == 0 {
