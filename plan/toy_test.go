@@ -204,3 +204,40 @@ func TestToyRecipe(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
+
+// Files without a unit are written, put back and removed on a host without systemd; a
+// file of systemd's has it reload.
+func TestFilesNeedNoSystemd(t *testing.T) {
+	for path, reloads := range map[string]bool{"/etc/example/a": false, "/etc/systemd/system/example.service.d/a.conf": true} {
+		hosts := faketransport.New()
+		host, calls := hosts.Host("a"), 0
+		if reloads {
+			host.Handle(faketransport.Exact("systemctl", "daemon-reload"), func(context.Context, faketransport.Invocation) error {
+				calls++
+				return nil
+			})
+		}
+		deploy := plan.Deploy{Name: "files", Files: []quorate.File{{Path: path, Mode: 0o644, Content: quorate.Public([]byte("new"))}}}
+		require.NoError(t, host.Put(transport.File{Path: path, Mode: 0o644, Data: transport.Bytes([]byte("old"))}))
+		put, err := plan.New(plan.Step{ID: "files", Host: "a", Action: deploy})
+		require.NoError(t, err)
+		_, err = (&plan.Runner{Transport: hosts, BackupAs: "run"}).Run(t.Context(), put)
+		require.NoError(t, err)
+		back, err := plan.Rollback(put, "run")
+		require.NoError(t, err)
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), back)
+		require.NoError(t, err)
+		found, err := host.File(path)
+		require.NoError(t, err)
+		require.Equal(t, "old", string(found.Data.Bytes()))
+		remove, err := plan.New(plan.Step{ID: "remove", Host: "a", Action: deploy.Removal()})
+		require.NoError(t, err)
+		_, err = (&plan.Runner{Transport: hosts}).Run(t.Context(), remove)
+		require.NoError(t, err)
+		_, err = host.File(path)
+		require.Error(t, err)
+		if reloads {
+			require.Equal(t, 2, calls)
+		}
+	}
+}

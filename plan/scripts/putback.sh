@@ -26,6 +26,7 @@ back() {
 			fi
 			;;
 		"file file")
+			case $2 in */systemd/*) reload=yes ;; esac
 			if [ -e "$DIR/$n" ]; then
 				rm -rf "$2.undo"
 				cp -a "$DIR/$n" "$2.undo"
@@ -39,7 +40,11 @@ back() {
 		shift 2
 	done
 }
+reload= # of no use where neither units nor their files are concerned
+for kind in "$@"; do
+	if [ "$kind" = unit ]; then reload=yes; fi
+done
 back stop "$@"
 back file "$@"
-systemctl daemon-reload
+if [ -n "$reload" ]; then systemctl daemon-reload; fi
 back start "$@"

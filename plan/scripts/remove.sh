@@ -2,7 +2,9 @@
 #
 #   "$@" is triples: unit NAME "", wait URL "", keep PATH TO, path PATH "", dir PATH "" (if it is empty)
 set -e
+reload= # of no use where neither units nor their files are concerned
 while [ $# -gt 0 ]; do
+	case "$1 $2" in unit\ * | *\ */systemd/*) reload=yes ;; esac
 	case "$1" in
 	unit)
 		if systemctl show --property=LoadState "$2" | grep -q '^LoadState=loaded'; then
@@ -33,4 +35,4 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 3
 done
-systemctl daemon-reload
+if [ -n "$reload" ]; then systemctl daemon-reload; fi
