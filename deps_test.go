@@ -226,7 +226,7 @@ func TestEngineExportsFewNames(t *testing.T) {
 // to plan or to the module.
 func TestPlanImports(t *testing.T) {
 	all := loadPackages(t)
-	for name, allowed := range map[string][]string{
+	rules := map[string][]string{
 		"plan":                       {"", "transport"},
 		"plan/events":                {"", "plan", "transport"},
 		"plan/journal":               {"plan"},
@@ -234,22 +234,35 @@ func TestPlanImports(t *testing.T) {
 		"plan/ha/internal/hostsetup": {"", "plan", "transport"},
 		"plan/ha/internal/guard":     {"plan", "transport"},
 		"plan/ha/internal/readonly":  {"", "plan", "transport"},
-		"plan/ha/internal/kube":      {"", "plan", "transport", "kubeadm"},
+		"plan/ha/internal/kube":      {"", "plan", "plan/events", "transport", "kubeadm"},
 		"plan/ha/internal/certcheck": {"", "kubeadm"},
 		"plan/ha/internal/members":   {"", "plan", "plan/events", "transport", "etcd", "etcd/etcdclient"},
 		"plan/ha/internal/addresses": {},
+		"plan/ha/internal/holder":    {"", "plan", "plan/ha/internal/addresses", "transport"},
+		"plan/ha/certstest":          {"", "plan/ha", "plan/ha/internal/certcheck"},
+		"plan/ha/hatest":             {"", "etcd", "kubeadm", "transport", "transport/faketransport"},
+		"plan/ha/sshtargets":         {"", "transport/ssh"},
+		"plan/ha/statedir":           {"", "pki", "kubeadm", "vip", "plan/filejournal"},
 		"plan/ha/preflight":          {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/guard", "plan/ha/internal/readonly", "plan/ha/internal/hostsetup", "transport", "etcd"},
 		"plan/ha/survey":             {"", "plan", "plan/events", "plan/ha/internal/addresses", "plan/ha/internal/kube", "plan/ha/internal/readonly", "transport", "etcd", "etcd/etcdclient", "kubeadm"},
 		"plan/ha/internal/roll":      {"", "plan", "transport"},
 		"plan/ha/internal/settings":  {"", "plan", "plan/events", "plan/ha/internal/kube", "plan/ha/survey", "transport", "kubeadm"},
 		"plan/ha": {
-			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/guard", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members", "plan/ha/internal/roll", "plan/ha/internal/settings",
+			"", "plan", "plan/events", "plan/ha/preflight", "plan/ha/survey", "plan/ha/software", "plan/ha/internal/certcheck", "plan/ha/internal/guard", "plan/ha/internal/holder", "plan/ha/internal/hostsetup", "plan/ha/internal/kube", "plan/ha/internal/members", "plan/ha/internal/readonly", "plan/ha/internal/roll", "plan/ha/internal/settings",
 			"transport", "kubeadm", "etcd", "vip",
 		},
 		"plan/filejournal": {"plan", "plan/journal"},
 		"plan/journaltest": {"", "plan", "plan/journal", "transport", "transport/faketransport"},
 		"plan/clusterfile": {""},
-	} {
+	}
+	for _, p := range ours(all, "plan") {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		if name == "plan/ha/internal/hafixture" || within(name, "plan/internal") || within(name, "plan/drill") {
+			continue // what tests have in common, and what is beside the engine
+		}
+		require.Contains(t, rules, name, "what may it import?")
+	}
+	for name, allowed := range rules {
 		p, ok := all[module+"/"+name]
 		require.True(t, ok, "no package %s", name)
 		for _, imp := range p.Imports {
