@@ -43,7 +43,7 @@ var ownErrors = []error{
 	&drill.ReportSchemaError{}, &drill.BreakError{}, &drill.NotRedundantError{},
 	&events.Error{}, &events.WriteError{}, &events.ReadError{}, &events.SchemaError{},
 	&filejournal.FormatError{}, &journal.SchemaError{},
-	&ha.QuorumError{}, &ha.KubeconfigError{}, &ha.RestartError{}, &ha.ComponentError{}, &ha.VIPError{}, &preflight.Error{}, &survey.DriftError{}, &software.HashError{},
+	&ha.QuorumError{}, &ha.KubeconfigError{}, &ha.RestartError{}, &ha.DrainError{}, &ha.ComponentError{}, &ha.VIPError{}, &preflight.Error{}, &survey.DriftError{}, &software.HashError{},
 	&statedir.AccessError{}, &statedir.FileError{}, &statedir.LockedError{},
 	&transport.ExitError{}, &transport.NotStartedError{}, &transport.StillRunningError{}, &transport.UnknownExitError{},
 	&transport.DialError{}, &transport.TunnelError{}, &transport.FileError{}, &ssh.AuthError{}, &sudo.Error{},
