@@ -31,7 +31,23 @@ type Deploy struct {
 	// made is what the units make by themselves: when a first start is undone it is
 	// put aside, as PATH.kept.
 	Creates []string
+	// Reloads and Ignores, if set, report of a content that units were started with that they come to
+	// run as with the File by a reload (systemctl reload), or do so already: it is written, and nothing
+	// is restarted for it. They do no I/O.
+	Reloads, Ignores func(f quorate.File, onHost []byte) bool
 }
+
+// effect is what a changed file takes of units that run.
+type effect int
+
+const (
+	restart effect = iota
+	reload
+	noEffect
+)
+
+// maxEffect bounds a file that Reloads and Ignores are asked about.
+const maxEffect = 1 << 20
 
 // Unit is a systemd unit that a Deploy keeps.
 type Unit struct {
@@ -48,13 +64,19 @@ type Unit struct {
 // stamp is, for a Deploy with units, the hash of the files that its units were last
 // started with: so a run that ended between writing and restarting is made good by
 // the next, which a comparison of files alone could not see.
-func (d Deploy) stamp() (quorate.File, bool) {
+func (d Deploy) stamp() (quorate.File, bool) { return d.stampWith(nil) }
+
+// stampWith is the stamp as if some files, by their paths, had the contents with other hashes.
+func (d Deploy) stampWith(others map[string][sha256.Size]byte) (quorate.File, bool) {
 	if len(d.Units) == 0 || len(d.Files) == 0 {
 		return quorate.File{}, false
 	}
 	h := sha256.New()
 	for _, f := range d.Files {
-		sum := f.Content.SHA256()
+		sum, other := others[f.Path]
+		if !other {
+			sum = f.Content.SHA256()
+		}
 		_, _ = fmt.Fprintf(h, "%s %o %s %s %x\n", f.Path, f.Mode.Perm(), f.Owner, f.Group, sum)
 	}
 	return quorate.File{
@@ -71,8 +93,52 @@ func (d Deploy) Check(ctx context.Context, h *Host) (Diff, error) {
 	if err != nil || len(d.Units) == 0 {
 		return diff, err
 	}
-	units, err := d.unitDiff(ctx, h, contentDiffers(diff))
+	effect, others, err := d.effect(ctx, h, diff)
+	if err != nil {
+		return nil, err
+	}
+	units, err := d.unitDiff(ctx, h, effect, others)
 	return append(diff, units...), err
+}
+
+// effect returns what the changed files take of units that run, and the hashes of those on the host that
+// need no restart. Of a diff without changed contents it is noEffect.
+func (d Deploy) effect(ctx context.Context, h *Host, diff Diff) (effect, map[string][sha256.Size]byte, error) {
+	if !contentDiffers(diff) {
+		return noEffect, nil, nil
+	}
+	if d.Reloads == nil && d.Ignores == nil {
+		return restart, nil, nil
+	}
+	least, others := noEffect, map[string][sha256.Size]byte{}
+	for i, c := range diff {
+		change, ok := c.Data.(fileChange)
+		if !ok || !change.content {
+			continue
+		}
+		at := slices.IndexFunc(d.Files, func(f quorate.File) bool { return f.Path == change.path })
+		if change.created || at < 0 {
+			return restart, nil, nil
+		}
+		found, err := h.ReadAll(ctx, maxEffect, change.path)
+		switch {
+		case err != nil && (ctx.Err() != nil || Transient(err)):
+			return restart, nil, err
+		case err != nil:
+			return restart, nil, nil //nolint:nilerr // a directory, or too much of it: it is none that they know
+		}
+		e := reload
+		switch {
+		case d.Ignores != nil && d.Ignores(d.Files[at], found[0].Bytes()):
+			e = noEffect
+		case d.Reloads == nil || !d.Reloads(d.Files[at], found[0].Bytes()):
+			return restart, nil, nil
+		}
+		least, others[change.path] = min(least, e), sha256.Sum256(found[0].Bytes())
+		change.effect = e
+		diff[i].Data = change
+	}
+	return least, others, nil
 }
 
 // DiffFiles returns which files differ from those on the host, by hash, mode and
@@ -103,7 +169,7 @@ func compare(want quorate.File, found transport.FileInfo) (Change, bool) {
 // CompareFile compares by the hash of the content that is wanted.
 func CompareFile(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
 	if !found.Exists {
-		return Change{Verb: "create", Subject: want.Path, Data: fileChange{path: want.Path, content: true}}, true
+		return Change{Verb: "create", Subject: want.Path, Data: fileChange{path: want.Path, content: true, created: true}}, true
 	}
 	var how []string
 	change := fileChange{path: want.Path, content: found.Dir || found.SHA256 != sum}
@@ -162,6 +228,9 @@ func asTransport(files []quorate.File) []transport.File {
 type fileChange struct {
 	path    string
 	content bool
+	// created says that there is no such file yet.
+	created bool
+	effect  effect
 }
 
 // contentDiffers reports whether units that read the files would find something
@@ -171,8 +240,9 @@ func contentDiffers(diff Diff) bool {
 }
 
 // unitDiff reads the stamp and the units' states. Files that drifted make what
-// the stamp says doubtful: whoever changed them may have restarted the unit.
-func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, error) {
+// the stamp says doubtful: whoever changed them may have restarted the unit. Where those that
+// drifted need no restart, the stamp has to say that the units were started with them.
+func (d Deploy) unitDiff(ctx context.Context, h *Host, effect effect, others map[string][sha256.Size]byte) (Diff, error) {
 	states, err := unitStates(ctx, h, d.Units)
 	if err != nil {
 		return nil, err
@@ -183,11 +253,22 @@ func (d Deploy) unitDiff(ctx context.Context, h *Host, drifted bool) (Diff, erro
 			return nil, err
 		}
 	}
+	started := len(stamped) == 0
+	if stamp, ok := d.stampWith(others); ok && !started && len(others) > 0 {
+		as, err := h.DiffFiles(ctx, stamp)
+		if err != nil {
+			return nil, err
+		}
+		started = len(as) == 0
+	}
+	if !started {
+		effect = restart
+	}
 	var diff Diff
 	for _, u := range d.Units {
-		diff = append(diff, u.diff(states[u.Name], drifted || len(stamped) > 0)...)
+		diff = append(diff, u.diff(states[u.Name], effect)...)
 	}
-	if len(stamped) > 0 && len(diff) == 0 {
+	if len(stamped) > 0 && len(diff) == 0 && len(others) == 0 {
 		diff = append(diff, stamped...)
 	}
 	return diff, nil
@@ -199,8 +280,9 @@ type unitState struct{ load, active, enabled string }
 // unitChange is what is to be done to a unit, as scripts/units.sh has it.
 type unitChange struct{ unit, do string }
 
-func (u Unit) diff(s unitState, outdated bool) Diff {
+func (u Unit) diff(s unitState, effect effect) Diff {
 	var diff Diff
+	outdated := effect == restart
 	subject := "unit " + u.Name
 	if s.enabled != "enabled" && s.enabled != "static" && s.enabled != "generated" {
 		diff = append(diff, Change{Verb: "enable", Subject: subject, Data: unitChange{u.Name, "enable"}})
@@ -214,6 +296,8 @@ func (u Unit) diff(s unitState, outdated bool) Diff {
 			start = "start-no-block"
 		}
 		diff = append(diff, Change{Verb: "start", Subject: subject, Detail: s.active, Data: unitChange{u.Name, start}})
+	case effect == reload:
+		diff = append(diff, Change{Verb: "reload", Subject: subject, Detail: "runs with other files", Data: unitChange{u.Name, "reload"}})
 	case outdated:
 		diff = append(diff, Change{Verb: "restart", Subject: subject, Detail: "runs with other files", Disruptive: true, Data: unitChange{u.Name, "restart"}})
 	}
@@ -254,11 +338,15 @@ func parseUnits(out []byte) map[string]unitState {
 
 // Apply writes the files that differ, brings the units up, and stamps.
 func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
-	if files := d.differing(diff); len(files) > 0 {
+	files, quiet := d.differing(diff), d.quiet(diff)
+	if len(files) > 0 {
 		// The stamp goes first: a run that ends before the restart must not leave
-		// the right files beside a stamp that says that the units run with them.
+		// the right files beside a stamp that says that the units run with them. Where nothing is
+		// restarted the new one holds for the old files too.
 		if stamp, ok := d.stamp(); ok && contentDiffers(diff) {
-			stamp.Content = quorate.Public([]byte("outdated\n"))
+			if !quiet {
+				stamp.Content = quorate.Public([]byte("outdated\n"))
+			}
 			files = append([]quorate.File{stamp}, files...)
 		}
 		if err := h.WriteFiles(ctx, files...); err != nil {
@@ -268,7 +356,12 @@ func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 	if len(d.Units) == 0 {
 		return nil
 	}
-	if err := d.applyUnits(ctx, h); err != nil {
+	if quiet {
+		if _, err := h.Run(ctx, "systemctl", "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	if err := d.applyUnits(ctx, h, diff); err != nil {
 		return err
 	}
 	stamp, ok := d.stamp()
@@ -276,6 +369,13 @@ func (d Deploy) Apply(ctx context.Context, h *Host, diff Diff) error {
 		return nil
 	}
 	return h.WriteFiles(ctx, stamp)
+}
+
+// quiet reports whether contents change and no unit is restarted or reloaded for it.
+func (d Deploy) quiet(diff Diff) bool {
+	acts := slices.ContainsFunc(DataOf[unitChange](diff), func(c unitChange) bool { return c.do == "restart" || c.do == "reload" })
+	changes := slices.DeleteFunc(DataOf[fileChange](diff), func(c fileChange) bool { return !c.content })
+	return len(d.Units) > 0 && !acts && len(changes) > 0 && !slices.ContainsFunc(changes, func(c fileChange) bool { return c.effect != noEffect })
 }
 
 func (d Deploy) differing(diff Diff) []quorate.File {
@@ -287,10 +387,16 @@ func (d Deploy) differing(diff Diff) []quorate.File {
 
 // applyUnits reads the states again, since writing the files has changed
 // what is outdated.
-func (d Deploy) applyUnits(ctx context.Context, h *Host) error {
-	diff, err := d.unitDiff(ctx, h, false)
+func (d Deploy) applyUnits(ctx context.Context, h *Host, found Diff) error {
+	diff, err := d.unitDiff(ctx, h, noEffect, nil)
 	if err != nil {
 		return err
+	}
+	for i, c := range diff { // what has found that a reload is enough has seen the old files
+		change, ok := c.Data.(unitChange)
+		if reload := (unitChange{change.unit, "reload"}); ok && change.do == "restart" && slices.Contains(DataOf[unitChange](found), reload) {
+			diff[i].Data = reload
+		}
 	}
 	touched, args := d.unitArgs(diff)
 	if len(touched) == 0 {

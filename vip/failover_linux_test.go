@@ -130,6 +130,45 @@ func TestRealFailoverByWeight(t *testing.T) {
 	l.stays(t, 0, 5*time.Second)
 }
 
+// The VIP's holder reads other peers and another priority by a reload, and keeps the VIP meanwhile; a
+// host that is no longer among the peers, and whose API server is down, does not claim it.
+func TestRealReload(t *testing.T) {
+	tier.Host(t, "ip")
+	tier.Root(t)
+	t.Parallel()
+	c := cluster(3, "10.81.0.100", "10.81.0.%d")
+	l := newLab(t, tier.Program(t, "keepalived"), c)
+	l.servers[1].set(ready)
+	l.moves(t, "first API server ready", 10*time.Second)
+	l.servers[0].set(ready)
+
+	left := c
+	left.AllowEvenControlPlanes = true
+	left.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n quorate.Node) bool { return n.Name == c.ControlPlanes()[2].Name })
+	slices.Reverse(left.Nodes) // other priorities
+	instances, err := vip.Instances(left, auth)
+	require.NoError(t, err)
+	for _, i := range instances {
+		host := slices.IndexFunc(c.ControlPlanes(), func(n quorate.Node) bool { return n.Name == i.Node })
+		_, config := files(t, i)
+		args := l.keepalive[host].Args
+		path := args[slices.Index(args, "--use-file")+1]
+		text := bytes.ReplaceAll(config.Content.Bytes(), []byte(vip.CheckPath), []byte(filepath.Join(filepath.Dir(path), "check.sh")))
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		require.NoError(t, l.keepalive[host].Process.Signal(syscall.SIGHUP))
+	}
+	l.stays(t, 1, 8*time.Second)
+	for _, i := range instances {
+		host := slices.IndexFunc(c.ControlPlanes(), func(n quorate.Node) bool { return n.Name == i.Node })
+		require.Contains(t, strings.ToLower(l.logs[host].String()), "reload", "it has read nothing again")
+	}
+	l.servers[1].set(failing)
+	require.Equal(t, 0, l.moves(t, "API server answers 500", apiServerLoss))
+	l.servers[0].set(failing)
+	require.Eventually(t, func() bool { holder, _ := l.now(); return holder == nobody }, apiServerLoss, 10*time.Millisecond)
+	l.stays(t, nobody, 3*time.Second)
+}
+
 // lab is the three hosts, and what is seen of them.
 type lab struct {
 	segment

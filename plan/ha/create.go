@@ -185,7 +185,7 @@ func (r *recipe) haproxySteps() []plan.Step {
 }
 
 func (r *recipe) haproxyDeploy(n quorate.Node) plan.Deploy {
-	return plan.Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []plan.Unit{{Name: "haproxy.service"}}}
+	return plan.Deploy{Name: "haproxy", Files: r.haproxyFiles[n.Name], Units: []plan.Unit{{Name: "haproxy.service"}}, Reloads: haproxyReloads}
 }
 
 // etcdQuorum is held by whatever changes who votes in etcd or stops one who does.
@@ -194,10 +194,11 @@ const etcdQuorum = "etcd-quorum"
 func (r *recipe) etcdDeploy(n quorate.Node) plan.Deploy {
 	return plan.Deploy{
 		Name: "etcd", Files: r.etcdFiles[n.Name], Units: []plan.Unit{{Name: etcd.UnitName, NoBlock: true}},
-		Creates: []string{r.c.Etcd.DataDir + "/member"},
+		Creates: []string{r.c.Etcd.DataDir + "/member"}, Ignores: etcdIgnores,
 	}
 }
 
+// vipSteps restart one at a time, where one has to: somebody always has the VIP.
 func (r *recipe) vipSteps() []plan.Step {
 	if r.c.Endpoint.External {
 		return nil
@@ -205,7 +206,7 @@ func (r *recipe) vipSteps() []plan.Step {
 	var steps []plan.Step
 	for _, n := range r.c.ControlPlanes() {
 		steps = append(steps, plan.Step{
-			ID: StepVIP.On(n.Name), Title: "run keepalived", Host: n.Name, After: []plan.ID{r.prepared(n)},
+			ID: StepVIP.On(n.Name), Title: "run keepalived", Host: n.Name, After: []plan.ID{r.prepared(n)}, Locks: []string{"keepalived"},
 			Action: r.vipDeploy(n),
 		})
 	}
@@ -213,7 +214,7 @@ func (r *recipe) vipSteps() []plan.Step {
 }
 
 func (r *recipe) vipDeploy(n quorate.Node) plan.Deploy {
-	return plan.Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []plan.Unit{{Name: "keepalived.service"}}}
+	return plan.Deploy{Name: "keepalived", Files: r.vipFiles[n.Name], Units: []plan.Unit{{Name: "keepalived.service"}}, Reloads: keepalivedReloads}
 }
 
 // holderSteps see how the run leaves the VIP.

@@ -1,6 +1,6 @@
 # bring up units
 #
-#   "$@" is pairs of what to do and a unit: enable, daemon-reload (of no unit), start, start-no-block, restart
+#   "$@" is pairs of what to do and a unit: enable, daemon-reload (of no unit), start, start-no-block, restart, reload
 #
 # With one reload: systemctl enable would reload for each unit, which takes half a
 # second on a busy host.

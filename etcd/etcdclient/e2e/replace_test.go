@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,4 +112,33 @@ func counts(t *testing.T, c *etcdclient.Client) []int {
 	t.Helper()
 	s := status(t, c)
 	return []int{s.Healthy(), s.Voters(), s.Majority()}
+}
+
+// A member whose host was gone while it was removed ends by itself when the host comes back with its data:
+// the others do not let it in, their quorum is their own, and it answers nobody.
+func TestReturnOfARemovedMember(t *testing.T) {
+	servers, bundle := newServers(t)
+	startAll(t, servers)
+	c := newClient(t, servers, bundle, &tunnel{dials: map[string]int{}})
+	before, err := c.Members(t.Context())
+	require.NoError(t, err)
+	gone := servers[0]
+	gone.kill(t)
+	i := slices.IndexFunc(before, func(m etcdclient.Member) bool { return m.Name == gone.member.Name })
+	require.NoError(t, c.RemoveMember(t.Context(), before[i].ID))
+	require.Equal(t, []int{2, 2, 2}, counts(t, c))
+
+	gone.start(t)
+	ended := make(chan error, 1)
+	go func() { ended <- gone.cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		require.FailNow(t, "a member that was removed goes on running")
+	}
+	require.Contains(t, gone.output.String(), "removed")
+	require.Equal(t, []int{2, 2, 2}, counts(t, c))
+	list, err := c.Members(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
 }

@@ -43,7 +43,7 @@ func (c *Cluster) Outdated(hostName, unitName string) []string {
 	was, is := h.units[unitName].with, h.filesOf(unitName)
 	var paths []string
 	for path, content := range is {
-		if read, ok := was[path]; !ok || !bytes.Equal(read.Bytes(), content.Bytes()) {
+		if read, ok := was[path]; !ok || !bytes.Equal(heeded(path, read), heeded(path, content)) {
 			paths = append(paths, path)
 		}
 	}
@@ -54,6 +54,20 @@ func (c *Cluster) Outdated(hostName, unitName string) []string {
 	}
 	slices.Sort(paths)
 	return paths
+}
+
+// heeded is what a unit that runs goes by: etcd reads no list of members once it has data.
+func heeded(path string, content quorate.Content) []byte {
+	if path != etcd.UnitPath {
+		return content.Bytes()
+	}
+	var out []byte
+	for line := range bytes.Lines(content.Bytes()) {
+		if !bytes.Contains(line, []byte("--initial-cluster=")) {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // RunsWith returns what a unit that runs has read of one of its files when it was last
@@ -77,9 +91,11 @@ func (h *host) filesOf(unitName string) map[string]quorate.Content {
 		if !slices.ContainsFunc(unitFiles[unitName], func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
 			continue
 		}
-		if f, err := h.File(path); err == nil {
-			out[path] = quorate.Sensitive(f.Data.Bytes())
+		f, err := h.File(path)
+		if err != nil {
+			continue
 		}
+		out[path] = quorate.Sensitive(f.Data.Bytes())
 	}
 	return out
 }
@@ -115,6 +131,11 @@ func (h *host) systemctl(in faketransport.Invocation, args []string) error {
 			u.enabled = true
 		case "disable":
 			u.enabled = false
+		case "reload":
+			if !h.running(name) || name != "keepalived.service" && name != "haproxy.service" {
+				return fail(in, "Job type reload is not applicable for unit %s.", name)
+			}
+			u.with = h.filesOf(name)
 		case "start", "restart":
 			if verb == "start" && h.running(name) {
 				continue
