@@ -25,14 +25,21 @@ import (
 )
 
 // Line returns s as one line: every character that is not printable, as
-// unicode.IsPrint has it, is escaped, line breaks and tabs too, and so is every
-// byte that is not UTF-8. Printable text is returned as it is, without a copy.
-func Line(s string) string { return clean(s, unicode.IsPrint) }
+// unicode.IsPrint has it, or that takes no place, such as a Hangul filler, is
+// escaped, line breaks and tabs too, and so is every byte that is not UTF-8.
+// Printable text is returned as it is, without a copy.
+func Line(s string) string { return clean(s, printable) }
+
+// printable is for what can be seen. A variation selector belongs to the character before it.
+func printable(r rune) bool {
+	return r < utf8.RuneSelf && ' ' <= r && r < 0x7f ||
+		r >= utf8.RuneSelf && unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
 
 // Text is Line for text of several lines: line breaks and tabs stay. A carriage
 // return does not, since it would let a line be written over.
 func Text(s string) string {
-	return clean(s, func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) })
+	return clean(s, func(r rune) bool { return r == '\n' || r == '\t' || printable(r) })
 }
 
 // Indented is Text for one message: lines after the first that begin at the margin are
@@ -60,7 +67,7 @@ func ASCII(s string) string { return clean(s, func(r rune) bool { return ' ' <= 
 // JSON is Text for what a JSON encoder has written: characters that are not
 // printable become its own escapes, so that a reader gets the same values.
 func JSON(text []byte) []byte {
-	keep := func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) }
+	keep := func(r rune) bool { return r == '\n' || r == '\t' || printable(r) }
 	if unsafe(string(text), keep) == len(text) {
 		return text
 	}

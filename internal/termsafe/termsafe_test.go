@@ -53,7 +53,7 @@ func TestEveryCharacter(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		s := "<" + string(r) + ">" // U+FFFD for half of a surrogate pair
 		requireSafe(t, s)
-		if unicode.IsPrint(r) && termsafe.Line(s) != s {
+		if unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && termsafe.Line(s) != s {
 			t.Fatalf("%U is printable and was escaped", r)
 		}
 	}
@@ -133,5 +133,17 @@ func requireSafe(t *testing.T, s string) {
 	}
 	if n := len([]rune(termsafe.Cut(s, 7, "…"))); n > 7 {
 		t.Fatalf("%q was cut to %d characters", s, n)
+	}
+}
+
+// What cannot be seen makes no two texts that look alike.
+func TestInvisibleLetters(t *testing.T) {
+	for _, r := range "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u00ad\u200b\u2060\ufeff" {
+		if got := termsafe.Line("a" + string(r) + "b"); strings.ContainsRune(got, r) {
+			t.Errorf("%U is shown as it is", r)
+		}
+	}
+	if heart := "\u2764\ufe0f"; termsafe.Line(heart) != heart {
+		t.Error("a variation selector is escaped")
 	}
 }

@@ -58,6 +58,9 @@ func (l *knownLine) parse(text string) error {
 		if marker != "@"+markerCA && marker != "@"+markerRevoked {
 			return errors.New("an unknown marker")
 		}
+		if marker == "@"+markerCA && strings.HasPrefix(text, marker+"\t") && strings.Contains(text, " ") {
+			return errors.New("a tab after its marker, where OpenSSH wants a space") // it trusts no authority then
+		}
 		l.marker, text = marker[1:], rest
 	}
 	hosts, rest := cutField(text)

@@ -2,12 +2,18 @@ package ssh
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/quorate-dev/quorate/internal/tier"
 )
 
 const (
@@ -131,4 +137,40 @@ func FuzzKnownHosts(f *testing.F) {
 		}
 		_, _ = k.revoked(Target{Addr: "the-host"}, parsedA(t))
 	})
+}
+
+// Lines name the hosts that they name to OpenSSH, whatever patterns, ports and markers they have.
+func TestRealKnownHostNames(t *testing.T) {
+	tier.Host(t, "ssh-keygen")
+	atoms := []string{
+		"host", "HOST", "*", "?ost", "!host", "ho*", "!*", "[host]:22", "[host]:2222", "host:2222", "", " ", "!", "[h*]:*", "*:*", "[host]", "::1", "[::1]:22",
+		"10.0.0.1", "host.", "*host", "**", "!ho?t",
+	}
+	forms := []string{"%s %s", "%s\t%s a comment", "  %s   %s", "@revoked %s %s", "@cert-authority %s %s", "@cert-authority\t%s\t%s", "@unknown %s %s", "\"%s\" %s", "#%s %s"}
+	var text strings.Builder
+	random := rand.New(rand.NewPCG(7, 7))
+	for range 2000 {
+		hosts := make([]string, 1+random.IntN(3))
+		for i := range hosts {
+			hosts[i] = atoms[random.IntN(len(atoms))]
+		}
+		fmt.Fprintf(&text, forms[random.IntN(len(forms))]+"\n", strings.Join(hosts, ","), keyA)
+	}
+	file := t.TempDir() + "/known_hosts"
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	lines, _ := parseKnownHosts("f", []byte(text.String()))
+	for _, name := range []string{"host", "[host]:2222", "10.0.0.1", "::1", "ghost"} {
+		out, _ := exec.Command("ssh-keygen", "-F", name, "-f", file).Output() // fails where nothing is found
+		var theirs, ours []string
+		for _, m := range regexp.MustCompile(`found: line (\d+)`).FindAllStringSubmatch(string(out), -1) {
+			theirs = append(theirs, "f:"+m[1])
+		}
+		for _, l := range lines {
+			if l.err == nil && l.matches(name) { // OpenSSH passes over a @revoked line that it cannot read
+				ours = append(ours, l.where)
+			}
+		}
+		require.Equal(t, theirs, ours, name)
+		require.True(t, len(ours) > 100 || name == "ghost", name)
+	}
 }
