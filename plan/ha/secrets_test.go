@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-dev/quorate"
+	"github.com/quorate-dev/quorate/internal/tier"
 	"github.com/quorate-dev/quorate/kubeadm"
 	"github.com/quorate-dev/quorate/pki"
 	"github.com/quorate-dev/quorate/plan"
@@ -384,7 +385,7 @@ func TestFailuresHideSecrets(t *testing.T) {
 		}
 	}
 	broken := errors.New("input/output error")
-	for name, fail := range map[string]func(h *faketransport.Host){
+	for name, fail := range tier.Samples(map[string]func(h *faketransport.Host){
 		"kubeadm init fails": func(h *faketransport.Host) {
 			h.Handle(faketransport.Prefix("kubeadm", "init"), faketransport.Fail(1, "timed out waiting for the condition\n"))
 		},
@@ -422,7 +423,7 @@ func TestFailuresHideSecrets(t *testing.T) {
 			h.Inject(faketransport.Fault{On: faketransport.OnKind(faketransport.Tunnel), Before: faketransport.Fails(broken)})
 		},
 		"the host is down": func(h *faketransport.Host) { h.SetDown(true) },
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble.Test(t, func(t *testing.T) {
