@@ -142,7 +142,7 @@ func (r rawDoc) read(p *quorate.Problems, outer bool) []*sourceDoc {
 	}
 	fields, err := r.fields()
 	if err != nil {
-		refuse(r.errorLine(err), "cannot be read as YAML: %s", reasonOf(err))
+		refuse(r.errorLine(err), "cannot be read as YAML: %s", r.reasonOf(err))
 		return nil
 	}
 	if fields == nil {
@@ -376,7 +376,8 @@ func replaced(v any, path string) string {
 }
 
 var (
-	lineInError = regexp.MustCompile(`line (\d+): `)
+	lineInError   = regexp.MustCompile(`line (\d+): `)
+	anchorInError = regexp.MustCompile(`unknown anchor '([^']+)'`)
 	// noticedAfter are the reasons that the parser has a line too early for, since
 	// it counts those before the token that it did not expect.
 	noticedAfter = []string{
@@ -389,6 +390,9 @@ var (
 // errorLine is the file's line of a parser's error.
 func (r rawDoc) errorLine(err error) int {
 	found := lineInError.FindStringSubmatch(err.Error())
+	if line := r.unsaidLine(err); found == nil && line > 0 {
+		return line
+	}
 	if found == nil || r.fixed {
 		if i := bytes.IndexFunc(r.text, isControl); i >= 0 && !r.fixed {
 			return r.line + bytes.Count(r.text[:i], []byte("\n"))
@@ -404,10 +408,49 @@ func (r rawDoc) errorLine(err error) int {
 	return max(min(line, last), r.line)
 }
 
+// unsaidLine is the file's line of an error that comes without one, of a key that is
+// no text, a value that does not fit its tag, or an alias; zero if it is not found.
+func (r rawDoc) unsaidLine(err error) int {
+	if anchor := anchorInError.FindStringSubmatch(err.Error()); anchor != nil {
+		if i := bytes.Index(r.text, []byte("*"+anchor[1])); i >= 0 && !r.fixed {
+			return r.line + bytes.Count(r.text[:i], []byte("\n"))
+		}
+		return 0
+	}
+	root := r.nodes()
+	if root == nil {
+		return 0
+	}
+	if bad := unreadNode(root, 0); bad != nil {
+		return r.lineOf(bad)
+	}
+	return 0
+}
+
+// unreadNode is the first key that is no text, or value that does not fit its tag.
+func unreadNode(n *yamlnode.Node, depth int) *yamlnode.Node {
+	if depth > deepest {
+		return nil
+	}
+	for i, below := range n.Content {
+		if n.Kind == yamlnode.MappingNode && i%2 == 0 && (below.Kind != yamlnode.ScalarNode || below.Tag == "!!null") {
+			return below
+		}
+		if bad := unreadNode(below, depth+1); bad != nil {
+			return bad
+		}
+	}
+	var v any
+	if n.Kind == yamlnode.ScalarNode && n.Style&yamlnode.TaggedStyle != 0 && n.Decode(&v) != nil {
+		return n
+	}
+	return nil
+}
+
 func isControl(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' }
 
 // reasonOf is the parser's own reason, but for what would quote the text.
-func reasonOf(err error) string {
+func (r rawDoc) reasonOf(err error) string {
 	reason := strings.TrimPrefix(err.Error(), "yaml: ")
 	if at := lineInError.FindStringIndex(reason); at != nil {
 		reason = reason[at[1]:]
@@ -415,6 +458,8 @@ func reasonOf(err error) string {
 	switch {
 	case strings.Contains(reason, "unknown anchor"):
 		return "an alias of an anchor that is not there"
+	case strings.Contains(reason, "map key") && bytes.Contains(r.text, []byte("{{")):
+		return "a mapping's key is no text, as in a template that nobody has rendered"
 	case strings.Contains(reason, "map key"):
 		return "a mapping's key is no text"
 	case strings.ContainsAny(reason, "\"`\n") || len(reason) > 80:
