@@ -513,6 +513,39 @@ func TestDiskTestThatLeadsElsewhere(t *testing.T) {
 	}
 }
 
+// A disk test that is ended leaves nothing behind, also where a second signal finds it cleaning up, and
+// where the first comes as the directory is made.
+func TestDiskTestAfterSignals(t *testing.T) {
+	for shell, argv := range shells(t) {
+		for name, programs := range map[string]map[string]string{
+			"while it writes, and removes": {"dd": "kill -TERM \"$PPID\"\nexec %s \"$@\"\n", "rm": "kill -TERM \"$PPID\"\nexec %s \"$@\"\n"},
+			"while it leaves":              {"dd": "kill -TERM \"$PPID\"\nexec %s \"$@\"\n", "rmdir": "kill -INT \"$PPID\"\nexec %s \"$@\"\n"},
+			"as the directory is made":     {"mktemp": "kill -TERM \"$SHELL_PID\" \"$PPID\" 2>/dev/null\nexec %s \"$@\"\n"},
+		} {
+			t.Run(shell+", "+name, func(t *testing.T) {
+				dir, bin := t.TempDir(), t.TempDir()
+				for program, text := range programs {
+					text = "#!/bin/sh\n" + fmt.Sprintf(text, tier.Program(t, program))
+					if err := os.WriteFile(bin+"/"+program, []byte(text), 0o755); err != nil { //nolint:gosec // a program
+						t.Fatal(err)
+					}
+				}
+				args := plan.Script("# measure\nSHELL_PID=$$; export SHELL_PID\n"+diskScript, map[string]string{"DISK_DIR": dir}).Argv[1:]
+				cmd := exec.Command(argv[0], append(argv[1:], args...)...)
+				cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+				out, err := cmd.CombinedOutput()
+				var exit *exec.ExitError
+				if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+					t.Errorf("%v: %s", err, out)
+				}
+				if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+					t.Errorf("left: %v, %v", left, err)
+				}
+			})
+		}
+	}
+}
+
 // probing are the variables of probesScript.
 func probing(seconds int) map[string]string {
 	return map[string]string{"VIP": "", "VIP_PORT": "", "VIP_INTERFACE": "eth7", "VRID": "51", "LISTEN_SECONDS": strconv.Itoa(seconds), "SPEAK_SECONDS": "0", "SPEAK_PYTHON": "", "SPEAK_PERL": "", "SPEAK_FROM": "", "SPEAK_TO": "", "RUNTIME": "", "ENDPOINT": ""}

@@ -10,10 +10,12 @@ done
 umask 077
 cd "$disk" || exit 0
 around=$(stat -c '%d:%i' .)
-stage=$(mktemp -d .quorate-XXXXXX 2>/dev/null) || exit 0
-trap 'cd /; rmdir "$disk/$stage"' EXIT
 # A second signal finds the cleaning up at work.
 trap 'trap "" HUP INT TERM; exit 1' HUP INT TERM
+stage=
+trap 'cd /; if [ -n "$stage" ]; then rmdir "$disk/$stage"; fi' EXIT
+# mktemp gets no signal: it could leave a directory whose name nobody knows.
+stage=$(trap '' HUP INT TERM; mktemp -d .quorate-XXXXXX 2>/dev/null) || exit 0
 cd -P "./$stage" || exit 0
 # In a directory of another user's, what has this name now may be somebody
 # else's, or lead to a private directory elsewhere.
