@@ -49,14 +49,13 @@ $(LINT): .ci/lint/go.mod .ci/lint/go.sum
 api: ## What the public API has lost or changed since the last version.
 	.ci/api/check
 
-builds: ## What e2e and oracle build of other projects, kept in the user's cache: half an hour on two cores at first.
-	$(PRIVILEGED) go test -count=1 -timeout 60m -v -run '^TestE2EBuild$$' ./examples/lab/internal/build
-	$(ORACLES) -ci
+builds: ## What e2e builds of other projects, kept in the user's cache: a quarter of an hour on two cores at first.
+	$(PRIVILEGED) go test -count=1 -timeout 90m -v -run '^TestE2EBuild$$' ./examples/lab/internal/build
 
 oracle: ## Everything the goldens hold, a matrix of clusters and its migrations, through the code of kubeadm's own releases.
-	cd kubeadm/upstream && GOWORK=off go test -count=1 ./...
+	cd kubeadm/upstream && GOWORK=off go test -count=1 -timeout 90m ./...
 	$(ORACLES) -ci
-	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 30m ./kubeadm/...
+	QUORATE_ORACLES="$$($(ORACLES) -where)" go test -count=1 -timeout 90m ./kubeadm/...
 
 oracles: ## The samples, the matrix and its migrations, through the code of every release there is an oracle of; writes docs/oracles.log.
 	$(ORACLES) >docs/oracles.log
