@@ -117,15 +117,12 @@ func (d Deploy) effect(ctx context.Context, h *Host, diff Diff) (effect, map[str
 			continue
 		}
 		at := slices.IndexFunc(d.Files, func(f quorate.File) bool { return f.Path == change.path })
-		if change.created || at < 0 {
+		if change.other || at < 0 {
 			return restart, nil, nil
 		}
 		found, err := h.ReadAll(ctx, maxEffect, change.path)
-		switch {
-		case err != nil && (ctx.Err() != nil || Transient(err)):
+		if err != nil {
 			return restart, nil, err
-		case err != nil:
-			return restart, nil, nil //nolint:nilerr // a directory, or too much of it: it is none that they know
 		}
 		e := reload
 		switch {
@@ -169,10 +166,10 @@ func compare(want quorate.File, found transport.FileInfo) (Change, bool) {
 // CompareFile compares by the hash of the content that is wanted.
 func CompareFile(want transport.File, sum [sha256.Size]byte, found transport.FileInfo) (Change, bool) {
 	if !found.Exists {
-		return Change{Verb: "create", Subject: want.Path, Data: fileChange{path: want.Path, content: true, created: true}}, true
+		return Change{Verb: "create", Subject: want.Path, Data: fileChange{path: want.Path, content: true, other: true}}, true
 	}
 	var how []string
-	change := fileChange{path: want.Path, content: found.Dir || found.SHA256 != sum}
+	change := fileChange{path: want.Path, content: found.Dir || found.SHA256 != sum, other: found.Dir || found.Size > maxEffect}
 	if found.Dir {
 		how = append(how, "is a directory")
 	} else if change.content {
@@ -228,9 +225,9 @@ func asTransport(files []quorate.File) []transport.File {
 type fileChange struct {
 	path    string
 	content bool
-	// created says that there is no such file yet.
-	created bool
-	effect  effect
+	// other says that nothing is there that Reloads and Ignores could judge.
+	other  bool
+	effect effect
 }
 
 // contentDiffers reports whether units that read the files would find something

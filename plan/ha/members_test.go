@@ -20,7 +20,7 @@ import (
 	"github.com/quorate-dev/quorate/transport/faketransport"
 )
 
-const simulatedWAL = "/var/lib/quorate/etcd/member/wal/simulated"
+const simulatedWAL = "/var/lib/quorate/etcd/member/wal/0000000000000000-0000000000000000.wal"
 
 func requireThreeVoters(t *testing.T, hosts *hatest.Cluster) {
 	t.Helper()
@@ -128,6 +128,27 @@ func TestReplacementOfALearnerWithoutItsDisk(t *testing.T) {
 		require.Equal(t, 2, voters, "it has its vote already")
 		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
 		hosts.Host("cp-2").Delete(simulatedWAL)
+		mustRun(t.Context(), t, hosts, p)
+		requireThreeVoters(t, hosts)
+		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())
+	})
+}
+
+// A host with the data of a member that was removed, as from an image of its disk, is told from the member that
+// the cluster knows by the ID in its log, and comes in as a new one.
+func TestDataOfARemovedMember(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		_, hosts, p := created(t)
+		old, err := hosts.Host("cp-2").File(simulatedWAL)
+		require.NoError(t, err)
+		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
+		hosts.Host("cp-2").Delete(simulatedWAL)
+		mustRun(t.Context(), t, hosts, p)
+		requireThreeVoters(t, hosts)
+		apply(t, hosts, "cp-2", "systemctl", "stop", "etcd.service")
+		require.NoError(t, hosts.Host("cp-2").Put(old))
+		apply(t, hosts, "cp-2", "systemctl", "start", "etcd.service")
+		require.False(t, hosts.Active("cp-2", "etcd.service"))
 		mustRun(t.Context(), t, hosts, p)
 		requireThreeVoters(t, hosts)
 		require.False(t, mustRun(t.Context(), t, hosts, p).Changed())

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -124,7 +125,14 @@ func TestReturnOfARemovedMember(t *testing.T) {
 	require.NoError(t, err)
 	gone := servers[0]
 	gone.kill(t)
+	logs, err := filepath.Glob(filepath.Join(gone.member.Etcd.DataDir, "member", "wal", "*.wal"))
+	require.NoError(t, err)
+	head, err := os.ReadFile(logs[0])
+	require.NoError(t, err)
+	own, err := etcd.ParseWAL(head[:etcd.WALHead])
+	require.NoError(t, err)
 	i := slices.IndexFunc(before, func(m etcdclient.Member) bool { return m.Name == gone.member.Name })
+	require.Equal(t, before[i].ID, own.Member, "its log is its own")
 	require.NoError(t, c.RemoveMember(t.Context(), before[i].ID))
 	require.Equal(t, []int{2, 2, 2}, counts(t, c))
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -184,9 +184,36 @@ type member struct {
 	err      error
 }
 
-// memberData is what a simulated member keeps in its data directory: which
-// cluster it is of, and its ID there.
-const memberData = "/member/wal/simulated"
+// memberData is what a simulated member keeps in its data directory: a log that begins as etcd's
+// does, with its ID and that of the cluster it is of.
+const memberData = "/member/wal/0000000000000000-0000000000000000.wal"
+
+// memberLog is the beginning of a log.
+func memberLog(id, generation uint64) []byte {
+	metadata := binary.AppendUvarint([]byte{1 << 3}, id)
+	metadata = binary.AppendUvarint(append(metadata, 2<<3), generation)
+	var log []byte
+	for kind, data := range [][]byte{4: {}, 1: metadata} {
+		if kind == 1 || kind == 4 {
+			record := append([]byte{1 << 3, byte(kind), 2 << 3, 0, 3<<3 | 2, byte(len(data))}, data...)
+			log = slices.Insert(log, 0, slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(record))), record)...)
+		}
+	}
+	return log
+}
+
+// logged is who a log is of; the zero value if it is none.
+func (h *host) logged() etcd.Identity {
+	f, err := h.File(h.dataPath())
+	if err != nil {
+		return etcd.Identity{}
+	}
+	id, err := etcd.ParseWAL(f.Data.Bytes())
+	if err != nil {
+		return etcd.Identity{}
+	}
+	return id
+}
 
 // refusedData is all that one leaves that etcd has refused to start: it opens its
 // database before it looks at the other members, and begins a log after that.
@@ -207,13 +234,12 @@ func (h *host) peerURL() string {
 // that would end at once.
 func (h *host) identify() uint64 {
 	ms := &h.cluster.members
-	if f, err := h.File(h.dataPath()); err == nil {
-		var generation int
-		var id uint64
-		if _, err := fmt.Sscanf(string(f.Data.Bytes()), "%d %d", &generation, &id); err != nil || generation != ms.generation || !ms.change(id, nil) {
+	if h.has(h.dataPath()) {
+		own := h.logged()
+		if own.Member == 0 || own.Cluster != uint64(ms.generation) || !ms.change(own.Member, nil) {
 			return 0 // removed for ever, or of another cluster
 		}
-		return id
+		return own.Member
 	}
 	joins := h.has(etcd.JoinPath)
 	if !joins && !h.cluster.anyData() {
@@ -234,7 +260,7 @@ const firstAdded = 100
 // anyData reports whether any host holds data of the cluster that came last.
 func (c *Cluster) anyData() bool {
 	for _, h := range c.hosts {
-		if f, err := h.File(h.dataPath()); err == nil && strings.HasPrefix(string(f.Data.Bytes()), strconv.Itoa(c.members.generation)+" ") {
+		if own := h.logged(); own.Member != 0 && own.Cluster == uint64(c.members.generation) {
 			return true
 		}
 	}
@@ -272,8 +298,7 @@ func (h *host) simulate(*faketransport.Host) (Member, error) {
 		c.members.change(id, func(m *pb.Member) {
 			m.Name, m.ClientURLs = h.node.Name, []string{"https://" + net.JoinHostPort(h.node.Address().String(), strconv.Itoa(c.c.Etcd.ClientPort))}
 		})
-		data := fmt.Sprintf("%d %d\n", c.members.generation, id)
-		if err := h.Put(transport.File{Path: h.dataPath(), Mode: 0o600, Data: transport.Bytes([]byte(data))}); err != nil {
+		if err := h.Put(transport.File{Path: h.dataPath(), Mode: 0o600, Data: transport.Bytes(memberLog(id, uint64(c.members.generation)))}); err != nil {
 			return nil, err
 		}
 	}

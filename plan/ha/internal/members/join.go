@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quorate-dev/quorate"
@@ -79,11 +80,27 @@ func (j Join) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 		return j.diff(replacing, "the cluster knows it, and its data is gone"), nil
 	case joining:
 		return j.diff(adding, "an earlier run has begun it"), nil
+	case own["unit"] != "active" && data && j.another(ctx, h, own["wal"], m.ID):
+		return j.diff(replacing, "the data on its host is another member's, and etcd lets that one in no more"), nil
 	case own["unit"] != "active" && data:
 		// Before any other is restarted, who has stopped runs again.
 		return plan.Diff{{Verb: "start", Subject: "etcd member " + j.Self.Name, Detail: "it has stopped, and the others run", Data: starting}}, nil
 	}
 	return nil, nil
+}
+
+// another reports whether the log on the host is of another member than the one that the cluster knows: of
+// one that was removed before this one was added. A log that cannot be read says nothing.
+func (j Join) another(ctx context.Context, h *plan.Host, wal string, id uint64) bool {
+	if !strings.HasPrefix(wal, j.Member.Etcd.DataDir+"/member/wal/") {
+		return false
+	}
+	head, err := h.Run(ctx, "head", "-c", strconv.Itoa(etcd.WALHead), wal)
+	if err != nil {
+		return false
+	}
+	found, err := etcd.ParseWAL(head)
+	return err == nil && found.Member != id
 }
 
 // strays are the members that nobody described, by name or address.
