@@ -114,9 +114,6 @@ func (s *views) saw(node string, v view) {
 	s.all[node] = v
 }
 
-// authorityFile is the cluster's authority, where kubeadm has it.
-const authorityFile = "/etc/kubernetes/pki/ca.crt"
-
 //go:embed scripts/vipholder.sh
 var scriptFile string
 
@@ -132,7 +129,7 @@ type Look struct {
 }
 
 func (l Look) query() transport.Query {
-	q := plan.Script(script, map[string]string{"VIP": l.VIP.String(), "URL": l.URL, "CA": authorityFile})
+	q := plan.Script(script, map[string]string{"VIP": l.VIP.String(), "URL": l.URL, "CA": hostpath.KubernetesCA})
 	q.Needs = hostpath.AdminConf
 	return q
 }
