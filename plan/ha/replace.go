@@ -172,7 +172,7 @@ func (r *recipe) removal(via quorate.Node, names []string) ([]plan.Step, plan.ID
 	}
 	last := StepGone
 	add := func(s plan.Step) {
-		s.Host, s.After, last = via.Name, append(after, last), s.ID
+		s.Host, s.After, last = via.Name, append(slices.Clone(after), last), s.ID
 		steps, after = append(steps, s), nil
 	}
 	add(plan.Step{ID: StepEtcdRemove, Title: "remove their members of etcd", Locks: []string{etcdQuorum}, Action: members.RemoveDead{Dead: dead}})

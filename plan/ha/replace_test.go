@@ -28,9 +28,9 @@ func replaceFor(cfg ha.Config, o ha.ReplaceConfig) (*plan.Plan, error) {
 	return c.PlanReplace(o)
 }
 
-// spare is a control plane, or a worker, that is not in the description yet.
-func spare(name string, role quorate.Role) quorate.Node {
-	return quorate.Node{Name: name, Role: role, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 20 + name[len(name)-1] - '0'})}}
+// spare is a control plane that is not in the description yet.
+func spare() quorate.Node {
+	return quorate.Node{Name: "cp-4", Role: quorate.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.24")}}
 }
 
 // instead is the description with another node in the place of one, or with one fewer.
@@ -68,7 +68,7 @@ func TestReplaceADeadControlPlane(t *testing.T) {
 						cfg.Cluster.Name = ""
 					}
 					cfg.Certs = bundleOf(t, cfg.Cluster)
-					cp4 := spare("cp-4", quorate.ControlPlane)
+					cp4 := spare()
 					hosts := broken(t, cfg, old, cp4)
 					before := filesOnHost(t, hosts, old)
 					cfg.Cluster = instead(cfg.Cluster, old, cp4)
@@ -169,7 +169,7 @@ func TestReplaceRefuses(t *testing.T) {
 			bubble.Test(t, func(t *testing.T) {
 				cfg := sweepConfig(t)
 				hosts := running(t, cfg)
-				cp4 := spare("cp-4", quorate.ControlPlane)
+				cp4 := spare()
 				require.NoError(t, hosts.Add(cp4))
 				c.before(t, hosts)
 				before := stateOf(t, hosts)
@@ -311,7 +311,7 @@ func TestReplaceForgetsTheEndpoint(t *testing.T) {
 func TestLostConnectionIsNoEmptyCluster(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		cfg := sweepConfig(t)
-		cp4 := spare("cp-4", quorate.ControlPlane)
+		cp4 := spare()
 		hosts := broken(t, cfg, "cp-2", cp4)
 		cfg.Cluster = instead(cfg.Cluster, "cp-2", cp4)
 		cfg.Certs = reissued(t, cfg, cfg.Cluster)

@@ -103,7 +103,7 @@ func (s sweep) inject(hosts *hatest.Cluster, f faketransport.Fault) {
 // swept are the hosts of a sweep: three control planes and a worker, and one that comes later.
 func swept(hosts *hatest.Cluster) []quorate.Node {
 	nodes := hafixture.Three().Nodes
-	if later := spare("cp-4", quorate.ControlPlane); hosts.Has(later.Name) == nil {
+	if later := spare(); hosts.Has(later.Name) == nil {
 		nodes = append(nodes, later)
 	}
 	return nodes
@@ -313,7 +313,7 @@ func TestCrashSweepOfAReplacement(t *testing.T) {
 			continue
 		}
 		t.Run(old, func(t *testing.T) {
-			cfg, cp4 := sweepConfig(t), spare("cp-4", quorate.ControlPlane)
+			cfg, cp4 := sweepConfig(t), spare()
 			both := hafixture.Three()
 			both.AllowEvenControlPlanes, both.Nodes = true, append(both.Nodes, cp4)
 			cfg.Certs = bundleOf(t, both)

@@ -286,15 +286,15 @@ func (p *peer) serve(ctx context.Context) error {
 		case 80: // a global request, of which each is answered
 			err = p.send(msgGlobalFailure)
 		case msgChannelOpen:
-			_, rest, _ := cutString(m[1:])
+			_, rest := cutString(m[1:])
 			err = p.confirm(rest[:4])
 		case msgChannelRequest:
 			channel := bytes.Clone(m[1:5])
-			name, rest, _ := cutString(m[5:])
+			name, rest := cutString(m[5:])
 			if string(name) != "exec" {
 				continue
 			}
-			line, _, _ := cutString(rest[1:])
+			line, _ := cutString(rest[1:])
 			p.work.Go(func() { _ = p.exec(ctx, channel, string(line)) })
 			if p.fault == PingsUnread {
 				<-ctx.Done()
@@ -307,12 +307,12 @@ func (p *peer) serve(ctx context.Context) error {
 	}
 }
 
-func cutString(b []byte) (s, rest []byte, ok bool) {
+func cutString(b []byte) (s, rest []byte) {
 	if len(b) < 4 || len(b)-4 < int(binary.BigEndian.Uint32(b)) {
-		return nil, nil, false
+		return nil, nil
 	}
 	n := binary.BigEndian.Uint32(b)
-	return b[4 : 4+n], b[4+n:], true
+	return b[4 : 4+n], b[4+n:]
 }
 
 // confirm opens a channel, whose number on both sides is the client's.

@@ -26,17 +26,17 @@ func (d Dead) all() Others {
 	return Others{TLS: d.TLS, Peers: append(slices.Clone(d.Peers), d.Self)}
 }
 
-// look returns what etcd says of its members, and which of them are dead. A dead one that
+// look returns which members of etcd are dead. A dead one that
 // answers is a *plan.HostError, and a *QuorumError says that another is not healthy: planned
 // work starts from a cluster in which everybody else is well.
-func (d Dead) look(ctx context.Context, h *plan.Host) (status etcdclient.Status, dead []etcdclient.Member, err error) {
+func (d Dead) look(ctx context.Context, h *plan.Host) (dead []etcdclient.Member, err error) {
 	everybody := d.all()
 	list, err := everybody.list(ctx, h)
 	if err != nil {
-		return status, nil, &QuorumError{Member: strings.Join(d.Names, ", "), Err: err}
+		return nil, &QuorumError{Member: strings.Join(d.Names, ", "), Err: err}
 	}
 	if dead = d.among(list); len(dead) == 0 {
-		return status, nil, nil
+		return nil, nil
 	}
 	asked := everybody
 	for _, m := range dead {
@@ -44,22 +44,23 @@ func (d Dead) look(ctx context.Context, h *plan.Host) (status etcdclient.Status,
 			asked.Peers = append(asked.Peers, Peer{Name: m.Name, client: u})
 		}
 	}
+	var status etcdclient.Status
 	err = asked.ask(h, false, func(client *etcdclient.Client) (err error) {
 		status, err = client.Status(ctx)
 		return err
 	})
 	if err != nil {
-		return status, nil, err
+		return nil, err
 	}
 	for i, at := range status.Endpoints {
 		if p := asked.Peers[i]; at.Answered && i >= len(everybody.Peers) {
-			return status, nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
+			return nil, &plan.HostError{Host: h.Name, Findings: []plan.Finding{{
 				Found: "etcd member " + termsafe.Line(p.Name) + " answers at " + termsafe.Line(p.client) + ", and its host is to be gone for good",
 				Do:    "reset it by the description that has it (PlanReset), or take the power from its host, and run again",
 			}}}
 		}
 	}
-	return status, dead, d.judge(status, dead)
+	return dead, d.judge(status, dead)
 }
 
 func (d Dead) among(list []etcdclient.Member) []etcdclient.Member {
@@ -106,7 +107,7 @@ func (b Bearable) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) {
 	if err := acts(ctx, h, b.API, b.VIP); err != nil {
 		return nil, err
 	}
-	_, _, err := b.look(ctx, h)
+	_, err := b.look(ctx, h)
 	return nil, err
 }
 
@@ -145,7 +146,7 @@ func (r RemoveDead) Check(ctx context.Context, h *plan.Host) (plan.Diff, error) 
 // is healthy: else it is a *QuorumError.
 func (r RemoveDead) Apply(ctx context.Context, h *plan.Host, diff plan.Diff) error {
 	for _, id := range plan.DataOf[deadID](diff) {
-		_, dead, err := r.look(ctx, h)
+		dead, err := r.look(ctx, h)
 		if err != nil {
 			return err
 		}
