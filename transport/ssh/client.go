@@ -231,16 +231,23 @@ func (c *client) open(stopped <-chan struct{}) (*session, error) {
 		return nil, c.lostError(nil)
 	}
 	var patience <-chan time.Time
+	settled := false
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 30*time.Second) {
 		s, err := c.openOnce(stopped)
 		if !isRefused(err) {
 			return s, err
 		}
 		running, ended := c.runs()
-		if running > 0 {
-			patience = nil
-		} else if patience == nil {
+		switch {
+		case running > 0:
+			patience, settled = nil, false
+		case settled: // asked a last time when the time was up
+			return nil, err
+		case patience == nil:
 			patience = time.After(settle)
+			fallthrough
+		default:
+			pause = min(pause, settle/10)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -248,7 +255,7 @@ func (c *client) open(stopped <-chan struct{}) (*session, error) {
 		case <-ended:
 			pause = 5 * time.Millisecond
 		case <-patience:
-			return nil, err
+			settled = true
 		case <-stopped:
 			return nil, errStopped
 		case <-c.gone:

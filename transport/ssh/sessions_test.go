@@ -25,12 +25,16 @@ import (
 // Sessions that the host refuses because it has not yet forgotten those that
 // ended, or because it grants fewer than Sessions, are waited for.
 func TestWaitForRefusedSessions(t *testing.T) {
-	for _, c := range []struct{ granted, used, atOnce, times int }{
-		{1, 1, 1, 100}, {1, 8, 16, 5}, {2, 2, 12, 5}, {8, 8, 16, 20}, {10, 8, 16, 20}, {3, 8, 40, 2},
+	for _, c := range []struct {
+		granted, used, atOnce, times int
+		lag                          time.Duration
+	}{
+		{1, 1, 1, 100, 30 * time.Millisecond}, {1, 8, 16, 5, 30 * time.Millisecond}, {2, 2, 12, 5, 30 * time.Millisecond}, {8, 8, 16, 20, 30 * time.Millisecond},
+		{10, 8, 16, 20, 30 * time.Millisecond}, {3, 8, 40, 2, 30 * time.Millisecond}, {1, 1, 1, 20, 1900 * time.Millisecond}, {1, 8, 16, 2, 1900 * time.Millisecond}, {3, 8, 16, 2, time.Second},
 	} {
-		t.Run(fmt.Sprintf("%d granted, %d used, %d at once", c.granted, c.used, c.atOnce), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d granted, %d used, %d at once, %v late", c.granted, c.used, c.atOnce, c.lag), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tr, _ := inMemory(t, sshtest.Config{MaxSessions: c.granted, SessionLag: 30 * time.Millisecond}, func(cfg *ssh.Config) {
+				tr, _ := inMemory(t, sshtest.Config{MaxSessions: c.granted, SessionLag: c.lag}, func(cfg *ssh.Config) {
 					cfg.Sessions = c.used
 				})
 				conn, err := tr.Dial(t.Context(), "host")
