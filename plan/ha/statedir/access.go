@@ -1,12 +1,14 @@
 package statedir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -36,7 +38,11 @@ func checkTop(dir string) error {
 		return &FileError{dir, errors.New("is no directory: use another path")}
 	}
 	problems := judge(nil, dir, info, othersMayWrite, "chmod go-w "+dir)
-	for parent := filepath.Dir(real); ; parent = filepath.Dir(parent) {
+	way, links, err := wayTo(dir)
+	if err != nil {
+		return err
+	}
+	for _, parent := range way {
 		info, err := os.Stat(parent)
 		if err != nil {
 			return err
@@ -44,14 +50,65 @@ func checkTop(dir string) error {
 		if info.Mode()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 			problems = append(problems, fmt.Sprintf("%s, above it, is writable by everybody (mode %04o): chmod o-w %s, or keep the state elsewhere", parent, info.Mode().Perm(), parent))
 		}
-		if parent == filepath.Dir(parent) {
-			break
+	}
+	for _, link := range links {
+		info, err := os.Lstat(link)
+		if err != nil {
+			return err
+		}
+		if whose := foreignLink(info); whose != "" {
+			problems = append(problems, fmt.Sprintf("%s, a link on the way to it, %s: use a path without it", link, whose))
 		}
 	}
 	if problems != nil {
 		return &AccessError{dir, problems}
 	}
 	return nil
+}
+
+// maxLinks is how many links the system follows.
+const maxLinks = 40
+
+// wayTo returns the directories that lead to one, each once, and the links among them: whoever may change
+// any of them decides which directory it is.
+func wayTo(dir string) (directories, links []string, err error) {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := map[string]bool{}
+	for range maxLinks {
+		link, rest := "", ""
+		// The link nearest to the root is followed first: below it, names mean nothing yet.
+		for p := at; p != filepath.Dir(p); p = filepath.Dir(p) {
+			info, err := os.Lstat(p)
+			if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+				link, rest = p, strings.TrimPrefix(at, p)
+			}
+		}
+		last := cmp.Or(link, at)
+		for p := filepath.Dir(last); !seen[p]; p = filepath.Dir(p) {
+			seen[p] = true
+			directories = append(directories, p)
+		}
+		if link == "" {
+			return directories, links, nil
+		}
+		links = append(links, link)
+		target, err := os.Readlink(link)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !filepath.IsAbs(target) {
+			real, err := filepath.EvalSymlinks(filepath.Dir(link))
+			if err != nil {
+				return nil, nil, err
+			}
+			target = filepath.Join(real, target)
+		}
+		at = filepath.Clean(target + rest)
+	}
+	return nil, nil, fmt.Errorf("%s: more than %d links", dir, maxLinks)
 }
 
 // judge adds what is wrong with a file's owner and mode to problems.

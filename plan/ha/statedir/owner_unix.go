@@ -17,3 +17,11 @@ func foreign(info fs.FileInfo) string {
 	}
 	return ""
 }
+
+// foreignLink is foreign for a link, which may be root's too: /var/run is.
+func foreignLink(info fs.FileInfo) string {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid == 0 {
+		return ""
+	}
+	return foreign(info)
+}

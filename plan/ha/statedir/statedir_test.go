@@ -224,6 +224,45 @@ func TestForeignDirectories(t *testing.T) {
 		})
 	}
 
+	// Who may change a link on the way decides where it leads.
+	for name, lead := range map[string]func(open, dir string) string{
+		"itself": func(open, dir string) string { symlink(t, dir, open+"/link"); return open + "/link" },
+		"above":  func(open, dir string) string { symlink(t, filepath.Dir(dir), open+"/up"); return open + "/up/state" },
+		"twice": func(open, dir string) string {
+			symlink(t, dir, open+"/link")
+			mine := t.TempDir()
+			symlink(t, open, mine+"/there")
+			return mine + "/there/link"
+		},
+		"relative": func(open, dir string) string {
+			to, err := filepath.Rel(open, dir)
+			require.NoError(t, err)
+			symlink(t, to, open+"/link")
+			return open + "/link"
+		},
+	} {
+		dir, open := filepath.Join(t.TempDir(), "above", "state"), t.TempDir()
+		load(t, dir, clusterOf(1), at(epoch))
+		through := lead(open, dir)
+		_, err := statedir.Load(t.Context(), through, clusterOf(1), at(epoch))
+		require.NoError(t, err, name)
+		chmod(t, open, 0o777)
+		_, err = statedir.Load(t.Context(), through, clusterOf(1), at(epoch))
+		var access *statedir.AccessError
+		require.ErrorAs(t, err, &access, name)
+		require.ErrorContains(t, err, open+", above it, is writable by everybody", name)
+		if chmod(t, open, 0o755); root {
+			link := filepath.Join(open, map[string]string{"above": "up"}[name])
+			if name != "above" {
+				link = open + "/link"
+			}
+			require.NoError(t, os.Lchown(link, 4711, 4711))
+			_, err = statedir.Load(t.Context(), through, clusterOf(1), at(epoch))
+			require.ErrorAs(t, err, &access, name)
+			require.ErrorContains(t, err, "a link on the way to it, belongs to user 4711", name)
+		}
+	}
+
 	// Also while it is empty.
 	dir := t.TempDir()
 	chmod(t, dir, 0o777)
@@ -233,6 +272,7 @@ func TestForeignDirectories(t *testing.T) {
 	require.Len(t, content(t, dir), 1)
 }
 
+func symlink(t *testing.T, to, at string)               { require.NoError(t, os.Symlink(to, at)) }
 func chmod(t *testing.T, path string, mode fs.FileMode) { require.NoError(t, os.Chmod(path, mode)) }
 func chown(t *testing.T, path string)                   { require.NoError(t, os.Chown(path, 4711, 4711)) }
 
