@@ -12,7 +12,7 @@ RACED := ./internal/... ./transport/... ./etcd/etcdclient/... ./plan/... ./examp
 # Those with tests named TestReal.
 HOSTED := ./vip ./plan/ha/internal/holder ./plan/drill ./transport/internal/opensshtest ./transport/ssh ./transport/sudo ./etcd/etcdclient ./etcd/etcdclient/e2e ./plan/ha/preflight
 
-.PHONY: fuzz help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability settings drill
+.PHONY: fuzz help demo test race host sweep scale lint api builds oracle oracles importer e2e e2e-full availability settings members drill
 
 help: ## What each target does.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,9 @@ availability: ## What failures of the VIP's holder cost writes, with haproxy and
 
 settings: ## Settings of a real cluster changed while it is written to, root needed; writes docs/proof/settings.json.
 	$(PRIVILEGED) QUORATE_PROOF=$(CURDIR)/docs/proof/settings.json go test -count=1 -timeout 60m -v -run '^TestSettingsUnderWrites' ./examples/lab
+
+members: ## A control plane of a real cluster replaced for good while it is written to, root needed; writes docs/proof/members.json.
+	$(PRIVILEGED) QUORATE_PROOF=$(CURDIR)/docs/proof/members.json go test -count=1 -timeout 60m -v -run '^TestMembersUnderWrites' ./examples/lab
 
 drill: ## Everything a drill knows on a real cluster, root needed; writes docs/drill.json and docs/drill.html.
 	go run ./examples/lab up -workers 0 -etcd-disk 512

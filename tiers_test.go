@@ -19,7 +19,7 @@ import (
 
 // byHand are the targets that run tests and that CI does not run: they measure,
 // write logs that are kept in docs, or search for as long as one likes.
-var byHand = []string{"availability", "settings", "e2e-full", "fuzz", "oracles"}
+var byHand = []string{"availability", "settings", "members", "e2e-full", "fuzz", "oracles"}
 
 // parameters change what a test of a tier does, and hide none. What
 // a test sets for a process of its own has its name in a constant.

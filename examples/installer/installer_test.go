@@ -466,7 +466,8 @@ func TestReset(t *testing.T) {
 	require.Contains(t, do("-reset-cluster", "-remove-data"), nothing)
 
 	for _, args := range [][]string{
-		{"-remove-data"}, {"-reset-cluster", "-kubeconfig", "x"}, {"-reset", "cp-9"},
+		{"-remove-data"}, {"-replace", "cp-2"}, {"-replace", "cp-2=cp-9", "-fenced", "cp-2"}, {"-remove", "worker-9"}, {"-fenced", "cp-2"}, {"-remove", "cp-9", "-fenced", "cp-9", "-reset", "cp-1"},
+		{"-reset-cluster", "-kubeconfig", "x"}, {"-reset", "cp-9"},
 		{"-reset", "cp-1", "-reset-cluster"}, {"-reset", "cp-1", "-reset", "cp-2", "-reset", "cp-3"},
 	} {
 		contacted := s.contacted()

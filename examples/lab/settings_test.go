@@ -155,8 +155,16 @@ const maxSettingsGap = 2 * time.Second
 // underWrites does something while writes go on, and counts what is there of them afterwards.
 func underWrites(ctx context.Context, t *testing.T, l *machines.Lab, what string, do func() error) settingsProof {
 	t.Helper()
+	holder := vipHolder(ctx, t, l)
+	proof := underWritesOn(ctx, t, l, l.Hosts()[0].Name, what, do)
+	proof.VIPMoved = vipHolder(ctx, t, l) != holder
+	return proof
+}
+
+// underWritesOn counts them on one host.
+func underWritesOn(ctx context.Context, t *testing.T, l *machines.Lab, first, what string, do func() error) settingsProof {
+	t.Helper()
 	c := l.Spec().VIP().String() + ":6443"
-	first := l.Hosts()[0].Name
 	stored := func() int {
 		out, err := kubectl(ctx, l, first, "get configmaps -n default -o name | grep -c /write-")
 		if err != nil && strings.TrimSpace(out) != "0" {
@@ -168,7 +176,7 @@ func underWrites(ctx context.Context, t *testing.T, l *machines.Lab, what string
 		}
 		return n
 	}
-	holder, before := vipHolder(ctx, t, l), stored()
+	before := stored()
 	w := startWriter(ctx, t, l, c)
 	begin := time.Now()
 	err := do()
@@ -177,7 +185,6 @@ func underWrites(ctx context.Context, t *testing.T, l *machines.Lab, what string
 	t.Log(what, w)
 	proof.Acknowledged = w.acknowledged()
 	proof.Lost = max(0, before+proof.Acknowledged-stored())
-	proof.VIPMoved = vipHolder(ctx, t, l) != holder
 	if err != nil {
 		proof.Error = err.Error()
 	}
