@@ -29,8 +29,7 @@ var surroundings = map[string]string{
 	certs                 ha.Certs
 	token, auth, password quorate.Content
 	hosts                 transport.Transport
-	journal               plan.Journal
-	observe               func(plan.Event)
+	file                  *os.File
 	p                     *plan.Plan
 	registry, announce    plan.Action
 )
@@ -70,7 +69,7 @@ func compiles(t *testing.T, page, around string) {
 			}
 		}
 	}
-	known := map[string]string{"context": "context", "fmt": "fmt", "slog": "log/slog", "rand": "crypto/rand"}
+	known := map[string]string{"context": "context", "fmt": "fmt", "os": "os", "slog": "log/slog", "rand": "crypto/rand"}
 	for name := range loadPackages(t) {
 		if within(name, module) && !strings.Contains(name, "/internal/") {
 			known[path.Base(name)] = name
