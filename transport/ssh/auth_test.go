@@ -11,6 +11,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -358,4 +359,62 @@ func TestSeveralFactors(t *testing.T) {
 	require.ErrorContains(t, err, "set Auth.Answer")
 	e = refused(t, login(t, sshtest.Config{Library: keys}, ssh.Auth{Signers: []ssh.Signer{one}}))
 	require.Equal(t, []string{"publickey"}, e.Accepted)
+}
+
+// An agent that answers what nobody asked, or too much, harms no good key and leaves no goroutine behind.
+func TestHostileAgents(t *testing.T) {
+	for name, serve := range map[string]func(c net.Conn){
+		"zeros": func(c net.Conn) {
+			for range 100 {
+				if _, err := c.Write(make([]byte, 4)); err != nil {
+					return
+				}
+			}
+		},
+		"another protocol": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
+		"endless": func(c net.Conn) {
+			_, _ = c.Write([]byte{0, 0xff, 0xff, 0xff})
+			for {
+				if _, err := c.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		},
+		"a million keys": func(c net.Conn) { _, _ = c.Write([]byte{0, 0, 0, 5, 12, 0, 0x10, 0, 0}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("unix", t.TempDir()+"/agent")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					all.Go(func() {
+						defer func() { _ = c.Close() }()
+						serve(c)
+						_, _ = io.Copy(io.Discard, c)
+					})
+				}
+			})
+			t.Cleanup(func() { _ = l.Close(); all.Wait() })
+			s := start(t, sshtest.Config{})
+			dial := func(own []ssh.Signer) error {
+				tr := connect(t, s, func(c *ssh.Config) { c.Auth.Signers, c.Auth.AgentSocket = own, l.Addr().String() })
+				defer func() { _ = tr.Close() }()
+				_, err := tr.Dial(t.Context(), "host")
+				return err
+			}
+			if text := reason(t, dial(nil), transport.Auth); !strings.Contains(text, "agent") {
+				t.Error(text)
+			}
+			if err := dial([]ssh.Signer{ssh.NewSigner(s.ClientKey())}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -423,8 +425,33 @@ func (a *authentication) openAgent() ([]ssh.Signer, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(a.ctx, func() { _ = conn.Close() })
-	a.closeAgent = func() { stop(); _ = conn.Close() }
-	return agent.NewClient(conn).Signers()
+	line := &agentLine{Conn: conn}
+	client := agent.NewClient(line)
+	a.closeAgent = sync.OnceFunc(func() {
+		stop()
+		_ = line.Close()
+		// The library's reader waits for ever for the request to an answer that nobody asked for.
+		_, _ = client.List()
+	})
+	return client.Signers()
+}
+
+// agentLine is a connection to an agent that takes requests when it is closed, and answers none.
+type agentLine struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (l *agentLine) Close() error {
+	l.closed.Store(true)
+	return l.Conn.Close()
+}
+
+func (l *agentLine) Write(p []byte) (int, error) {
+	if l.closed.Load() {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
 }
 
 // parsedKey is an agent's key whose public key is of the library's own type, so that
