@@ -30,8 +30,8 @@ type settingsProof struct {
 	// Acknowledged writes, and those of them that are not there afterwards.
 	Acknowledged int `json:"acknowledgedWrites"`
 	Lost         int `json:"lostWrites"`
-	// VIPMoved says that another host holds the VIP afterwards.
-	VIPMoved bool `json:"vipMoved"`
+	// VIPMoved says that another host holds the VIP afterwards; nil if nobody has looked.
+	VIPMoved *bool `json:"vipMoved,omitempty"`
 	// Error is what the run ended with, empty if it did what it was to do.
 	Error string `json:"error,omitempty"`
 }
@@ -157,7 +157,8 @@ func underWrites(ctx context.Context, t *testing.T, l *machines.Lab, what string
 	t.Helper()
 	holder := vipHolder(ctx, t, l)
 	proof := underWritesOn(ctx, t, l, l.Hosts()[0].Name, what, do)
-	proof.VIPMoved = vipHolder(ctx, t, l) != holder
+	moved := vipHolder(ctx, t, l) != holder
+	proof.VIPMoved = &moved
 	return proof
 }
 
