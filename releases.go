@@ -37,6 +37,9 @@ const (
 	MasterTaint
 	// RSAAuthoritiesOnly: kubeadm signs with RSA keys alone.
 	RSAAuthoritiesOnly
+	// ComponentValuesChecked: kubeadm refuses values in the kubelet's and kube-proxy's
+	// documents that these would not start with.
+	ComponentValuesChecked
 	// RSAServiceAccountOnly: kubeadm reads no other key than RSA for service
 	// accounts.
 	RSAServiceAccountOnly
@@ -157,11 +160,12 @@ type factRow struct {
 }
 
 var facts = [...]factRow{
-	Dockershim:            {"Dockershim", kubernetesMajor, 0, 23, "kubelet: pkg/kubelet/dockershim; KEP 2221"},
-	MasterLabel:           {"MasterLabel", kubernetesMajor, 0, 23, "kubeadm: constants.LabelNodeRoleOldControlPlane; KEP 2067"},
-	MasterTaint:           {"MasterTaint", kubernetesMajor, 0, 24, "kubeadm: constants.OldControlPlaneTaint; KEP 2067"},
-	RSAAuthoritiesOnly:    {"RSAAuthoritiesOnly", kubernetesMajor, 0, 14, "kubeadm: util/pkiutil/pki_helpers.go, TryLoadKeyFromDisk"},
-	RSAServiceAccountOnly: {"RSAServiceAccountOnly", kubernetesMajor, 0, 21, "kubeadm: util/pkiutil/pki_helpers.go, TryLoadPrivatePublicKeyFromDisk"},
+	Dockershim:             {"Dockershim", kubernetesMajor, 0, 23, "kubelet: pkg/kubelet/dockershim; KEP 2221"},
+	MasterLabel:            {"MasterLabel", kubernetesMajor, 0, 23, "kubeadm: constants.LabelNodeRoleOldControlPlane; KEP 2067"},
+	MasterTaint:            {"MasterTaint", kubernetesMajor, 0, 24, "kubeadm: constants.OldControlPlaneTaint; KEP 2067"},
+	RSAAuthoritiesOnly:     {"RSAAuthoritiesOnly", kubernetesMajor, 0, 14, "kubeadm: util/pkiutil/pki_helpers.go, TryLoadKeyFromDisk"},
+	ComponentValuesChecked: {"ComponentValuesChecked", kubernetesMajor, 0, 16, "kubeadm: componentconfigs/validation.go"},
+	RSAServiceAccountOnly:  {"RSAServiceAccountOnly", kubernetesMajor, 0, 21, "kubeadm: util/pkiutil/pki_helpers.go, TryLoadPrivatePublicKeyFromDisk"},
 
 	KubeletConfigFile:       {"KubeletConfigFile", kubernetesMajor, 11, 0, "kubeadm: phases/kubelet/config.go"},
 	LeasedEndpoints:         {"LeasedEndpoints", kubernetesMajor, 11, 0, "kube-apiserver: --endpoint-reconciler-type"},

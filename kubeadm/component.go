@@ -25,6 +25,9 @@ type componentSchema struct {
 	owned map[string]string
 	// values that a field may have where its kind says too little.
 	values map[string][]string
+	// taken are those that kubeadm takes while it checks them, see
+	// quorate.ComponentValuesChecked: the ones of a list alone.
+	taken map[string][]string
 }
 
 var (
@@ -50,6 +53,10 @@ var (
 			"hairpinMode":              {"promiscuous-bridge", "hairpin-veth", "none"},
 			"enforceNodeAllocatable[]": {"none", "pods", "system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible"},
 		},
+		taken: map[string][]string{
+			"enforceNodeAllocatable[]": {"none", "pods", "system-reserved", "kube-reserved"},
+			"hairpinMode":              {"", "promiscuous-bridge", "hairpin-veth", "none"},
+		},
 	}
 	kubeProxySchema = componentSchema{
 		kind:   "KubeProxyConfiguration",
@@ -64,6 +71,10 @@ var (
 		values: map[string][]string{
 			"mode":            {"iptables", "nftables", "ipvs"},
 			"detectLocalMode": {"ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"},
+		},
+		taken: map[string][]string{
+			"mode":           {"", "userspace", "iptables", "ipvs"},
+			"ipvs.scheduler": {"", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq"},
 		},
 	}
 )
@@ -145,6 +156,8 @@ func (w componentWalk) value(at, path string, value any) {
 	case value == nil:
 	case !f.kind.takes(value):
 		refuse(faults, "%s: want %s", compact(value), f.kind)
+	case w.version.Has(quorate.ComponentValuesChecked) && w.taken[path] != nil && !slices.Contains(w.taken[path], fmt.Sprint(value)):
+		refuse(faults, "%q: kubeadm takes %s, %s", value, strings.Join(slices.DeleteFunc(slices.Clone(w.taken[path]), func(v string) bool { return v == "" }), ", "), quorate.ComponentValuesChecked.When())
 	case w.values[path] != nil && !slices.Contains(w.values[path], fmt.Sprint(value)):
 		refuse(policy, "%q: want %s", value, strings.Join(w.values[path], ", "))
 	default:

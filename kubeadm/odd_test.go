@@ -113,6 +113,7 @@ func TestMigrateNulls(t *testing.T) {
 
 // What kubeadm takes is taken, and what it does not is not.
 func TestMigrateTakesWhatKubeadmTakes(t *testing.T) {
+	const kubeProxy = "---\napiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 	const pipe = "npipe:////./pipe/containerd-containerd"
 	socket := func(text, socket string) string {
 		return strings.NewReplacer("unix:///run/containerd/containerd.sock", socket, "/run/x.sock", socket).Replace(text)
@@ -178,6 +179,12 @@ func TestMigrateTakesWhatKubeadmTakes(t *testing.T) {
 		"writable as an object":       {text: oldMaster + "controllerManagerExtraVolumes: [{writable: {}}]\n", refused: "line 7: MasterConfiguration.controllerManagerExtraVolumes[0].writable: want true or false"},
 		"etcd as kubeadm 1.10 has it": {text: "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\netcd: {caFile: \"\", certFile: \"\", dataDir: /var/lib/etcd, endpoints: [\"http://192.0.2.1:2379\"], image: \"\", keyFile: \"\"}\n", to: "v1.11.10", has: []string{"external:\n    endpoints:\n    - http://192.0.2.1:2379\n"}, lacks: []string{"dataDir"}},
 		"two kinds of etcd, v1alpha1": {text: "apiVersion: kubeadm.k8s.io/v1alpha1\nkind: MasterConfiguration\netcd:\n  endpoints: [\"http://192.0.2.1:2379\"]\n  dataDir: /srv/etcd\n  extraArgs: {v: \"1\"}\n  image: example.com/etcd:3\n", to: "v1.11.10", lacks: []string{"/srv/etcd", "extraArgs", "local"}, warned: []string{"5 MasterConfiguration.etcd.dataDir", "6 MasterConfiguration.etcd.extraArgs", "7 MasterConfiguration.etcd.image"}},
+		"a mode, too early":           {text: strings.ReplaceAll(initDoc+clusterDoc, "v1beta4", "v1beta2") + kubeProxy + "mode: nftables\n", to: "v1.16.0", refused: "line 13: KubeProxyConfiguration.mode: "},
+		"a mode that was":             {text: strings.ReplaceAll(initDoc+clusterDoc, "v1beta4", "v1beta2") + kubeProxy + "mode: userspace\nipvs: {scheduler: wlc}\n", to: "v1.16.0", has: []string{"mode: userspace\n"}, warned: []string{"13 KubeProxyConfiguration.mode"}},
+		"a mode, not checked":         {text: strings.ReplaceAll(initDoc+clusterDoc, "v1beta4", "v1beta2") + kubeProxy + "mode: fast\n", to: "v1.17.17", has: []string{"mode: fast\n"}, warned: []string{"13 KubeProxyConfiguration.mode"}},
+		"a mode of v1alpha2":          {text: oldMaster + "kubeProxy: {config: {mode: nftables}}\n", to: "v1.11.10", refused: "line 7: MasterConfiguration.kubeProxy.config.mode: "},
+		"a scheduler that is none":    {text: strings.ReplaceAll(initDoc+clusterDoc, "v1beta4", "v1beta1") + kubeProxy + "ipvs: {scheduler: fair}\n", to: "v1.15.12", refused: "line 13: KubeProxyConfiguration.ipvs.scheduler: "},
+		"what is enforced":            {text: strings.ReplaceAll(initDoc+clusterDoc, "v1beta4", "v1beta1") + "---\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nenforceNodeAllocatable:\n- pods\n- all\n", to: "v1.14.10", refused: "line 15: KubeletConfiguration.enforceNodeAllocatable[1]: "},
 		"the endpoint to join":        {text: edited(joinDoc, "com:6443", "com:+6443"), has: []string{"apiServerEndpoint: api.example.com:+6443\n"}, warned: []string{"3 JoinConfiguration.discovery.bootstrapToken.apiServerEndpoint"}},
 	} {
 		t.Run(name, m.check)
