@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,22 +16,6 @@ import (
 	"github.com/quorate-dev/quorate/plan/ha/survey"
 	"github.com/quorate-dev/quorate/transport"
 )
-
-// settingsProof is one change in docs/proof/settings.json.
-type settingsProof struct {
-	Change string `json:"change"`
-	// Seconds of the run, and the longest time without a write that succeeded, while one was
-	// begun every 50 ms at the VIP.
-	Seconds    float64 `json:"seconds"`
-	LongestGap float64 `json:"longestGapSeconds"`
-	// Acknowledged writes, and those of them that are not there afterwards.
-	Acknowledged int `json:"acknowledgedWrites"`
-	Lost         int `json:"lostWrites"`
-	// VIPMoved says that another host holds the VIP afterwards; nil if nobody has looked.
-	VIPMoved *bool `json:"vipMoved,omitempty"`
-	// Error is what the run ended with, empty if it did what it was to do.
-	Error string `json:"error,omitempty"`
-}
 
 // TestSettingsUnderWrites changes settings of a cluster on real hosts while writes go on, one kind after
 // another, and one that an API server does not start with. QUORATE_PROOF names a file for the
@@ -72,7 +53,7 @@ func TestSettingsUnderWrites(t *testing.T) {
 		}}
 		return runner.Run(ctx, steps)
 	}
-	var proofs []settingsProof
+	var proofs []changeProof
 	for _, one := range []struct {
 		what   string
 		change func(*quorate.Cluster)
@@ -98,29 +79,28 @@ func TestSettingsUnderWrites(t *testing.T) {
 		}},
 	} {
 		one.change(&config.Cluster)
-		proof := underWrites(ctx, t, l, one.what, func() error { _, err := reconfigure(config, 0); return err })
+		proof := underWrites(ctx, t, l, l.Hosts()[0].Name, one.what, func() error { _, err := reconfigure(config, 0); return err })
 		if proof.Error != "" {
 			t.Fatal(proof.Error)
 		}
-		proofs = append(proofs, proof)
 		if summary, err := reconfigure(config, 0); err != nil || summary.Changed() {
 			t.Fatalf("the second run: %v, %v", summary.Outcomes, err)
 		}
-		wantNoDifference(ctx, t, hosts, config)
+		proof.Converged = wantNoDifference(ctx, t, hosts, config)
+		proofs = append(proofs, proof)
 	}
 
 	bad := config
 	bad.Cluster.Kubeadm.APIServerArgs = map[string]string{"max-requests-inflight": "500", "audit-policy-file": "/etc/kubernetes/pki/nobody.yaml"}
 	before := manifests(ctx, t, l)
 	var failed *ha.ComponentError
-	proof := underWrites(ctx, t, l, "an argument that no API server starts with", func() error {
+	proof := underWrites(ctx, t, l, l.Hosts()[0].Name, "an argument that no API server starts with", func() error {
 		_, err := reconfigure(bad, 90*time.Second)
 		if !errors.As(err, &failed) {
 			t.Errorf("the run ended with %v", err)
 		}
 		return err
 	})
-	proofs = append(proofs, proof)
 	if failed != nil && (failed.Back != nil || !strings.Contains(strings.Join(failed.Log, "\n"), "nobody.yaml")) {
 		t.Errorf("not put back, or without its log: %v", failed)
 	}
@@ -131,66 +111,18 @@ func TestSettingsUnderWrites(t *testing.T) {
 	if after := manifests(ctx, t, l); !slices.Equal(before, after) {
 		t.Errorf("manifests after an argument that failed: %q, want %q", after, before)
 	}
-	wantNoDifference(ctx, t, hosts, config)
+	proof.Converged = wantNoDifference(ctx, t, hosts, config)
+	proofs = append(proofs, proof)
 	for _, p := range proofs {
-		t.Logf("%+v", p)
-		if p.Lost > 0 || p.LongestGap > maxSettingsGap.Seconds() {
-			t.Errorf("%s: %d writes lost, %.2fs without one", p.Change, p.Lost, p.LongestGap)
+		if p.Lost > 0 || p.LongestWriteGapMs > maxSettingsGap.Milliseconds() {
+			t.Errorf("%s: %d writes lost, %d ms without one", p.Change, p.Lost, p.LongestWriteGapMs)
 		}
 	}
-	if path := os.Getenv("QUORATE_PROOF"); path != "" && !t.Failed() {
-		text, err := json.MarshalIndent(map[string]any{"version": config.Cluster.Version.String(), "changes": proofs}, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Clean(path), append(text, '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
-			t.Fatal(err)
-		}
-	}
+	writeProof(t, "settings of a cluster of three control planes changed by PlanReconfigure, and one that an API server does not start with put back", l, proofs...)
 }
 
 // maxSettingsGap is one move of the VIP without haproxy.
 const maxSettingsGap = 2 * time.Second
-
-// underWrites does something while writes go on, and counts what is there of them afterwards.
-func underWrites(ctx context.Context, t *testing.T, l *machines.Lab, what string, do func() error) settingsProof {
-	t.Helper()
-	holder := vipHolder(ctx, t, l)
-	proof := underWritesOn(ctx, t, l, l.Hosts()[0].Name, what, do)
-	moved := vipHolder(ctx, t, l) != holder
-	proof.VIPMoved = &moved
-	return proof
-}
-
-// underWritesOn counts them on one host.
-func underWritesOn(ctx context.Context, t *testing.T, l *machines.Lab, first, what string, do func() error) settingsProof {
-	t.Helper()
-	c := l.Spec().VIP().String() + ":6443"
-	stored := func() int {
-		out, err := kubectl(ctx, l, first, "get configmaps -n default -o name | grep -c /write-")
-		if err != nil && strings.TrimSpace(out) != "0" {
-			t.Logf("counting writes: %v", err)
-		}
-		n := 0
-		for _, r := range strings.TrimSpace(out) {
-			n = 10*n + int(r-'0')
-		}
-		return n
-	}
-	before := stored()
-	w := startWriter(ctx, t, l, c)
-	begin := time.Now()
-	err := do()
-	proof := settingsProof{Change: what, Seconds: time.Since(begin).Seconds(), LongestGap: w.outage().Seconds()}
-	w.stop()
-	t.Log(what, w)
-	proof.Acknowledged = w.acknowledged()
-	proof.Lost = max(0, before+proof.Acknowledged-stored())
-	if err != nil {
-		proof.Error = err.Error()
-	}
-	return proof
-}
 
 func manifests(ctx context.Context, t *testing.T, l *machines.Lab) []string {
 	t.Helper()
@@ -206,7 +138,7 @@ func manifests(ctx context.Context, t *testing.T, l *machines.Lab) []string {
 }
 
 // wantNoDifference surveys the cluster: it is as described, and nothing is left of a run.
-func wantNoDifference(ctx context.Context, t *testing.T, hosts transport.Transport, config ha.Config) {
+func wantNoDifference(ctx context.Context, t *testing.T, hosts transport.Transport, config ha.Config) bool {
 	t.Helper()
 	cluster, err := ha.New(ctx, config)
 	if err != nil {
@@ -218,5 +150,7 @@ func wantNoDifference(ctx context.Context, t *testing.T, hosts transport.Transpo
 	}
 	if !found.Sound() || len(found.Differences) > 0 {
 		t.Errorf("%v\n%s", found.Differences, found.Text())
+		return false
 	}
+	return true
 }
