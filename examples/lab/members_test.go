@@ -43,12 +43,7 @@ func TestMembersUnderWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
-		return (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
-			if e.Kind == plan.StepProgress || e.Kind == plan.StepEnded && e.Outcome != plan.Unchanged {
-				t.Logf("%6.1fs %s %s %s %v", time.Since(begin).Seconds(), e.Step, e.Outcome, e.Message, e.Err)
-			}
-		}}).Run(ctx, steps)
+		return runLogged(ctx, t, hosts, steps)
 	}
 	if _, err := run(without(next), (*ha.Cluster).Plan); err != nil {
 		t.Fatal(err)

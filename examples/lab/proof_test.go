@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/quorate-dev/quorate/examples/lab/internal/machines"
+	"github.com/quorate-dev/quorate/plan"
+	"github.com/quorate-dev/quorate/transport"
 )
 
 // proof is what a test has seen on real hosts, for docs/proof: only its own run writes it.
@@ -87,6 +89,17 @@ func writeProof(t *testing.T, done string, l *machines.Lab, changes ...changePro
 	if err := os.WriteFile(filepath.Clean(path), append(text, '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
 		t.Fatal(err)
 	}
+}
+
+// runLogged runs a plan and logs what its steps report and change.
+func runLogged(ctx context.Context, t *testing.T, hosts transport.Transport, steps *plan.Plan) (plan.Summary, error) {
+	t.Helper()
+	begin := time.Now()
+	return (&plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
+		if e.Kind == plan.StepProgress || e.Kind == plan.StepEnded && e.Outcome != plan.Unchanged {
+			t.Logf("%6.1fs %s %s %s %v", time.Since(begin).Seconds(), e.Step, e.Outcome, e.Message, e.Err)
+		}
+	}}).Run(ctx, steps)
 }
 
 // underWrites does something while writes go on, and counts on one host what is there of them afterwards.

@@ -45,13 +45,7 @@ func TestSettingsUnderWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
-		runner := plan.Runner{Transport: hosts, Observe: func(e plan.Event) {
-			if e.Kind == plan.StepProgress || e.Kind == plan.StepEnded && e.Outcome != plan.Unchanged {
-				t.Logf("%6.1fs %s %s %s %v", time.Since(begin).Seconds(), e.Step, e.Outcome, e.Message, e.Err)
-			}
-		}}
-		return runner.Run(ctx, steps)
+		return runLogged(ctx, t, hosts, steps)
 	}
 	var proofs []changeProof
 	for _, one := range []struct {
